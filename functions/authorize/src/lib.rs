@@ -1,0 +1,4 @@
+//! Stub.
+use shared::run::Function;
+/// The function.
+pub static FUNCTION: Function = Function { name: "authorize" };
