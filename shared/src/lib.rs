@@ -1,2 +1,21 @@
-//! Stub.
+//! What every function of Parley shares, in reading order:
+//!
+//! 1. [`protocol`]: the wire. Ids, requests, events, limits of what a client may say.
+//! 2. [`run`]: from an AWS event to a [`run::Function`]'s handler and back. The only file that knows API Gateway.
+//! 3. [`app`]: what a handler may touch.
+//! 4. [`send`]: one message's way, a file a step: look, decide, publish, effects, drop.
+//! 5. [`store`]: the only place that knows DynamoDB, a file an item kind.
+//! 6. [`auth`], [`push`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
+
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod conversation;
+pub mod error;
+pub mod limits;
+pub mod protocol;
+pub mod push;
 pub mod run;
+pub mod send;
+pub mod store;
+pub mod telemetry;

@@ -1,13 +1,432 @@
-//! Stub.
+//! From an AWS event to a handler and back: the only file that knows API Gateway's events.
+//!
+//! A function's folder holds a [`Function`]: its name and a [`Handler`]. [`Function::main`] reads the environment once and
+//! then runs Lambda's loop; a test calls [`Instance::invoke`] with the same events instead.
+
+use std::collections::HashMap;
 use std::process::ExitCode;
-/// One Lambda function.
+
+use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayWebsocketProxyRequest};
+use aws_lambda_events::http::HeaderMap;
+use futures::future::BoxFuture;
+use lambda_http::{RequestExt as _, request::RequestContext};
+use lambda_runtime::{LambdaEvent, Service as _, service_fn};
+use serde_json::{Value, json};
+use tracing::Instrument as _;
+
+use crate::app::{self, App, Clock};
+use crate::auth::{Claims, Verifier};
+use crate::config::{self, Config, ConfigError, TokenConfig};
+use crate::error::Error;
+use crate::limits::TOKEN_LEEWAY;
+use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
+use crate::telemetry;
+
+/// The subprotocol that the server answers.
+pub const SUBPROTOCOL: &str = "chat.v1";
+/// The subprotocol that carries a token, for browsers.
+const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// One Lambda function: what its folder exports.
 pub struct Function {
-    /// The name of its folder.
+    /// The name of its folder, of its resource in `template.yaml`, and in the log.
     pub name: &'static str,
+    /// What it does.
+    pub handler: Handler,
 }
-impl Function {
-    /// Runs the Lambda loop.
-    pub fn main(&self) -> ExitCode {
-        ExitCode::SUCCESS
+
+/// What a handler's future gives.
+pub type Handling<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// What a function does, by what calls it.
+pub enum Handler {
+    /// Called before a handshake: says who connects.
+    Authorizer(for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>),
+    /// Called within a handshake. An error refuses the connection.
+    Connect(for<'a> fn(&'a App, Caller, Handshake) -> Handling<'a, ()>),
+    /// Called some time after a connection has ended, or never.
+    Disconnect(for<'a> fn(&'a App, Caller) -> Handling<'a, ()>),
+    /// Called with one frame. An error is answered.
+    Socket(for<'a> fn(&'a App, Caller, Frame) -> Handling<'a, Answered>),
+    /// Called by HTTP.
+    Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
+    /// Called by a schedule, until DEADLINE at the longest.
+    Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
+}
+
+/// Proof that a request got its one final answer: [`App::answer`] gives it.
+#[derive(Debug)]
+pub struct Answered(());
+
+impl Answered {
+    /// Only [`App::answer`] may say so.
+    pub(crate) fn new() -> Self {
+        Self(())
     }
+}
+
+/// Who asks: taken from the authorizer's context, never from the client. Only this file makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// The connection that the frame came on.
+    pub connection: ConnectionId,
+    /// The client's name for the request.
+    pub request_id: Option<RequestId>,
+    /// Lambda's name for the invocation: unique, and in the log.
+    pub trace_id: String,
+    /// When the token expires.
+    expires_at: Time,
+}
+
+impl Caller {
+    /// From a connection's context.
+    fn new(event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) -> Result<Self, Error> {
+        let context = &event.request_context;
+        let text = |name: &str| match context.authorizer.other.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+            None => None,
+        };
+        let caller = || {
+            Some(Self {
+                user: text("userId")?.parse().ok()?,
+                connection: context.connection_id.as_ref()?.parse().ok()?,
+                request_id: None,
+                trace_id: trace_id.to_owned(),
+                expires_at: Time { ms: text("expiresAt")?.parse().ok()? },
+            })
+        };
+        caller().ok_or_else(|| Error::Internal("the event has no authorizer context or connection id".to_owned()))
+    }
+}
+
+/// What a client says when it connects.
+#[derive(Debug, Default)]
+pub struct Handshake {
+    /// The token: the first of the three carriers.
+    pub token: Option<String>,
+    /// The client's name for its device, as given.
+    pub device: Option<String>,
+    /// Whether it offered [`SUBPROTOCOL`].
+    offers_subprotocol: bool,
+}
+
+impl Handshake {
+    /// From a request's headers and query. The first carrier counts: header, subprotocol, query.
+    fn new(headers: &HeaderMap, query: impl Fn(&str) -> Option<String>) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let bearer = header("authorization").and_then(bearer);
+        let protocols: Vec<&str> =
+            header("sec-websocket-protocol").unwrap_or_default().split(',').map(str::trim).collect();
+        let protocol = protocols.iter().find_map(|protocol| protocol.strip_prefix(BEARER_SUBPROTOCOL));
+        Self {
+            token: bearer.or(protocol).map(str::to_owned).or_else(|| query("token")),
+            device: query("device"),
+            offers_subprotocol: protocols.contains(&SUBPROTOCOL),
+        }
+    }
+}
+
+/// The token of an `Authorization` header.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// One HTTP request.
+#[derive(Debug)]
+pub struct HttpRequest {
+    /// The route as `template.yaml` has it: `GET /api/wallets/{userId}`.
+    pub route: String,
+    /// The parts of the path that the route names.
+    pub path: HashMap<String, String>,
+    /// The query.
+    pub query: HashMap<String, String>,
+    /// The token of the `Authorization` header.
+    pub token: Option<String>,
+    /// The body.
+    body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// From what `lambda_http` made of the event.
+    fn new(request: &lambda_http::Request) -> Self {
+        let flat = |map: Option<&aws_lambda_events::query_map::QueryMap>| {
+            map.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        };
+        let route = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
+            _ => None,
+        };
+        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        Self {
+            route: route.unwrap_or_default(),
+            path: flat(request.path_parameters_ref()).unwrap_or_default(),
+            query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
+            token: header.and_then(bearer).map(str::to_owned),
+            body: request.body().to_vec(),
+        }
+    }
+
+    /// Reads the JSON body's fields.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] that names the field.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        let body = serde_json::from_slice(&self.body)
+            .map_err(|cause| Error::bad_request("", &format!("the body isn't JSON: {cause}")))?;
+        crate::protocol::parse(body)
+    }
+}
+
+impl Function {
+    /// Runs Lambda's loop. A wrong environment ends it in init, with a message that names the variable.
+    pub fn main(&'static self) -> ExitCode {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return self.failed(&error),
+        };
+        match runtime.block_on(self.serve()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => self.failed(error.as_ref()),
+        }
+    }
+
+    /// Says why the function can't run. The log may not have been started: standard error is in `CloudWatch`, too.
+    fn failed(&self, error: &dyn std::error::Error) -> ExitCode {
+        eprintln!("the function {} can't start: {error}", self.name);
+        ExitCode::FAILURE
+    }
+
+    /// Starts the log, reads the environment, then answers events until Lambda ends the process.
+    async fn serve(&'static self) -> Result<(), lambda_runtime::Error> {
+        telemetry::start()?;
+        let instance = self.start().await?;
+        let instance = &instance;
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
+            let deadline = Time { ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX) };
+            instance.invoke(event.payload, &event.context.request_id, deadline).await
+        }))
+        .await
+    }
+
+    /// Reads what this kind of function needs from the environment.
+    async fn start(&'static self) -> Result<Instance, ConfigError> {
+        let source = &config::environment;
+        let verifier = match self.handler {
+            Handler::Authorizer(_) | Handler::Http(_) => Some(Verifier::new(TokenConfig::read(source)?)),
+            _ => None,
+        };
+        let app = match self.handler {
+            Handler::Authorizer(_) => None,
+            _ => Some(App::new(Config::read(source)?, &app::sdk_config().await, Clock::system())),
+        };
+        Ok(Instance { function: self, app, verifier, clock: Clock::system() })
+    }
+
+    /// This function in a world of the caller's.
+    pub fn in_world(&'static self, app: App, verifier: Verifier) -> Instance {
+        let clock = app.clock.clone();
+        Instance { function: self, app: Some(app), verifier: Some(verifier), clock }
+    }
+}
+
+/// A function with what it needs to run.
+pub struct Instance {
+    function: &'static Function,
+    app: Option<App>,
+    verifier: Option<Verifier>,
+    clock: Clock,
+}
+
+/// Why an invocation has no answer. API Gateway reads the text: "Unauthorized" makes it answer 401.
+#[derive(Debug)]
+pub struct InvokeError(String);
+
+impl std::fmt::Display for InvokeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvokeError {}
+
+impl From<InvokeError> for lambda_runtime::Diagnostic {
+    fn from(error: InvokeError) -> Self {
+        Self { error_type: "InvokeError".to_owned(), error_message: error.0 }
+    }
+}
+
+impl Instance {
+    /// Answers one event. TRACE_ID is unique; DEADLINE is when Lambda would end the process.
+    ///
+    /// # Errors
+    /// [`InvokeError`] when the event is none of ours, or the token is refused.
+    pub async fn invoke(&self, event: Value, trace_id: &str, deadline: Time) -> Result<Value, InvokeError> {
+        let span = tracing::info_span!("request", request_id = trace_id, function = self.function.name);
+        self.route(event, trace_id, deadline).instrument(span).await
+    }
+
+    /// Hands the event to the handler of its kind.
+    async fn route(&self, event: Value, trace_id: &str, deadline: Time) -> Result<Value, InvokeError> {
+        match (&self.function.handler, &self.app, &self.verifier) {
+            (Handler::Authorizer(handler), _, Some(verifier)) => self.authorize(*handler, verifier, event).await,
+            (Handler::Connect(handler), Some(app), _) => {
+                let event: ApiGatewayWebsocketProxyRequest = read(event)?;
+                let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
+                let handshake = Handshake::new(&event.headers, query);
+                let subprotocol = handshake.offers_subprotocol;
+                let caller = Caller::new(&event, trace_id);
+                let outcome = async { handler(app, caller?, handshake).await }.await;
+                Ok(connect_answer(outcome, subprotocol))
+            }
+            (Handler::Disconnect(handler), Some(app), _) => {
+                let outcome = async {
+                    handler(app, Caller::new(&read(event)?, trace_id).map_err(refused)?).await.map_err(refused)
+                };
+                outcome.await.map(|()| json!({ "statusCode": 200 }))
+            }
+            (Handler::Socket(handler), Some(app), _) => {
+                self.frame(*handler, app, &read(event)?, trace_id).await;
+                Ok(json!({ "statusCode": 200 }))
+            }
+            (Handler::Http(handler), Some(app), Some(verifier)) => {
+                http(*handler, app, verifier, read(event)?, trace_id).await
+            }
+            (Handler::Schedule(handler), Some(app), _) => {
+                handler(app, deadline).await.map_err(refused)?;
+                Ok(Value::Null)
+            }
+            _ => Err(InvokeError("the function was started without what it needs".to_owned())),
+        }
+    }
+
+    /// Says who connects, as the policy that API Gateway asks for.
+    async fn authorize(
+        &self,
+        handler: for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>,
+        verifier: &Verifier,
+        event: Value,
+    ) -> Result<Value, InvokeError> {
+        let event: ApiGatewayCustomAuthorizerRequestTypeRequest = read(event)?;
+        let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
+        let handshake = Handshake::new(&event.headers, query);
+        let claims = handler(verifier, handshake, self.clock.now()).await.map_err(|error| match error {
+            // This very text makes API Gateway answer 401.
+            Error::Unauthorized | Error::TokenExpired => InvokeError("Unauthorized".to_owned()),
+            other => refused(other),
+        })?;
+        Ok(json!({
+            "principalId": claims.user,
+            "policyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Action": ["execute-api:Invoke"],
+                    "Effect": "Allow",
+                    "Resource": [event.method_arn],
+                }],
+            },
+            "context": { "userId": claims.user, "expiresAt": claims.expires_at.ms.to_string() },
+        }))
+    }
+
+    /// Handles one frame; whatever goes wrong is told to the client.
+    async fn frame(
+        &self,
+        handler: for<'a> fn(&'a App, Caller, Frame) -> Handling<'a, Answered>,
+        app: &App,
+        event: &ApiGatewayWebsocketProxyRequest,
+        trace_id: &str,
+    ) {
+        let started = self.clock.now();
+        let mut caller = match Caller::new(event, trace_id) {
+            Ok(caller) => caller,
+            Err(error) => return tracing::error!(%error, cause = error.cause(), "a frame without a caller"),
+        };
+        let mut echo = ErrorContext::default();
+        let handled = async {
+            let frame = Frame::new(event.body.as_deref().unwrap_or_default())?;
+            echo.action = Some(frame.action.clone());
+            echo.request_id.clone_from(&frame.request_id);
+            echo.client_message_id.clone_from(&frame.client_message_id);
+            caller.request_id.clone_from(&frame.request_id);
+            if caller.expires_at.after(TOKEN_LEEWAY) < self.clock.now() {
+                return Err(Error::TokenExpired);
+            }
+            handler(app, caller.clone(), frame).await
+        };
+        let outcome = handled.await;
+        let ms = self.clock.now().ms - started.ms;
+        let action = echo.action.as_deref().unwrap_or("none");
+        let code = outcome.as_ref().err().map_or("ok", Error::code);
+        match outcome.as_ref().err().and_then(Error::cause) {
+            Some(cause) => tracing::error!(action, code, ms, cause, "request"),
+            None => tracing::info!(action, code, ms, "request"),
+        }
+        if let Err(error) = outcome {
+            app.push.to(&caller.connection, error_frame(&error, &echo, trace_id)).await;
+            if matches!(error, Error::TokenExpired) {
+                app.push.close(&caller.connection).await;
+            }
+        }
+    }
+}
+
+/// Reads an event of the type that the function is called with.
+fn read<T: serde::de::DeserializeOwned>(event: Value) -> Result<T, InvokeError> {
+    serde_json::from_value(event).map_err(|cause| InvokeError(format!("not an event of this function's: {cause}")))
+}
+
+/// An error that only Lambda and the log see.
+#[expect(clippy::needless_pass_by_value, reason = "used as map_err(refused)")]
+fn refused(error: Error) -> InvokeError {
+    tracing::error!(%error, cause = error.cause(), "failed");
+    InvokeError(error.to_string())
+}
+
+/// Accepts or refuses a connection.
+fn connect_answer(outcome: Result<(), Error>, subprotocol: bool) -> Value {
+    match outcome {
+        // `headers`, not `multiValueHeaders`: API Gateway takes the subprotocol from there only.
+        Ok(()) if subprotocol => json!({ "statusCode": 200, "headers": { "Sec-WebSocket-Protocol": SUBPROTOCOL } }),
+        Ok(()) => json!({ "statusCode": 200 }),
+        Err(error) => {
+            tracing::warn!(%error, cause = error.cause(), "a connection was refused");
+            json!({ "statusCode": error.status() })
+        }
+    }
+}
+
+/// Answers one HTTP request with JSON.
+async fn http(
+    handler: for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>,
+    app: &App,
+    verifier: &Verifier,
+    event: lambda_http::request::LambdaRequest,
+    trace_id: &str,
+) -> Result<Value, InvokeError> {
+    let service = service_fn(|request: lambda_http::Request| async move {
+        let request = HttpRequest::new(&request);
+        let route = request.route.clone();
+        let (status, body) = match handler(app, verifier, request).await {
+            Ok(body) => (200, body),
+            Err(error) => {
+                if let Some(cause) = error.cause() {
+                    tracing::error!(cause, "failed");
+                }
+                (error.status(), json!({ "error": error.body(trace_id) }))
+            }
+        };
+        tracing::info!(route, status, "request");
+        lambda_http::Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+    });
+    let event = LambdaEvent::new(event, lambda_runtime::Context::default());
+    let response =
+        lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
+    serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
 }

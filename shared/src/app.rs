@@ -1,0 +1,75 @@
+//! What a handler may touch: the store, the pushes, the clock, and the deployment's settings. Nothing else.
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::config::Config;
+use crate::protocol::{Event, Time};
+use crate::push::Push;
+use crate::run::{Answered, Caller};
+use crate::store::Store;
+
+/// What a handler may touch.
+#[derive(Clone)]
+pub struct App {
+    /// Everything that is kept.
+    pub store: Store,
+    /// What is said to connections.
+    pub push: Push,
+    /// What time it is.
+    pub clock: Clock,
+    /// How this deployment wants it.
+    pub config: Config,
+}
+
+impl App {
+    /// Puts it together, on an HTTP client that carries both the calls to `DynamoDB` and the pushes.
+    pub fn new(config: Config, sdk: &SdkConfig, clock: Clock) -> Self {
+        let store = Store::new(sdk, config.table.clone());
+        let push = Push::new(sdk, &config.websocket_endpoint);
+        Self { store, push, clock, config }
+    }
+
+    /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.
+    pub async fn answer(&self, caller: &Caller, event: &Event) -> Answered {
+        self.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await;
+        Answered::new()
+    }
+}
+
+/// The SDK's settings: region and credentials from the environment, TLS by rustls with ring. With aws-lc the first call
+/// costs 15 times the CPU, for its jitter entropy.
+pub async fn sdk_config() -> SdkConfig {
+    use aws_smithy_http_client::{Builder, tls};
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    sdk_config_on(http).await
+}
+
+/// The SDK's settings on an HTTP client of the caller's: the network edge, where a test stands.
+pub async fn sdk_config_on(http: SharedHttpClient) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+}
+
+/// What time it is. Times are shown and compared with generous margins; order never comes from a clock.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
+
+impl Clock {
+    /// The machine's.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn system() -> Self {
+        Self::new(|| Time { ms: jiff::Timestamp::now().as_millisecond() })
+    }
+
+    /// Another one, for a world whose time is made.
+    pub fn new(now: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Now.
+    pub fn now(&self) -> Time {
+        (self.0)()
+    }
+}

@@ -1,0 +1,235 @@
+//! The environment variables of a function: each has a name, a rule and a message. `template.yaml` sets them.
+//!
+//! A missing or wrong one stops the function in init, with a message that names it.
+
+use crate::limits::{COINS_MAX, SECRET_BYTES_MIN};
+use crate::protocol::{Coins, UserId};
+
+/// Why a function can't start.
+#[derive(Debug)]
+pub struct ConfigError {
+    name: &'static str,
+    problem: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "environment variable {}: {}", self.name, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where variables come from: the process's environment, or a test's list.
+pub type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A variable that must be set.
+fn required(source: Source<'_>, name: &'static str) -> Result<String, ConfigError> {
+    optional(source, name).ok_or_else(|| ConfigError { name, problem: "is not set".to_owned() })
+}
+
+/// A variable that may be missing or, as `CloudFormation` can't leave one out, empty.
+fn optional(source: Source<'_>, name: &'static str) -> Option<String> {
+    source(name).filter(|value| !value.is_empty())
+}
+
+/// A whole number from MIN to MAX.
+fn number(source: Source<'_>, name: &'static str, min: u64, max: u64) -> Result<u64, ConfigError> {
+    let text = required(source, name)?;
+    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| ConfigError { name, problem: format!("is {text:?}; give a whole number from {min} to {max}") })
+}
+
+/// What the functions that use the store need.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The table that holds everything.
+    pub table: String,
+    /// Where `@connections` is: `https://API.execute-api.REGION.amazonaws.com/STAGE`.
+    pub websocket_endpoint: String,
+    /// What a direct message costs to a user for whom no price was set.
+    pub default_price: Coins,
+    /// How much of a price the receiver earns, 0 to 100.
+    pub receiver_share_percent: u64,
+    /// Whose wallet gets the rest.
+    pub house: UserId,
+    /// Messages per second of one user, in the long run.
+    pub sends_per_second: u64,
+    /// Messages of one user at once.
+    pub send_burst: u64,
+}
+
+impl Config {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the variable.
+    pub fn read(source: Source<'_>) -> Result<Self, ConfigError> {
+        let websocket_endpoint = required(source, "WEBSOCKET_ENDPOINT")?;
+        if !websocket_endpoint.starts_with("https://") && !websocket_endpoint.starts_with("http://") {
+            let problem = format!("is {websocket_endpoint:?}; give an https:// address");
+            return Err(ConfigError { name: "WEBSOCKET_ENDPOINT", problem });
+        }
+        let house = required(source, "HOUSE_USER_ID")?;
+        Ok(Self {
+            table: required(source, "TABLE_NAME")?,
+            websocket_endpoint,
+            default_price: Coins(number(source, "DEFAULT_PRICE", 0, COINS_MAX)?),
+            receiver_share_percent: number(source, "RECEIVER_SHARE_PERCENT", 0, 100)?,
+            house: house.parse().map_err(|problem| ConfigError { name: "HOUSE_USER_ID", problem })?,
+            sends_per_second: number(source, "SENDS_PER_SECOND", 1, 1_000)?,
+            send_burst: number(source, "SEND_BURST", 1, 10_000)?,
+        })
+    }
+}
+
+/// The least severe line that is logged.
+///
+/// # Errors
+/// [`ConfigError`] when `LOG_LEVEL` is no level.
+pub fn log_level(source: Source<'_>) -> Result<tracing::Level, ConfigError> {
+    let text = required(source, "LOG_LEVEL")?;
+    text.parse().map_err(|_| ConfigError {
+        name: "LOG_LEVEL",
+        problem: format!("is {text:?}; give one of error, warn, info, debug"),
+    })
+}
+
+/// How tokens are checked.
+#[derive(Clone)]
+pub struct TokenConfig {
+    /// Accepted algorithms, and with them where keys come from.
+    pub keys: KeyConfig,
+    /// What `iss` must be.
+    pub issuer: Option<String>,
+    /// What `aud` must contain.
+    pub audience: Option<String>,
+}
+
+/// Where the keys come from.
+#[derive(Clone)]
+pub enum KeyConfig {
+    /// HS256 with a secret.
+    Secret(String),
+    /// Public keys at an address, for these algorithms.
+    Jwks {
+        /// `https://…`, or `http://` to loopback.
+        url: String,
+        /// Of RS256, ES256, `EdDSA`.
+        algorithms: Vec<jsonwebtoken::Algorithm>,
+    },
+}
+
+impl TokenConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the variable.
+    pub fn read(source: Source<'_>) -> Result<Self, ConfigError> {
+        let names = required(source, "JWT_ALGORITHMS")?;
+        let keys = match names.split(',').map(str::trim).collect::<Vec<_>>().as_slice() {
+            ["HS256"] => KeyConfig::Secret(secret(source)?),
+            names => KeyConfig::Jwks { algorithms: algorithms(names)?, url: jwks_url(source)? },
+        };
+        let (issuer, audience) = (optional(source, "JWT_ISSUER"), optional(source, "JWT_AUDIENCE"));
+        Ok(Self { keys, issuer, audience })
+    }
+}
+
+/// The HS256 secret.
+fn secret(source: Source<'_>) -> Result<String, ConfigError> {
+    let secret = required(source, "JWT_SECRET")?;
+    if secret.len() < SECRET_BYTES_MIN {
+        let problem = format!("has {} bytes; give at least {SECRET_BYTES_MIN}", secret.len());
+        return Err(ConfigError { name: "JWT_SECRET", problem });
+    }
+    Ok(secret)
+}
+
+/// The algorithms that public keys are taken for.
+fn algorithms(names: &[&str]) -> Result<Vec<jsonwebtoken::Algorithm>, ConfigError> {
+    let algorithm = |name: &&str| match *name {
+        "RS256" => Ok(jsonwebtoken::Algorithm::RS256),
+        "ES256" => Ok(jsonwebtoken::Algorithm::ES256),
+        "EdDSA" => Ok(jsonwebtoken::Algorithm::EdDSA),
+        other => Err(ConfigError {
+            name: "JWT_ALGORITHMS",
+            problem: format!("names {other:?}; give HS256, or any of RS256, ES256, EdDSA"),
+        }),
+    };
+    names.iter().map(algorithm).collect()
+}
+
+/// Where the public keys are.
+fn jwks_url(source: Source<'_>) -> Result<String, ConfigError> {
+    let url = required(source, "JWT_JWKS_URL")?;
+    let host = url.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+    if !url.starts_with("https://") && !matches!(host, Some("127.0.0.1" | "localhost")) {
+        let problem = format!("is {url:?}; give an https:// address (http:// only to 127.0.0.1 or localhost)");
+        return Err(ConfigError { name: "JWT_JWKS_URL", problem });
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, String> {
+        let mut variables = std::collections::HashMap::from([
+            ("TABLE_NAME", "parley"),
+            ("WEBSOCKET_ENDPOINT", "https://api.example.com/chat"),
+            ("DEFAULT_PRICE", "0"),
+            ("RECEIVER_SHARE_PERCENT", "100"),
+            ("HOUSE_USER_ID", "house"),
+            ("SENDS_PER_SECOND", "20"),
+            ("SEND_BURST", "200"),
+        ]);
+        variables.extend(changes.iter().copied());
+        Config::read(&|name| variables.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
+    }
+
+    fn tokens(variables: &[(&str, &str)]) -> Result<TokenConfig, String> {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        TokenConfig::read(&find).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named_with_the_fix() {
+        assert!(read(&[]).is_ok());
+        for (name, value, says) in [
+            ("TABLE_NAME", "", "is not set"),
+            ("WEBSOCKET_ENDPOINT", "chat.example.com", "https://"),
+            ("DEFAULT_PRICE", "-1", "whole number"),
+            ("RECEIVER_SHARE_PERCENT", "101", "0 to 100"),
+            ("HOUSE_USER_ID", "a\u{7}b", "control characters"),
+            ("SENDS_PER_SECOND", "fast", "whole number"),
+            ("SEND_BURST", "0", "1 to 10000"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert!(error.contains(name) && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_setting_that_is_unsafe_is_refused() {
+        for (variables, says) in [
+            (vec![("JWT_ALGORITHMS", "none")], "JWT_ALGORITHMS"),
+            (vec![("JWT_ALGORITHMS", "HS256,RS256")], "JWT_ALGORITHMS"),
+            (vec![("JWT_ALGORITHMS", "HS256"), ("JWT_SECRET", "short")], "at least 32"),
+            (vec![("JWT_ALGORITHMS", "RS256")], "JWT_JWKS_URL"),
+            (vec![("JWT_ALGORITHMS", "RS256"), ("JWT_JWKS_URL", "http://keys.example.com")], "https://"),
+            (vec![("JWT_ALGORITHMS", "RS256"), ("JWT_JWKS_URL", "http://localhost.example.com")], "https://"),
+        ] {
+            let error = tokens(&variables).err().expect("it is refused");
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(tokens(&[("JWT_ALGORITHMS", "RS256, ES256"), ("JWT_JWKS_URL", "http://127.0.0.1:1/keys")]).is_ok());
+    }
+}

@@ -1,0 +1,171 @@
+//! Why a request was refused, and what the client is told of it.
+
+use serde_json::json;
+
+use crate::limits::CONTENT_CHARS_MAX;
+use crate::protocol::Coins;
+use crate::store::StoreError;
+
+/// Why a request was refused. Its text is for a person; [`Error::code`] is for a program.
+#[derive(Debug)]
+pub enum Error {
+    /// The request itself is wrong.
+    BadRequest {
+        /// The field, or nothing for the whole frame.
+        field: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// No such action.
+    UnknownAction(String),
+    /// The text is too long.
+    ContentTooLong,
+    /// There is no text.
+    ContentEmpty,
+    /// No token, or a bad one.
+    Unauthorized,
+    /// The token was good, once.
+    TokenExpired,
+    /// The token is good, but not for this.
+    Forbidden,
+    /// Not in this conversation, or there is none: both look the same.
+    NotAParticipant,
+    /// There is no such thing.
+    NotFound,
+    /// A conversation with oneself.
+    SelfConversation,
+    /// Not enough coins.
+    InsufficientBalance {
+        /// What there is.
+        balance: Coins,
+        /// What it costs.
+        price: Coins,
+    },
+    /// It costs more than the sender would pay.
+    PriceChanged {
+        /// What it costs.
+        price: Coins,
+    },
+    /// The same clientMessageId with something else.
+    ClientMessageIdReused,
+    /// The send was given up; nothing was sent or charged.
+    SendExpired,
+    /// Too fast, or too much at once.
+    RateLimited {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The same idempotencyKey with another amount.
+    IdempotencyKeyReused,
+    /// Something we need didn't answer in time. Trying again is right.
+    Unavailable(String),
+    /// A bug, or something that an operator must see. The cause is logged, never sent.
+    Internal(String),
+}
+
+impl Error {
+    /// A request that is wrong in FIELD (nothing: the whole frame).
+    pub fn bad_request(field: &str, problem: &str) -> Self {
+        Self::BadRequest { field: field.to_owned(), problem: problem.to_owned() }
+    }
+
+    /// The protocol's name, whether the same request may succeed later, and the HTTP status.
+    fn class(&self) -> (&'static str, bool, u16) {
+        match self {
+            Self::BadRequest { .. } => ("bad_request", false, 400),
+            Self::UnknownAction(_) => ("unknown_action", false, 400),
+            Self::ContentTooLong => ("content_too_long", false, 400),
+            Self::ContentEmpty => ("content_empty", false, 400),
+            Self::Unauthorized => ("unauthorized", false, 401),
+            Self::TokenExpired => ("token_expired", false, 401),
+            Self::Forbidden => ("forbidden", false, 403),
+            Self::NotAParticipant => ("not_a_participant", false, 403),
+            Self::NotFound => ("not_found", false, 404),
+            Self::SelfConversation => ("self_conversation", false, 400),
+            Self::InsufficientBalance { .. } => ("insufficient_balance", false, 402),
+            Self::PriceChanged { .. } => ("price_changed", false, 409),
+            Self::ClientMessageIdReused => ("client_message_id_reused", false, 409),
+            Self::SendExpired => ("send_expired", false, 409),
+            Self::RateLimited { .. } => ("rate_limited", true, 429),
+            Self::IdempotencyKeyReused => ("idempotency_key_reused", false, 409),
+            Self::Unavailable(_) => ("unavailable", true, 503),
+            Self::Internal(_) => ("internal", true, 500),
+        }
+    }
+
+    /// The protocol's name of it.
+    pub fn code(&self) -> &'static str {
+        self.class().0
+    }
+
+    /// The HTTP status that fits.
+    pub fn status(&self) -> u16 {
+        self.class().2
+    }
+
+    /// What an operator must see and a client must not: the cause.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable(cause) | Self::Internal(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// The protocol's `error` object. TRACE_ID finds an internal cause in the log.
+    pub fn body(&self, trace_id: &str) -> serde_json::Value {
+        let (code, retryable, _) = self.class();
+        let mut body = json!({ "code": code, "message": self.to_string(), "retryable": retryable });
+        let details = match self {
+            Self::BadRequest { field, .. } if !field.is_empty() => Some(json!({ "field": field })),
+            Self::InsufficientBalance { balance, price } => Some(json!({ "balance": balance, "price": price })),
+            Self::PriceChanged { price } => Some(json!({ "price": price })),
+            Self::RateLimited { retry_after_ms } => Some(json!({ "retryAfterMs": retry_after_ms })),
+            Self::Unavailable(_) | Self::Internal(_) => Some(json!({ "requestId": trace_id })),
+            _ => None,
+        };
+        if let Some(details) = details {
+            body["details"] = details;
+        }
+        body
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadRequest { field, problem } if field.is_empty() => f.write_str(problem),
+            Self::BadRequest { field, problem } => write!(f, "{field}: {problem}"),
+            Self::UnknownAction(action) => write!(f, "there is no action {action:?}"),
+            Self::ContentTooLong => write!(f, "content: at most {CONTENT_CHARS_MAX} characters"),
+            Self::ContentEmpty => f.write_str("content: write something"),
+            Self::Unauthorized => f.write_str("the token is missing or not valid"),
+            Self::TokenExpired => f.write_str("the token has expired; get a new one and connect again"),
+            Self::Forbidden => f.write_str("the token has no right to do this"),
+            Self::NotAParticipant => f.write_str("there is no such conversation, or you are not in it"),
+            Self::NotFound => f.write_str("there is no such thing"),
+            Self::SelfConversation => f.write_str("a conversation needs somebody else"),
+            Self::InsufficientBalance { balance, price } => {
+                write!(f, "the message costs {} coins and the balance is {}", price.0, balance.0)
+            }
+            Self::PriceChanged { price } => write!(f, "the message costs {} coins, more than maxPrice", price.0),
+            Self::ClientMessageIdReused => {
+                f.write_str("this clientMessageId was used for another message; take a new one")
+            }
+            Self::SendExpired => {
+                f.write_str("the message was given up; nothing was sent or charged; send it again with a new id")
+            }
+            Self::RateLimited { retry_after_ms } => write!(f, "too fast; try again in {retry_after_ms} ms"),
+            Self::IdempotencyKeyReused => f.write_str("this idempotencyKey was used for another amount"),
+            Self::Unavailable(_) => f.write_str("the service is busy; try again"),
+            Self::Internal(_) => f.write_str("something went wrong on our side; try again"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<StoreError> for Error {
+    fn from(cause: StoreError) -> Self {
+        if cause.busy { Self::Unavailable(cause.to_string()) } else { Self::Internal(cause.to_string()) }
+    }
+}

@@ -1,0 +1,123 @@
+//! Every limit, once, with its unit in its name. What a client sees of them is in the protocol.
+
+use std::time::Duration;
+
+// ---- what a client may say -------------------------------------------------------------------------------------------
+
+/// The longest user id (`sub` of the token). Keeps every key far below DynamoDB's 2,048 bytes.
+pub const USER_ID_BYTES_MAX: usize = 128;
+/// The longest `clientMessageId`, `requestId`, `device` and `idempotencyKey`.
+pub const CLIENT_ID_CHARS_MAX: usize = 64;
+/// The longest `conversationId` that is looked up. Ours have 29.
+pub const CONVERSATION_ID_CHARS_MAX: usize = 64;
+/// The longest message.
+pub const CONTENT_CHARS_MAX: usize = 10_000;
+/// The largest page that may be asked for.
+pub const PAGE_ITEMS_MAX: u32 = 100;
+/// The page that is sent when no limit was given.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+/// The most users that one `getPresence` asks for. DynamoDB's `BatchGetItem` takes as many.
+pub const PRESENCE_USERS_MAX: usize = 100;
+/// The most conversations that `since` of one `sync` may name. A frame of 128 KB holds no more.
+pub const SYNC_SINCE_MAX: usize = 4_096;
+/// The longest cursor that is read.
+pub const CURSOR_CHARS_MAX: usize = 2_048;
+/// The most coins that a price, a top-up or a balance may be: what a JavaScript client can count exactly (2^53 - 1).
+pub const COINS_MAX: u64 = 9_007_199_254_740_991;
+
+// ---- what a client is sent -------------------------------------------------------------------------------------------
+
+/// API Gateway's limit for one WebSocket message, also for `@connections`:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>.
+pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// A page ends before its items reach this: the frame's envelope needs the rest.
+pub const PAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 4 * 1024;
+/// The most messages that one `sync` sends before it says `complete: false`.
+pub const SYNC_MESSAGES_MAX: usize = 1_000;
+/// Pushes that one function sends at the same time.
+pub const PUSHES_AT_ONCE: usize = 64;
+/// How often one push is tried when the gateway is busy. What can't be delivered is in the log, for `sync`.
+pub const PUSH_ATTEMPTS_MAX: u32 = 4;
+/// The wait before a push is tried again; it doubles each time.
+pub const PUSH_BACKOFF: Duration = Duration::from_millis(100);
+/// How long one push may take.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a `typing` is shown without another.
+pub const TYPING_LIFE: Duration = Duration::from_secs(6);
+
+// ---- connections and tokens ------------------------------------------------------------------------------------------
+
+/// How much longer than its `exp` a token is taken for good: clocks differ.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+/// The longest token that is read.
+pub const TOKEN_BYTES_MAX: usize = 4_096;
+/// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.
+pub const SECRET_BYTES_MIN: usize = 32;
+/// The largest authorizer result is 8 KB; roles and chapters share it with the rest.
+pub const CLAIMS_BYTES_MAX: usize = 4_096;
+/// A connection is taken for dead after this: API Gateway ends each after 2 h, and clocks differ.
+pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
+/// The most live connections of one user. Each costs about 100 bytes of the PRESENCE item.
+pub const CONNECTIONS_MAX: usize = 50;
+/// How long fetched signing keys are used before they are fetched again.
+pub const JWKS_LIFE: Duration = Duration::from_secs(3_600);
+/// The least time between two fetches of signing keys, whatever key ids the tokens name.
+pub const JWKS_REFETCH_AFTER: Duration = Duration::from_secs(30);
+/// How long fetching the signing keys may take.
+pub const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
+/// The largest document of signing keys that is read.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+
+// ---- a send ----------------------------------------------------------------------------------------------------------
+
+/// The most sends of one user that are open at once. Each is about 190 bytes of the ACCOUNT item.
+pub const OPEN_MAX: usize = 128;
+/// Finished sends are dropped from `open` when it holds this many: so that ACCOUNT stays below 1 KB, one write unit.
+pub const DROP_BATCH: usize = 4;
+/// How often a send looks again because sends were dropped between its look and its claim.
+pub const LOOKS_MAX: u32 = 24;
+/// How often a claim is tried with one look (the rate's two forms, a balance that settling has raised).
+pub const CLAIMS_PER_LOOK_MAX: u32 = 6;
+/// How many slots of a log one walk looks at before it leaves the rest to a retry or the sweep.
+pub const WALK_SLOTS_MAX: u64 = 2_000;
+/// How many slots one query of a walk asks for.
+pub const WALK_PAGE_SLOTS: u32 = 250;
+/// After this an open send is the sweep's: it finishes it, or voids it. Patience, not safety.
+pub const VOID_AFTER: Duration = Duration::from_secs(60);
+
+// ---- the ledger ------------------------------------------------------------------------------------------------------
+
+/// Earnings that are folded into a balance by one write. `BatchGetItem` takes 100; 40 ids keep ACCOUNT small.
+pub const SETTLE_BATCH: usize = 40;
+/// Rounds that one settling makes; each folds up to [`SETTLE_BATCH`] earnings.
+pub const SETTLE_ROUNDS_MAX: u32 = 50;
+
+// ---- scheduled work --------------------------------------------------------------------------------------------------
+
+/// How many parts the index's work is spread over. A partition takes 1,000 write units per second.
+pub const WORK_SHARDS: u64 = 16;
+/// The most accounts that one sweep looks after, of each kind of work.
+pub const SWEEP_ACCOUNTS_MAX: usize = 2_000;
+/// How many accounts a sweep looks after at the same time.
+pub const SWEEP_AT_ONCE: usize = 16;
+/// How long a conversation stays marked as waiting after its last new mark, before the sweep asks whether it still waits.
+pub const WAITING_MARK_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// The most index rows that `buffer-stats` counts of each kind.
+pub const STATS_ROWS_MAX: usize = 10_000;
+/// The most pages of 1 MB that are read of one user's conversations (about 5,000 conversations each).
+pub const INBOX_PAGES_MAX: u32 = 16;
+
+// ---- calls -----------------------------------------------------------------------------------------------------------
+
+/// How long connecting to DynamoDB may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one attempt of a DynamoDB call may take.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a DynamoDB call may take with its retries.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(6);
+/// How often the SDK tries a DynamoDB call.
+pub const CALL_ATTEMPTS_MAX: u32 = 4;
+/// How often a batch is asked for again for what DynamoDB left unprocessed.
+pub const BATCH_ROUNDS_MAX: u32 = 8;
+/// What one `BatchGetItem` takes.
+pub const BATCH_GET_KEYS_MAX: usize = 100;

@@ -1,0 +1,99 @@
+//! What is said to connections: API Gateway's `@connections`.
+
+use aws_config::SdkConfig;
+use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
+use aws_sdk_apigatewaymanagement::config::{Builder, retry::RetryConfig};
+use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
+use aws_sdk_apigatewaymanagement::primitives::Blob;
+use futures::StreamExt as _;
+
+use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
+use crate::protocol::{ConnectionId, Event};
+use crate::store::Store;
+use crate::store::presence::Connected;
+
+/// Sends frames to connections.
+#[derive(Clone)]
+pub struct Push {
+    client: aws_sdk_apigatewaymanagement::Client,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The gateway has it.
+    Sent,
+    /// The connection has ended.
+    Gone,
+    /// The gateway was busy, or didn't answer. What matters is in the log, and comes with the next `sync`.
+    Failed,
+}
+
+impl Push {
+    /// On the API Gateway at ENDPOINT.
+    pub fn new(sdk: &SdkConfig, endpoint: &str) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PUSH_TIMEOUT).build();
+        // Tried again below, where `Gone` is told from "busy".
+        let config = Builder::from(sdk)
+            .endpoint_url(endpoint)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        Self { client: aws_sdk_apigatewaymanagement::Client::from_conf(config) }
+    }
+
+    /// Sends one frame to one connection.
+    pub async fn to(&self, connection: &ConnectionId, frame: Vec<u8>) -> Pushed {
+        let mut wait = PUSH_BACKOFF;
+        for attempt in 1..=PUSH_ATTEMPTS_MAX {
+            let call = self.client.post_to_connection().connection_id(connection.as_str());
+            let error = match call.data(Blob::new(frame.clone())).send().await {
+                Ok(_) => return Pushed::Sent,
+                Err(error) => error,
+            };
+            if error.raw_response().is_some_and(|response| response.status().as_u16() == 410) {
+                return Pushed::Gone;
+            }
+            if matches!(error.as_service_error(), Some(PostToConnectionError::PayloadTooLargeException(_))) {
+                tracing::error!(bytes = frame.len(), "a frame was too large to push");
+                return Pushed::Failed;
+            }
+            if attempt < PUSH_ATTEMPTS_MAX {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+        }
+        tracing::warn!(connection = connection.as_str(), "a push failed; sync will bring it");
+        Pushed::Failed
+    }
+
+    /// Ends a connection. One that has ended already is no error.
+    pub async fn close(&self, connection: &ConnectionId) {
+        let closed = self.client.delete_connection().connection_id(connection.as_str()).send().await;
+        if let Err(error) = closed
+            && error.raw_response().is_none_or(|response| response.status().as_u16() != 410)
+        {
+            tracing::warn!(connection = connection.as_str(), "a connection could not be closed");
+        }
+    }
+
+    /// Sends an event to connections, and takes those that have gone out of presence: exactly them.
+    pub async fn to_all(&self, store: &Store, connections: &[Connected], event: &Event) {
+        let frame = event.frame(None);
+        let push = |to| self.to_one(store, to, frame.clone());
+        // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
+        let pushes: Vec<_> = connections.iter().map(push).collect();
+        futures::stream::iter(pushes).buffer_unordered(PUSHES_AT_ONCE).collect::<()>().await;
+    }
+
+    /// Sends a frame to one connection of a user.
+    async fn to_one(&self, store: &Store, to: &Connected, frame: Vec<u8>) {
+        if self.to(&to.connection, frame).await != Pushed::Gone {
+            return;
+        }
+        if let Err(error) = store.presence_remove(&to.user, &to.connection, None).await {
+            // It expires by itself; the next push to it meets the same 410.
+            tracing::warn!(%error, "a gone connection could not be taken out of presence");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! ACCOUNT: what a user can spend, and the sends that are under way. Every decision about a send is one write on it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{
+    AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
+};
+use super::work::Work;
+use crate::limits::{COINS_MAX, OPEN_MAX};
+use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
+use crate::send::{Fingerprint, SendId};
+
+/// A send that was decided and is not yet dropped. No content: ACCOUNT is written often and each write costs its size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSend {
+    /// The sender's id of it; its RECEIPT is found by it.
+    #[serde(rename = "cmid")]
+    pub client_message_id: ClientMessageId,
+    /// Where it goes.
+    #[serde(rename = "conv")]
+    pub conversation: ConversationId,
+    /// Its number will be above this.
+    pub base: Seq,
+    /// What it costs.
+    pub price: Coins,
+    /// What the receiver earns.
+    #[serde(rename = "earn")]
+    pub earning: Coins,
+    /// Who gets the rest, if there is a rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub house: Option<UserId>,
+    /// What it says, hashed.
+    #[serde(rename = "print")]
+    pub fingerprint: Fingerprint,
+    /// When it was decided; the message's time, whoever publishes it.
+    #[serde(rename = "at", with = "ms")]
+    pub claimed_at: Time,
+}
+
+/// A user's account.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Account {
+    /// What can be spent.
+    pub balance: Coins,
+    /// Sends that are under way, or finished and not yet dropped.
+    pub open: HashMap<SendId, OpenSend>,
+    /// Counts the drops.
+    pub epoch: u64,
+    /// When the sends so far would have ended at the sustained rate: the "theoretical arrival time" of GCRA
+    /// (ITU-T I.371), milliseconds since 1970.
+    #[serde(default)]
+    pub rate_until: i64,
+    /// Counts the foldings of earnings.
+    #[serde(default)]
+    pub settle_version: u64,
+    /// The entries that the last folding took, until their flags are removed.
+    #[serde(default)]
+    pub settling: HashSet<String>,
+}
+
+/// How fast a user may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Milliseconds from one send to the next, in the long run.
+    interval_ms: i64,
+    /// How far ahead of the clock `rate_until` may be before a send.
+    ahead_ms: i64,
+}
+
+impl Rate {
+    /// So many a second, so many at once.
+    pub fn new(sends_per_second: u64, burst: u64) -> Self {
+        let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let interval_ms = 1_000 / whole(sends_per_second).max(1);
+        Self { interval_ms, ahead_ms: interval_ms.saturating_mul(whole(burst) - 1) }
+    }
+
+    /// How long an account must wait before its next send; nothing when it may send.
+    pub fn wait(self, account: &Account, now: Time) -> Option<Duration> {
+        let wait = account.rate_until - now.ms - self.ahead_ms;
+        u64::try_from(wait).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+    }
+}
+
+/// What the decision about a send asks for.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// The send's id.
+    pub id: &'a SendId,
+    /// What is recorded.
+    pub send: &'a OpenSend,
+    /// The epoch that the look saw.
+    pub epoch: u64,
+    /// How fast the user may send.
+    pub rate: Rate,
+    /// What the account's `rate_until` was when last seen. It only chooses the form of the write.
+    pub rate_until: i64,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Claimed {
+    /// It was made; the account as it is now.
+    Here(Account),
+    /// It was not; the account as it was. It may hold our own claim, made by an attempt whose answer was lost.
+    Refused(Account),
+}
+
+impl Store {
+    /// Reads an account, strongly; one that doesn't exist yet is created.
+    pub async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
+        match self.account_if_any(user).await? {
+            Some(account) => Ok(account),
+            None => self.account_create(user).await,
+        }
+    }
+
+    /// Reads an account, strongly.
+    pub async fn account_if_any(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        self.get(Key::account(user), Read::Strong).await?.map(from_item).transpose()
+    }
+
+    /// Reads many accounts.
+    pub async fn accounts(&self, keys: &[Key]) -> Result<Vec<Account>, StoreError> {
+        self.get_many(keys, Read::Eventual).await?.into_iter().map(from_item).collect()
+    }
+
+    /// Creates an account **if there is none**. `open` must be there: `DynamoDB` can't set an entry of a missing map.
+    async fn account_create(&self, user: &UserId) -> Result<Account, StoreError> {
+        let zero = || number(0);
+        let item = Item::from([
+            ("balance".to_owned(), zero()),
+            ("open".to_owned(), AttributeValue::M(Item::new())),
+            ("epoch".to_owned(), zero()),
+            ("settle_version".to_owned(), zero()),
+        ]);
+        match self.put_new(Key::account(user), item).await? {
+            Written::Refused(Some(item)) => from_item(item),
+            _ => Ok(Account::default()),
+        }
+    }
+
+    /// Decides a send: records it and takes its price, **if** it is not recorded (once only), **and** the epoch is the one
+    /// seen (no drop has removed it since), **and** the balance covers it, **and** there is room, **and** the rate holds.
+    ///
+    /// The rate has two forms, as an expression knows no maximum: from now on, when the last send is long ago; from
+    /// `rate_until` on otherwise. The condition of the first holds only while it is the right one.
+    pub async fn account_claim(&self, user: &UserId, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+        let now = claim.send.claimed_at.ms;
+        let idle = claim.rate_until <= now;
+        let (rate_set, rate_if, rate_bound) = if idle {
+            (":rate_next", "(attribute_not_exists(#rate_until) OR #rate_until <= :rate_bound)", now)
+        } else {
+            ("#rate_until + :rate_next", "#rate_until <= :rate_bound", now + claim.rate.ahead_ms)
+        };
+        let rate_next = if idle { now + claim.rate.interval_ms } else { claim.rate.interval_ms };
+        let update = self.update(
+            Key::account(user),
+            &format!(
+                "SET #open.#sid = :send, #balance = #balance - :price, #rate_until = {rate_set}, \
+                 #work_pk = :work_pk, #work_sk = :work_sk"
+            ),
+        );
+        let update = update
+            .only_if(&format!(
+                "attribute_not_exists(#open.#sid) AND #epoch = :epoch AND #balance >= :price \
+                 AND size(#open) < :open_max AND {rate_if}"
+            ))
+            .name("#sid", claim.id.as_str())
+            .value(":send", attribute(claim.send)?)
+            .value(":price", number(claim.send.price.0))
+            .value(":epoch", number(claim.epoch))
+            .value(":open_max", number(OPEN_MAX))
+            .value(":rate_next", number(rate_next))
+            .value(":rate_bound", number(rate_bound))
+            .value(":work_pk", text(Work::Open.pk(user)))
+            .value(":work_sk", text(user.as_str()));
+        match update.run().await? {
+            Written::Done(item) => Ok(Claimed::Here(from_item(item)?)),
+            Written::Refused(Some(item)) => Ok(Claimed::Refused(from_item(item)?)),
+            Written::Refused(None) => Err(StoreError::broken("the account has gone")),
+        }
+    }
+
+    /// Raises the number above which an open send looks for its slot, **if** it is still open and lower.
+    /// Every slot up to BASE was seen as another's.
+    pub async fn account_raise_base(&self, user: &UserId, id: &SendId, base: Seq) -> Result<(), StoreError> {
+        let update = self.update(Key::account(user), "SET #open.#sid.#base = :base");
+        let update = update.only_if("#open.#sid.#base < :base").name("#sid", id.as_str()).value(":base", number(base));
+        update.run().await.map(drop)
+    }
+
+    /// Removes finished sends and counts the drop, **if** the epoch is still the one of the ACCOUNT read that named them:
+    /// so a look that saw neither an entry nor its RECEIPT meets another epoch. REFUND is what the void ones among them
+    /// had cost. Returns whether it was made; if not, another drop was.
+    pub async fn account_drop(
+        &self,
+        user: &UserId,
+        epoch: u64,
+        ids: &[SendId],
+        refund: Coins,
+    ) -> Result<bool, StoreError> {
+        let entries: Vec<String> = (0..ids.len()).map(|n| format!("#open.#sid{n}")).collect();
+        let expression =
+            format!("REMOVE {} SET #epoch = #epoch + :one, #balance = #balance + :refund", entries.join(", "));
+        let mut update = self.update(Key::account(user), &expression).only_if("#epoch = :epoch");
+        for (n, id) in ids.iter().enumerate() {
+            update = update.name(&format!("#sid{n}"), id.as_str());
+        }
+        let update = update.value(":one", number(1)).value(":refund", number(refund.0)).value(":epoch", number(epoch));
+        Ok(matches!(update.run().await?, Written::Done(_)))
+    }
+
+    /// Takes an account out of the index of open sends, **if** it has none.
+    pub async fn account_unlist(&self, user: &UserId) -> Result<(), StoreError> {
+        let update = self.update(Key::account(user), "REMOVE #work_pk, #work_sk");
+        update.only_if("size(#open) = :zero").value(":zero", number(0)).run().await.map(drop)
+    }
+
+    /// Folds earnings into the balance, **if** no folding has been made since the account was read, **and** none is half
+    /// done, **and** the sum can be held. If it fails, nothing may be assumed.
+    pub(super) async fn account_fold(
+        &self,
+        user: &UserId,
+        version: u64,
+        entries: &[String],
+        sum: Coins,
+    ) -> Result<bool, StoreError> {
+        let update = self.update(
+            Key::account(user),
+            "SET #balance = #balance + :sum, #settling = :entries, #settle_version = :next",
+        );
+        let update = update
+            .only_if("#settle_version = :version AND attribute_not_exists(#settling) AND #balance <= :room")
+            .value(":sum", number(sum.0))
+            .value(":entries", AttributeValue::Ss(entries.to_vec()))
+            .value(":version", number(version))
+            .value(":next", number(version + 1))
+            .value(":room", number(COINS_MAX - sum.0.min(COINS_MAX)));
+        Ok(matches!(update.run().await?, Written::Done(_)))
+    }
+
+    /// Ends a folding, **if** it is still the one of this version.
+    pub(super) async fn account_folded(&self, user: &UserId, version: u64) -> Result<(), StoreError> {
+        let update = self.update(Key::account(user), "REMOVE #settling");
+        update.only_if("#settle_version = :version").value(":version", number(version)).run().await.map(drop)
+    }
+}

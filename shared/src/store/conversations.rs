@@ -1,0 +1,73 @@
+//! META: what a conversation is. Its id is derived from who is in it, so creating is one put if absent.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Key, Read, Store, StoreError, Written, from_item, ms};
+use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
+
+/// What a conversation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Which; also in the key.
+    pub id: ConversationId,
+    /// What kind.
+    pub kind: Kind,
+    /// Who is in it.
+    pub members: Vec<UserId>,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When.
+    #[serde(with = "ms")]
+    pub created_at: Time,
+    /// The invocation that made it: tells our own write, applied with its answer lost, from another's.
+    pub creation: String,
+    /// The lowest number that is in the table; those below are in the archive.
+    #[serde(default = "first")]
+    pub first_seq: Seq,
+}
+
+/// The number of a conversation's first message.
+fn first() -> Seq {
+    Seq(1)
+}
+
+/// What became of creating a conversation.
+#[derive(Debug)]
+pub enum Created {
+    /// This attempt made it.
+    Here,
+    /// It was there.
+    There(Meta),
+}
+
+impl Store {
+    /// Reads META, strongly.
+    pub async fn conversation(&self, id: &ConversationId) -> Result<Option<Meta>, StoreError> {
+        self.get(Key::meta(id), Read::Strong).await?.map(from_item).transpose()
+    }
+
+    /// Reads many METAs. What they say of a direct conversation never changes.
+    pub async fn conversations(
+        &self,
+        ids: impl Iterator<Item = &ConversationId>,
+    ) -> Result<HashMap<ConversationId, Meta>, StoreError> {
+        let keys: Vec<Key> = ids.map(Key::meta).collect();
+        let metas = self.get_many(&keys, Read::Eventual).await?.into_iter().map(from_item::<Meta>);
+        metas.map(|meta| meta.map(|meta| (meta.id.clone(), meta))).collect()
+    }
+
+    /// Creates a conversation **if there is none** with this id.
+    pub async fn conversation_create(&self, meta: &Meta) -> Result<Created, StoreError> {
+        let item = serde_dynamo::to_item(meta).map_err(|error| StoreError::broken(&error.to_string()))?;
+        match self.put_new(Key::meta(&meta.id), item).await? {
+            Written::Done(_) => Ok(Created::Here),
+            Written::Refused(Some(item)) => {
+                let there: Meta = from_item(item)?;
+                if there.creation == meta.creation { Ok(Created::Here) } else { Ok(Created::There(there)) }
+            }
+            Written::Refused(None) => Err(StoreError::broken("a conversation is there and is empty")),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! INBOX: how far a user is in a conversation. One item per user and conversation; each number moves only forward, and
+//! `read <= delivered <= last` always.
+
+use serde::Deserialize;
+
+use super::table::{
+    INBOX_PREFIX, Item, Key, Read, Store, StoreError, Update, Written, attribute, from_item, ms, number, text, user_pk,
+};
+use super::work::{Work, waiting_sk};
+use crate::limits::INBOX_PAGES_MAX;
+use crate::protocol::{ConversationId, Kind, Seq, Status, Time, UserId};
+
+/// How far a user is in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Inbox {
+    /// What kind of conversation it is.
+    pub kind: Kind,
+    /// The other of a direct one.
+    pub peer: UserId,
+    /// The highest number that it has been told of.
+    pub last_seq: Seq,
+    /// What the user's devices have.
+    pub delivered_seq: Seq,
+    /// What the user has read.
+    pub read_seq: Seq,
+    /// When something was last said, or when it was made.
+    #[serde(with = "ms")]
+    pub last_at: Time,
+}
+
+impl Inbox {
+    /// How many messages the user hasn't read.
+    pub fn unread(&self) -> u64 {
+        self.last_seq.0.saturating_sub(self.read_seq.0)
+    }
+
+    /// How many messages none of the user's devices has.
+    pub fn undelivered(&self) -> u64 {
+        self.last_seq.0.saturating_sub(self.delivered_seq.0)
+    }
+
+    /// How far the message SEQ has come with this user.
+    pub fn status_of(&self, seq: Seq) -> Status {
+        match seq {
+            seq if seq <= self.read_seq => Status::Read,
+            seq if seq <= self.delivered_seq => Status::Delivered,
+            _ => Status::Sent,
+        }
+    }
+}
+
+/// Which horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Horizon {
+    /// The user's devices have it.
+    Delivered,
+    /// The user has read it; so it was delivered, too.
+    Read,
+}
+
+/// What became of moving a horizon.
+#[derive(Clone, Debug)]
+pub enum Moved {
+    /// It moved; as it is now.
+    Forward(Inbox),
+    /// It was there already, or further.
+    Stayed(Inbox),
+    /// The inbox hasn't been told of that number.
+    Beyond(Inbox),
+    /// The user has no such conversation.
+    NoInbox,
+}
+
+/// A message's arrival in an inbox.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// Where.
+    pub conversation: &'a ConversationId,
+    /// Its number.
+    pub seq: Seq,
+    /// Its time.
+    pub at: Time,
+    /// Who else is in the conversation.
+    pub peer: &'a UserId,
+}
+
+/// What every inbox is made with, if it isn't there.
+const ORIGIN: &str = "#kind = :kind, #peer = :peer";
+
+impl Store {
+    /// Makes an empty inbox, **if there is none**.
+    pub async fn inbox_create(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        peer: &UserId,
+        at: Time,
+    ) -> Result<(), StoreError> {
+        let item = Item::from([
+            ("kind".to_owned(), attribute(Kind::Direct)?),
+            ("peer".to_owned(), text(peer.as_str())),
+            ("last_seq".to_owned(), number(0)),
+            ("delivered_seq".to_owned(), number(0)),
+            ("read_seq".to_owned(), number(0)),
+            ("last_at".to_owned(), number(at.ms)),
+        ]);
+        self.put_new(Key::inbox(user, conversation), item).await.map(drop)
+    }
+
+    /// Reads one inbox.
+    pub async fn inbox(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        read: Read,
+    ) -> Result<Option<Inbox>, StoreError> {
+        self.get(Key::inbox(user, conversation), read).await?.map(from_item).transpose()
+    }
+
+    /// Reads many inboxes by their keys, strongly, with their keys; those that don't exist are left out.
+    pub async fn inboxes(&self, keys: &[Key]) -> Result<Vec<(Key, Inbox)>, StoreError> {
+        let items = self.get_many(keys, Read::Strong).await?;
+        items.into_iter().map(|item| Ok((Key::of(&item)?, from_item(item)?))).collect()
+    }
+
+    /// Reads all of a user's inboxes, up to [`INBOX_PAGES_MAX`] pages of 1 MB.
+    ///
+    /// Keeping them in the order of activity would cost two index writes per message and person; reading a user's whole
+    /// partition costs one read unit per 25 conversations, and is needed for the sum of the unread anyway.
+    pub async fn inbox_all(&self, user: &UserId, read: Read) -> Result<Vec<(ConversationId, Inbox)>, StoreError> {
+        let mut inboxes = Vec::new();
+        let mut start = None;
+        for _ in 0..INBOX_PAGES_MAX {
+            let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
+            let page = query.value(":sk", INBOX_PREFIX).read(read).starting_after(start).page().await?;
+            for item in page.items {
+                inboxes.push((inbox_conversation(&Key::of(&item)?)?, from_item(item)?));
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok(inboxes);
+            }
+        }
+        tracing::warn!(conversations = inboxes.len(), "a user has more conversations than are read");
+        Ok(inboxes)
+    }
+
+    /// Tells a receiver's inbox of a message, **if** it knows of none so high. Marks it as waiting.
+    pub async fn inbox_receive(&self, user: &UserId, arrival: &Arrival<'_>) -> Result<(), StoreError> {
+        let update = self.update(
+            Key::inbox(user, arrival.conversation),
+            &format!(
+                "SET #last_seq = :seq, #last_at = :at, #delivered_seq = if_not_exists(#delivered_seq, :zero), \
+                 #read_seq = if_not_exists(#read_seq, :zero), #work_pk = :work_pk, \
+                 #work_sk = if_not_exists(#work_sk, :work_sk), {ORIGIN}"
+            ),
+        );
+        let update = arrives(update, arrival)?
+            .value(":zero", number(0))
+            .value(":work_pk", text(Work::Waiting.pk(user)))
+            .value(":work_sk", text(waiting_sk(arrival.at, user, arrival.conversation)));
+        update.run().await.map(drop)
+    }
+
+    /// Tells the sender's inbox of its own message: who writes has read. **If** it knows of none so high; where somebody's
+    /// later message came first, only the horizons move.
+    pub async fn inbox_sent(&self, user: &UserId, arrival: &Arrival<'_>) -> Result<(), StoreError> {
+        let update = self.update(
+            Key::inbox(user, arrival.conversation),
+            &format!("SET #last_seq = :seq, #last_at = :at, #delivered_seq = :seq, #read_seq = :seq, {ORIGIN}"),
+        );
+        if let Written::Refused(_) = arrives(update, arrival)?.run().await? {
+            self.inbox_mark(user, arrival.conversation, Horizon::Read, arrival.seq).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves a horizon forward, **if** it is below SEQ and the inbox has been told of SEQ.
+    pub async fn inbox_mark(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        horizon: Horizon,
+        seq: Seq,
+    ) -> Result<Moved, StoreError> {
+        const READ: (&str, &str) = (
+            "SET #read_seq = :seq, #delivered_seq = :seq",
+            "#read_seq < :seq AND #delivered_seq <= :seq AND #last_seq >= :seq",
+        );
+        const READ_BEHIND_DELIVERED: (&str, &str) =
+            ("SET #read_seq = :seq", "#read_seq < :seq AND #delivered_seq >= :seq");
+        const DELIVERED: (&str, &str) = ("SET #delivered_seq = :seq", "#delivered_seq < :seq AND #last_seq >= :seq");
+        let forms: &[(&str, &str)] = match horizon {
+            Horizon::Delivered => &[DELIVERED],
+            // An expression knows no maximum, so `delivered` moves along or stays: two forms, each right for its case.
+            Horizon::Read => &[READ, READ_BEHIND_DELIVERED],
+        };
+        let mut outcome = Moved::NoInbox;
+        for (expression, condition) in forms {
+            let update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
+            outcome = match update.value(":seq", number(seq)).run().await? {
+                Written::Done(item) => return Ok(Moved::Forward(from_item(item)?)),
+                Written::Refused(None) => return Ok(Moved::NoInbox),
+                Written::Refused(Some(item)) => {
+                    let inbox: Inbox = from_item(item)?;
+                    if seq > inbox.last_seq { Moved::Beyond(inbox) } else { Moved::Stayed(inbox) }
+                }
+            };
+            if matches!(&outcome, Moved::Stayed(inbox) if horizon == Horizon::Delivered || inbox.read_seq >= seq) {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Tells an inbox of a number that its log has, **if** it is there and knows of none so high: a reader may be faster
+    /// than the sender's last write.
+    pub async fn inbox_raise_last(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        seq: Seq,
+    ) -> Result<(), StoreError> {
+        let update = self.update(Key::inbox(user, conversation), "SET #last_seq = :seq").only_if("#last_seq < :seq");
+        update.value(":seq", number(seq)).run().await.map(drop)
+    }
+
+    /// Takes an inbox out of the index of those that wait, **if** it is as it was seen: nothing is undelivered.
+    pub async fn inbox_unlist(&self, key: Key, seen: &Inbox) -> Result<(), StoreError> {
+        let update = self.update(key, "REMOVE #work_pk, #work_sk");
+        let update = update.only_if("#last_seq = :seen AND #delivered_seq = :seen");
+        update.value(":seen", number(seen.last_seq)).run().await.map(drop)
+    }
+}
+
+/// What the two kinds of arrival have in common.
+fn arrives<'a>(update: Update<'a>, arrival: &Arrival<'_>) -> Result<Update<'a>, StoreError> {
+    Ok(update
+        .only_if("attribute_not_exists(#last_seq) OR #last_seq < :seq")
+        .value(":seq", number(arrival.seq))
+        .value(":at", number(arrival.at.ms))
+        .value(":kind", attribute(Kind::Direct)?)
+        .value(":peer", text(arrival.peer.as_str())))
+}
+
+/// The conversation that an INBOX's key names.
+pub fn inbox_conversation(key: &Key) -> Result<ConversationId, StoreError> {
+    let id = key.sk.strip_prefix(INBOX_PREFIX).and_then(|id| id.parse().ok());
+    id.ok_or_else(|| StoreError::broken(&format!("{} is no inbox's key", key.sk)))
+}

@@ -1,0 +1,204 @@
+//! ENTRY: one line of a user's ledger, put once. A credit never touches the receiver's ACCOUNT on a message's way; settling
+//! folds earnings into the balance later, many at once and each exactly once, without a transaction.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, user_pk};
+use super::work::{Work, unsettled_sk, work_item};
+use crate::error::Error;
+use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
+use crate::protocol::{
+    Coins, ConversationId, Cursor, IdempotencyKey, Limit, Time, Transaction, TransactionKind, TransactionsList, UserId,
+};
+
+/// One line of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What it is for.
+    pub kind: TransactionKind,
+    /// Whole coins; negative when they were spent.
+    pub amount: i64,
+    /// The conversation, of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// The other side, of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counterparty: Option<UserId>,
+    /// When it was decided.
+    #[serde(with = "ms")]
+    pub created_at: Time,
+}
+
+impl Entry {
+    /// Whether it must be folded into the balance: a charge was taken from it when it was decided.
+    fn is_credit(&self) -> bool {
+        self.kind != TransactionKind::Charge
+    }
+}
+
+/// What became of a top-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToppedUp {
+    /// It is in the ledger, now or since an earlier attempt.
+    Here,
+    /// The key was used for another amount.
+    Reused,
+}
+
+impl Store {
+    /// Puts a line into a user's ledger, **if there is none** with this id at this time. The time is the decision's.
+    pub async fn entry_put(&self, user: &UserId, id: &str, entry: &Entry) -> Result<(), StoreError> {
+        let key = Key::entry(user, entry.created_at, id);
+        let mut item: Item = serde_dynamo::to_item(entry).map_err(|error| StoreError::broken(&error.to_string()))?;
+        if entry.is_credit() {
+            item.extend(work_item(Work::Unsettled.pk(user), unsettled_sk(user, &key.sk)));
+        }
+        self.put_new(key, item).await.map(drop)
+    }
+
+    /// Adds coins to a user, once per key: TOPUP is put **if there is none**, and fixes amount and time; then its ENTRY.
+    /// A repeat finishes what an earlier attempt left.
+    pub async fn topup(
+        &self,
+        user: &UserId,
+        key: &IdempotencyKey,
+        amount: Coins,
+        at: Time,
+    ) -> Result<ToppedUp, StoreError> {
+        let item = Item::from([("amount".to_owned(), number(amount.0)), ("at".to_owned(), number(at.ms))]);
+        let at = match self.put_new(Key::topup(user, key), item).await? {
+            Written::Done(_) => at,
+            Written::Refused(item) => {
+                let (there, at) = topup_of(item)?;
+                if there != amount {
+                    return Ok(ToppedUp::Reused);
+                }
+                at
+            }
+        };
+        let amount = i64::try_from(amount.0).map_err(|_| StoreError::broken("a top-up that is too large"))?;
+        let kind = TransactionKind::Topup;
+        let entry = Entry { kind, amount, conversation: None, counterparty: None, created_at: at };
+        self.entry_put(user, &format!("topup#{key}"), &entry).await?;
+        Ok(ToppedUp::Here)
+    }
+
+    /// A page of a user's ledger, newest first.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when the cursor isn't one of ours.
+    pub async fn entries(
+        &self,
+        user: &UserId,
+        cursor: Option<&Cursor>,
+        Limit(limit): Limit,
+    ) -> Result<TransactionsList, Error> {
+        let below = match cursor.map(Cursor::position).transpose()? {
+            // A position that isn't a ledger's must not reach the user's other items.
+            Some(position) if !position.starts_with(ENTRY_PREFIX) => return Err(Cursor::foreign()),
+            Some(position) => position,
+            None => format!("{ENTRY_PREFIX}~"),
+        };
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", user_pk(user));
+        let query = query.value(":from", ENTRY_PREFIX).value(":to", below.clone()).backwards();
+        // One more: the cursor is the last key that was shown, and BETWEEN includes it.
+        let page = query.read(Read::Strong).limit(limit + 2).page().await?;
+        let mut rows: Vec<(String, Entry)> = Vec::with_capacity(page.items.len());
+        for item in page.items {
+            let key = Key::of(&item)?;
+            if key.sk < below {
+                rows.push((key.sk, from_item(item)?));
+            }
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let next_cursor = (rows.len() > limit).then(|| Cursor::new(&rows[limit - 1].0));
+        let transactions = rows.into_iter().take(limit).map(|(sk, entry)| transaction(&sk, entry)).collect();
+        Ok(TransactionsList { transactions, next_cursor })
+    }
+
+    /// Folds a user's earnings, shares and top-ups into the balance. Bounded; what is left, the next settling folds.
+    pub async fn settle(&self, user: &UserId) -> Result<(), StoreError> {
+        for _ in 0..SETTLE_ROUNDS_MAX {
+            if !self.settle_round(user).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One folding; says whether there may be another to make. The steps are `a` to `d` of "Coins" in ARCHITECTURE.md.
+    async fn settle_round(&self, user: &UserId) -> Result<bool, StoreError> {
+        // a. The version is read before the entries.
+        let account = self.account(user).await?;
+        if !account.settling.is_empty() {
+            // Somebody stopped half-way: the balance has these, their flags are still there.
+            self.settle_finish(user, account.settling.iter(), account.settle_version).await?;
+            return Ok(true);
+        }
+        // b. The index proposes; the strong read decides.
+        let proposed = self.work_unsettled_of(user, SETTLE_BATCH).await?;
+        if proposed.is_empty() {
+            return Ok(false);
+        }
+        let (mut entries, mut sum) = (Vec::new(), Coins(0));
+        for item in self.get_many(&proposed, Read::Strong).await? {
+            if item.contains_key("work_pk") {
+                let key = Key::of(&item)?;
+                let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
+                sum = amount
+                    .and_then(|amount| sum.checked_add(amount))
+                    .ok_or_else(|| StoreError::broken("coins overflow"))?;
+                entries.push(key.sk);
+            }
+        }
+        if entries.is_empty() {
+            // The index is behind; it will have caught up by the next settling.
+            return Ok(false);
+        }
+        if !self.account_fold(user, account.settle_version, &entries, sum).await? {
+            return Ok(sum.checked_add(account.balance).is_some());
+        }
+        self.settle_finish(user, entries.iter(), account.settle_version + 1).await?;
+        Ok(true)
+    }
+
+    /// c. Removes the flags; d. ends the folding.
+    async fn settle_finish(
+        &self,
+        user: &UserId,
+        entries: impl Iterator<Item = &String>,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let settled = entries.map(|sk| {
+            let key = Key { pk: user_pk(user), sk: sk.clone() };
+            self.update(key, "REMOVE #work_pk, #work_sk").only_if("attribute_exists(#pk)").run()
+        });
+        futures::future::try_join_all(settled).await?;
+        self.account_folded(user, version).await
+    }
+}
+
+/// The amount and time that a TOPUP fixes.
+fn topup_of(item: Option<Item>) -> Result<(Coins, Time), StoreError> {
+    #[derive(Deserialize)]
+    struct Topup {
+        amount: Coins,
+        #[serde(with = "ms")]
+        at: Time,
+    }
+    let item = item.ok_or_else(|| StoreError::broken("a top-up is there and is empty"))?;
+    from_item::<Topup>(item).map(|topup| (topup.amount, topup.at))
+}
+
+/// As a client sees it. The id is what follows the time in the key.
+fn transaction(sk: &str, entry: Entry) -> Transaction {
+    let id = sk.splitn(3, '#').nth(2).unwrap_or(sk).to_owned();
+    Transaction {
+        id,
+        kind: entry.kind,
+        amount: entry.amount,
+        conversation_id: entry.conversation,
+        counterparty: entry.counterparty,
+        created_at: entry.created_at,
+    }
+}

@@ -1,0 +1,17 @@
+//! The only place that knows `DynamoDB`. One table, one overloaded sparse index, no transactions, no scans.
+//!
+//! [`table`] holds every key and the calls that all files share; then one file an item kind: the item, its conditions with
+//! the why, and one method per access pattern. A lost race is a value, never an error.
+
+pub mod accounts;
+pub mod conversations;
+pub mod inbox;
+pub mod ledger;
+pub mod log;
+pub mod presence;
+pub mod profiles;
+pub mod receipts;
+pub mod table;
+pub mod work;
+
+pub use table::{Store, StoreError};

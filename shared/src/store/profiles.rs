@@ -1,0 +1,36 @@
+//! PROFILE: what a user has set, or was set for them.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::table::{Key, Read, Store, StoreError, from_item, number};
+use crate::protocol::{Coins, UserId};
+
+/// A user's settings.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Profile {
+    /// What a direct message to them costs.
+    pub price: Option<Coins>,
+}
+
+impl Store {
+    /// What a direct message to each of these users costs, where a price was set. May be a moment behind: a price is
+    /// what the look saw, and `maxPrice` protects the sender.
+    pub async fn profile_prices(&self, users: &[UserId]) -> Result<HashMap<UserId, Coins>, StoreError> {
+        let keys: Vec<Key> = users.iter().map(Key::profile).collect();
+        let mut prices = HashMap::new();
+        for item in self.get_many(&keys, Read::Eventual).await? {
+            let user = Key::of(&item)?.owner()?;
+            if let Some(price) = from_item::<Profile>(item)?.price {
+                prices.insert(user, price);
+            }
+        }
+        Ok(prices)
+    }
+
+    /// Sets what a direct message to a user costs. Without a condition: the last one counts.
+    pub async fn profile_price_set(&self, user: &UserId, price: Coins) -> Result<(), StoreError> {
+        self.update(Key::profile(user), "SET #price = :price").value(":price", number(price.0)).run().await.map(drop)
+    }
+}

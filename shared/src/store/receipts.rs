@@ -1,0 +1,52 @@
+//! RECEIPT: the end of a send. Where one is, everything about the send is done. It never expires.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Key, Read, Store, StoreError, from_item, ms};
+use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
+use crate::send::Fingerprint;
+
+/// The end of a send: a number, or void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The sender's id of it.
+    #[serde(rename = "cmid")]
+    pub client_message_id: ClientMessageId,
+    /// What it said, hashed.
+    pub fingerprint: Fingerprint,
+    /// Where it went.
+    pub conversation: ConversationId,
+    /// Its number.
+    pub seq: Seq,
+    /// What it cost.
+    pub price: Coins,
+    /// The message's time.
+    #[serde(with = "ms")]
+    pub created_at: Time,
+    /// Whether it was given up: never visible, and its price is refunded by the drop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
+}
+
+impl Store {
+    /// Reads a RECEIPT, strongly.
+    pub async fn receipt(&self, user: &UserId, id: &ClientMessageId) -> Result<Option<Receipt>, StoreError> {
+        self.get(Key::receipt(user, id), Read::Strong).await?.map(from_item).transpose()
+    }
+
+    /// Reads the RECEIPTs of many sends of one user, strongly; those that don't exist are left out.
+    pub async fn receipts(
+        &self,
+        user: &UserId,
+        ids: impl Iterator<Item = &ClientMessageId>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let keys: Vec<Key> = ids.map(|id| Key::receipt(user, id)).collect();
+        self.get_many(&keys, Read::Strong).await?.into_iter().map(from_item).collect()
+    }
+
+    /// Puts a RECEIPT **if there is none**. Whoever repeats it would write the same.
+    pub async fn receipt_put(&self, user: &UserId, receipt: &Receipt) -> Result<(), StoreError> {
+        let item = serde_dynamo::to_item(receipt).map_err(|error| StoreError::broken(&error.to_string()))?;
+        self.put_new(Key::receipt(user, &receipt.client_message_id), item).await.map(drop)
+    }
+}

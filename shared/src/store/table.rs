@@ -1,0 +1,473 @@
+//! Every key, index and shared call, on one screen each.
+//!
+//! | item | pk | sk | holds |
+//! |---|---|---|---|
+//! | ACCOUNT | `USER#u` | `ACCOUNT` | balance, open sends, epoch, rate, settling |
+//! | PROFILE | `USER#u` | `PROFILE` | price |
+//! | PRESENCE | `USER#u` | `PRESENCE` | map of live connections, last seen |
+//! | INBOX | `USER#u` | `INBOX#c` | last, delivered and read number |
+//! | RECEIPT | `USER#u` | `RECEIPT#cmid` | fingerprint, conversation, number, price; void? No TTL |
+//! | ENTRY | `USER#u` | `ENTRY#ms#id` | one ledger entry, in the order of time |
+//! | TOPUP | `USER#u` | `TOPUP#key` | amount and time of a top-up, by its idempotency key |
+//! | META | `CONV#c` | `META` | kind, members, first number |
+//! | LOG | `CONV#c` | `MSG#%020d` | one message, or one void |
+//!
+//! The index `work` (keys only) lists what is due: see [`super::work`].
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+pub(super) use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{
+    KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::limits::{
+    ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT,
+};
+use crate::protocol::{ClientMessageId, ConversationId, IdempotencyKey, Seq, Time, UserId};
+
+/// The index of what is due.
+pub const WORK_INDEX: &str = "work";
+
+/// An item as `DynamoDB` has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// An item's key. Prefixes end in `#` and what follows them is the rest of the key, so no two kinds can meet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    fn user(user: &UserId, sk: String) -> Self {
+        Self { pk: user_pk(user), sk }
+    }
+
+    /// ACCOUNT of a user.
+    pub fn account(user: &UserId) -> Self {
+        Self::user(user, "ACCOUNT".to_owned())
+    }
+
+    /// PROFILE of a user.
+    pub fn profile(user: &UserId) -> Self {
+        Self::user(user, "PROFILE".to_owned())
+    }
+
+    /// PRESENCE of a user.
+    pub fn presence(user: &UserId) -> Self {
+        Self::user(user, "PRESENCE".to_owned())
+    }
+
+    /// INBOX of a user for one conversation.
+    pub fn inbox(user: &UserId, conversation: &ConversationId) -> Self {
+        Self::user(user, format!("{INBOX_PREFIX}{conversation}"))
+    }
+
+    /// RECEIPT of one send.
+    pub fn receipt(user: &UserId, id: &ClientMessageId) -> Self {
+        Self::user(user, format!("RECEIPT#{id}"))
+    }
+
+    /// ENTRY of a user's ledger. The time is the decision's, so whoever repeats the write meets the same key.
+    pub fn entry(user: &UserId, at: Time, id: &str) -> Self {
+        Self::user(user, format!("{ENTRY_PREFIX}{:013}#{id}", at.ms))
+    }
+
+    /// TOPUP of a user, by its idempotency key.
+    pub fn topup(user: &UserId, key: &IdempotencyKey) -> Self {
+        Self::user(user, format!("TOPUP#{key}"))
+    }
+
+    /// META of a conversation.
+    pub fn meta(conversation: &ConversationId) -> Self {
+        Self { pk: conversation_pk(conversation), sk: "META".to_owned() }
+    }
+
+    /// LOG item of a conversation.
+    pub fn log(conversation: &ConversationId, seq: Seq) -> Self {
+        Self { pk: conversation_pk(conversation), sk: log_sk(seq) }
+    }
+
+    /// As attributes.
+    fn item(self) -> Item {
+        HashMap::from([("pk".to_owned(), AttributeValue::S(self.pk)), ("sk".to_owned(), AttributeValue::S(self.sk))])
+    }
+
+    /// From an item or an index row.
+    pub fn of(item: &Item) -> Result<Self, StoreError> {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        match (text("pk"), text("sk")) {
+            (Some(pk), Some(sk)) => Ok(Self { pk, sk }),
+            _ => Err(StoreError::broken("an item without a key")),
+        }
+    }
+
+    /// Whose item it is.
+    pub fn owner(&self) -> Result<UserId, StoreError> {
+        let user = self.pk.strip_prefix(USER_PREFIX).and_then(|user| user.parse().ok());
+        user.ok_or_else(|| StoreError::broken(&format!("{} is no user's", self.pk)))
+    }
+}
+
+const USER_PREFIX: &str = "USER#";
+/// Sort keys of INBOX items start so.
+pub const INBOX_PREFIX: &str = "INBOX#";
+/// Sort keys of ENTRY items start so.
+pub const ENTRY_PREFIX: &str = "ENTRY#";
+/// Sort keys of LOG items start so.
+pub const LOG_PREFIX: &str = "MSG#";
+
+/// The partition of a user's items.
+pub fn user_pk(user: &UserId) -> String {
+    format!("{USER_PREFIX}{user}")
+}
+
+/// The partition of a conversation's items.
+pub fn conversation_pk(conversation: &ConversationId) -> String {
+    format!("CONV#{conversation}")
+}
+
+/// The sort key of a message: 20 digits, so that text order is the numbers' order.
+pub fn log_sk(seq: Seq) -> String {
+    format!("{LOG_PREFIX}{:020}", seq.0)
+}
+
+/// Why a call to the store failed.
+#[derive(Debug)]
+pub struct StoreError {
+    /// Whether trying again may help: throttled, timed out, not reached.
+    pub busy: bool,
+    text: String,
+}
+
+impl StoreError {
+    /// Data that can't be read.
+    pub fn broken(text: &str) -> Self {
+        Self { busy: false, text: text.to_owned() }
+    }
+
+    /// A write that others keep getting in the way of.
+    pub(super) fn contended(text: &str) -> Self {
+        Self { busy: true, text: text.to_owned() }
+    }
+
+    fn call<E>(operation: &str, error: &SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let code = error.code().unwrap_or_default();
+        let throttled = ["Throttl", "ProvisionedThroughput", "RequestLimit", "LimitExceeded"]
+            .iter()
+            .any(|part| code.contains(part));
+        let busy = throttled
+            || error.raw_response().is_none_or(|response| response.status().is_server_error())
+                && !matches!(error, SdkError::ConstructionFailure(_));
+        Self { busy, text: format!("{operation}: {}", DisplayErrorContext(error)) }
+    }
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Sees every write that was answered before it. Costs twice.
+    Strong,
+    /// May be a moment behind.
+    Eventual,
+}
+
+/// What became of a conditional write.
+#[derive(Debug)]
+pub enum Written {
+    /// It was made; the item as it is now.
+    Done(Item),
+    /// The condition did not hold; the item as it was, if there is one. It may be our own write, applied by an attempt
+    /// whose answer was lost: who asks must compare.
+    Refused(Option<Item>),
+}
+
+/// Reads an item into its type.
+pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|error| StoreError::broken(&format!("an item can't be read: {error}")))
+}
+
+/// Turns a value into an attribute.
+pub fn attribute<T: Serialize>(value: T) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::broken(&error.to_string()))
+}
+
+/// A number as an attribute.
+pub fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A text as an attribute.
+pub fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// The store.
+#[derive(Clone)]
+pub struct Store {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl Store {
+    /// On the table TABLE. Timeouts and retries are ours: the SDK's default has only a timeout for connecting.
+    pub fn new(sdk: &SdkConfig, table: String) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        let config = aws_sdk_dynamodb::config::Builder::from(sdk)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX))
+            .build();
+        Self { client: aws_sdk_dynamodb::Client::from_conf(config), table }
+    }
+
+    /// Reads one item.
+    pub(super) async fn get(&self, key: Key, read: Read) -> Result<Option<Item>, StoreError> {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(key.item()));
+        let call = call.consistent_read(read == Read::Strong).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Ok(call.send().await.map_err(|error| StoreError::call("GetItem", &error))?.item)
+    }
+
+    /// Reads many items, in no order; those that don't exist are left out.
+    pub(super) async fn get_many(&self, keys: &[Key], read: Read) -> Result<Vec<Item>, StoreError> {
+        let mut keys = keys.to_vec();
+        keys.sort_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
+        keys.dedup();
+        let chunks = keys.chunks(BATCH_GET_KEYS_MAX).map(|chunk| self.get_batch(chunk, read));
+        Ok(futures::future::try_join_all(chunks).await?.into_iter().flatten().collect())
+    }
+
+    /// Reads up to [`BATCH_GET_KEYS_MAX`] items, and asks again for what was left unprocessed.
+    async fn get_batch(&self, keys: &[Key], read: Read) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(keys.len());
+        let mut wanted: Vec<Item> = keys.iter().cloned().map(Key::item).collect();
+        for round in 0..BATCH_ROUNDS_MAX {
+            if round > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(20 << round)).await;
+            }
+            let request =
+                KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(read == Read::Strong).build();
+            let request = request.map_err(|error| StoreError::broken(&error.to_string()))?;
+            let call = self.client.batch_get_item().request_items(&self.table, request);
+            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            let answer = answer.map_err(|error| StoreError::call("BatchGetItem", &error))?;
+            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            wanted = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, rest)| rest.keys).collect();
+            if wanted.is_empty() {
+                return Ok(items);
+            }
+        }
+        Err(StoreError { busy: true, text: "BatchGetItem: keys stay unprocessed".to_owned() })
+    }
+
+    /// Puts an item **if there is none** with its key.
+    pub(super) async fn put_new(&self, key: Key, mut item: Item) -> Result<Written, StoreError> {
+        item.extend(key.item());
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let call = call
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match call.send().await {
+            Ok(_) => Ok(Written::Done(Item::new())),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Written::Refused(failed.item().cloned()))
+                }
+                _ => Err(StoreError::call("PutItem", &error)),
+            },
+        }
+    }
+
+    /// Starts an update. In EXPRESSION and in its condition every attribute is written `#name`.
+    pub(super) fn update(&self, key: Key, expression: &str) -> Update<'_> {
+        let (names, values) = (HashMap::new(), HashMap::new());
+        Update { store: self, key, expression: expression.to_owned(), condition: None, names, values }
+    }
+
+    /// Starts a query for items whose `#pk` is PK.
+    pub(super) fn query(&self, condition: &str) -> Query {
+        Query { call: self.client.query().table_name(&self.table), condition: condition.to_owned() }
+    }
+}
+
+/// The `#name`s in an expression, as `DynamoDB` wants them: so no reserved word can be met.
+fn names_in(expression: &str) -> impl Iterator<Item = (String, String)> {
+    expression.split('#').skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        (format!("#{}", &rest[..end]), rest[..end].to_owned())
+    })
+}
+
+/// An update in the making.
+pub(super) struct Update<'a> {
+    store: &'a Store,
+    key: Key,
+    expression: String,
+    condition: Option<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Update<'_> {
+    /// The condition.
+    pub(super) fn only_if(mut self, condition: &str) -> Self {
+        self.condition = Some(condition.to_owned());
+        self
+    }
+
+    /// What `#placeholder` stands for, when it isn't its own name.
+    pub(super) fn name(mut self, placeholder: &str, name: &str) -> Self {
+        self.names.insert(placeholder.to_owned(), name.to_owned());
+        self
+    }
+
+    /// What `:placeholder` stands for.
+    pub(super) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    /// Makes it.
+    pub(super) async fn run(self) -> Result<Written, StoreError> {
+        let mut names: HashMap<String, String> = names_in(&self.expression).collect();
+        names.extend(self.condition.iter().flat_map(|condition| names_in(condition)));
+        names.extend(self.names);
+        let call = self.store.client.update_item().table_name(&self.store.table).set_key(Some(self.key.item()));
+        let call = call
+            .update_expression(self.expression)
+            .set_condition_expression(self.condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match call.send().await {
+            Ok(done) => Ok(Written::Done(done.attributes.unwrap_or_default())),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Written::Refused(failed.item().cloned()))
+                }
+                _ => Err(StoreError::call("UpdateItem", &error)),
+            },
+        }
+    }
+}
+
+/// A query in the making.
+pub(super) struct Query {
+    call: aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder,
+    condition: String,
+}
+
+/// One page of a query.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// The items, in the order of the sort key.
+    pub(super) items: Vec<Item>,
+    /// Where the next page starts, if there may be one.
+    pub(super) next: Option<Item>,
+}
+
+impl Query {
+    /// What `:placeholder` stands for.
+    pub(super) fn value(mut self, placeholder: &str, value: impl Into<String>) -> Self {
+        self.call = self.call.expression_attribute_values(placeholder, text(value));
+        self
+    }
+
+    /// How fresh.
+    pub(super) fn read(mut self, read: Read) -> Self {
+        self.call = self.call.consistent_read(read == Read::Strong);
+        self
+    }
+
+    /// On the index of what is due.
+    pub(super) fn on_work_index(mut self) -> Self {
+        self.call = self.call.index_name(WORK_INDEX);
+        self
+    }
+
+    /// From the highest sort key down.
+    pub(super) fn backwards(mut self) -> Self {
+        self.call = self.call.scan_index_forward(false);
+        self
+    }
+
+    /// At most so many items.
+    pub(super) fn limit(mut self, limit: u32) -> Self {
+        self.call = self.call.limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        self
+    }
+
+    /// Only these attributes, each written `#name`.
+    pub(super) fn project(mut self, attributes: &str) -> Self {
+        self.call = self.call.projection_expression(attributes);
+        self.condition_names(attributes)
+    }
+
+    /// Behind where another page ended.
+    pub(super) fn starting_after(mut self, key: Option<Item>) -> Self {
+        self.call = self.call.set_exclusive_start_key(key);
+        self
+    }
+
+    fn condition_names(mut self, expression: &str) -> Self {
+        for (placeholder, name) in names_in(expression) {
+            self.call = self.call.expression_attribute_names(placeholder, name);
+        }
+        self
+    }
+
+    /// Asks for one page.
+    pub(super) async fn page(self) -> Result<Page, StoreError> {
+        let condition = self.condition.clone();
+        let query = self.condition_names(&condition);
+        let call =
+            query.call.key_condition_expression(condition).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = call.send().await.map_err(|error| StoreError::call("Query", &error))?;
+        let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok(Page { items: answer.items.unwrap_or_default(), next })
+    }
+}
+
+/// Keeps a [`Time`] as a number of milliseconds: `#[serde(with = "ms")]`.
+pub(super) mod ms {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::protocol::Time;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(in crate::store) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(time.ms)
+    }
+
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        i64::deserialize(deserializer).map(|ms| Time { ms })
+    }
+}

@@ -1,0 +1,25 @@
+//! The functions' log: one JSON object a line on standard output, which Lambda hands to `CloudWatch`.
+//!
+//! A line never holds content, tokens or addresses; a request's span carries its id.
+
+use crate::config::{self, ConfigError};
+
+/// Starts the log at the level that `LOG_LEVEL` names.
+///
+/// # Errors
+/// [`ConfigError`] when it names none.
+pub fn start() -> Result<(), ConfigError> {
+    let level = config::log_level(&config::environment)?;
+    // The SDK's and the HTTP client's own lines are for their developers.
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,parley={level}"));
+    let log = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_env_filter(filter);
+    // A second start in one process keeps the first log.
+    let _ = log.try_init();
+    Ok(())
+}
