@@ -111,7 +111,7 @@ impl Error {
         }
     }
 
-    /// The protocol's `error` object. TRACE_ID finds an internal cause in the log.
+    /// The protocol's `error` object. `trace_id` finds an internal cause in the log.
     pub fn body(&self, trace_id: &str) -> serde_json::Value {
         let (code, retryable, _) = self.class();
         let mut body = json!({ "code": code, "message": self.to_string(), "retryable": retryable });

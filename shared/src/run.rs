@@ -50,7 +50,7 @@ pub enum Handler {
     Socket(for<'a> fn(&'a App, Caller, Frame) -> Handling<'a, Answered>),
     /// Called by HTTP.
     Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
-    /// Called by a schedule, until DEADLINE at the longest.
+    /// Called by a schedule, until `deadline` at the longest.
     Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
 }
 
@@ -260,7 +260,7 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
 }
 
 impl Instance {
-    /// Answers one event. TRACE_ID is unique; DEADLINE is when Lambda would end the process.
+    /// Answers one event. `trace_id` is unique; `deadline` is when Lambda would end the process.
     ///
     /// # Errors
     /// [`InvokeError`] when the event is none of ours, or the token is refused.

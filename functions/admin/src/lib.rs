@@ -1,4 +1,166 @@
-//! Stub.
-use shared::run::Function;
+//! The operators' HTTP API: wallets, prices, what waits for whom. Every route but `/healthz` asks for an [`Admin`].
+
+use futures::future::{try_join, try_join4};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::app::App;
+use shared::auth::{Admin, Verifier};
+use shared::error::Error;
+use shared::limits::{BATCH_GET_KEYS_MAX, STATS_ROWS_MAX};
+use shared::protocol::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Seq, Time, UserId};
+use shared::run::{Function, Handler, Handling, HttpRequest};
+use shared::store::inbox::{Horizon, Inbox, inbox_conversation};
+use shared::store::ledger::ToppedUp;
+use shared::store::table::{Key, Read};
+use shared::store::work::Work;
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "admin" };
+pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle) };
+
+fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Handling<'a, Value> {
+    Box::pin(async move {
+        if request.route == "GET /healthz" {
+            return Ok(json!({ "status": "ok" }));
+        }
+        let admin = verifier.admin(&request, app.clock.now()).await?;
+        match request.route.as_str() {
+            "GET /api/messages/buffered/{userId}" => buffered(app, &admin, &user(&request)?).await,
+            "DELETE /api/messages/buffered/{userId}" => clear_buffered(app, &admin, &user(&request)?).await,
+            "GET /api/messages/buffer-stats" => buffer_stats(app, &admin).await,
+            "POST /api/wallets/{userId}/credits" => credit(app, &admin, &user(&request)?, request.parse()?).await,
+            "GET /api/wallets/{userId}" => wallet(app, &admin, &user(&request)?).await,
+            "GET /api/wallets/{userId}/transactions" => transactions(app, &admin, &request).await,
+            "PUT /api/users/{userId}/price" => price(app, &admin, &user(&request)?, request.parse()?).await,
+            _ => Err(Error::NotFound),
+        }
+    })
+}
+
+/// The user whom the path names.
+fn user(request: &HttpRequest) -> Result<UserId, Error> {
+    let text = request.path.get("userId").cloned().unwrap_or_default();
+    UserId::try_from(text).map_err(|problem| Error::bad_request("userId", &problem))
+}
+
+/// What waits for a user.
+async fn buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
+    let waiting = waiting(app, user).await?;
+    let undelivered: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
+    let range = |(id, inbox): &(ConversationId, Inbox)| json!({ "conversationId": id, "fromSeq": inbox.delivered_seq.next(), "toSeq": inbox.last_seq });
+    let conversations: Vec<Value> = waiting.iter().map(range).collect();
+    Ok(json!({ "userId": user, "undelivered": undelivered, "conversations": conversations }))
+}
+
+/// Marks all of it delivered.
+async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
+    let waiting = waiting(app, user).await?;
+    for (id, inbox) in &waiting {
+        app.store.inbox_mark(user, id, Horizon::Delivered, inbox.last_seq).await?;
+    }
+    let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
+    Ok(json!({ "cleared": cleared }))
+}
+
+/// A user's conversations that hold something undelivered.
+async fn waiting(app: &App, user: &UserId) -> Result<Vec<(ConversationId, Inbox)>, Error> {
+    let mut inboxes = app.store.inbox_all(user, Read::Strong).await?;
+    inboxes.retain(|(_, inbox)| inbox.undelivered() > 0);
+    Ok(inboxes)
+}
+
+/// What waits in all. The index proposes, the items are counted; `complete` is false when there was more than
+/// [`STATS_ROWS_MAX`] of a kind.
+async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
+    let due = |work| app.store.work_due(work, STATS_ROWS_MAX);
+    let (waiting, online, open, unsettled) =
+        try_join4(due(Work::Waiting), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
+    let complete = [&waiting, &online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
+    let users: Vec<UserId> = online.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    let ((inboxes, presences), accounts) = try_join(
+        try_join(app.store.inboxes(&waiting), app.store.presences(&users, Read::Eventual)),
+        app.store.accounts(&open),
+    )
+    .await?;
+    let inboxes: Vec<(Key, Inbox)> = inboxes.into_iter().filter(|(_, inbox)| inbox.undelivered() > 0).collect();
+    let now = app.clock.now();
+    let waiting_users: std::collections::HashSet<&str> = inboxes.iter().map(|(key, _)| key.pk.as_str()).collect();
+    Ok(json!({
+        "undelivered": inboxes.iter().map(|(_, inbox)| inbox.undelivered()).sum::<u64>(),
+        "usersWaiting": waiting_users.len(),
+        "oldestAt": oldest(app, &inboxes).await?,
+        "connections": presences.values().map(|presence| presence.live(now).count()).sum::<usize>(),
+        "openSends": accounts.iter().map(|account| account.open.len()).sum::<usize>(),
+        "unsettledEarnings": unsettled.len(),
+        "complete": complete,
+    }))
+}
+
+/// When the oldest undelivered message was sent.
+async fn oldest(app: &App, inboxes: &[(Key, Inbox)]) -> Result<Option<Time>, Error> {
+    let first = |(key, inbox): &(Key, Inbox)| Ok((inbox_conversation(key)?, inbox.delivered_seq.next()));
+    let slots: Vec<(ConversationId, Seq)> = inboxes.iter().map(first).collect::<Result<_, Error>>()?;
+    let mut oldest = None;
+    for chunk in slots.chunks(BATCH_GET_KEYS_MAX) {
+        let items = app.store.log_items(chunk).await?;
+        oldest = items.iter().map(|(_, item)| item.created_at).chain(oldest).min();
+    }
+    Ok(oldest)
+}
+
+/// A top-up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Credit {
+    amount: Coins,
+    idempotency_key: IdempotencyKey,
+    /// For the log; the ledger's entry has its key.
+    reason: Option<String>,
+}
+
+/// Adds coins, once per idempotency key.
+async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Result<Value, Error> {
+    if credit.amount == Coins(0) {
+        return Err(Error::bad_request("amount", "give at least 1"));
+    }
+    match app.store.topup(user, &credit.idempotency_key, credit.amount, app.clock.now()).await? {
+        ToppedUp::Reused => Err(Error::IdempotencyKeyReused),
+        ToppedUp::Here => {
+            tracing::info!(user = user.as_str(), amount = credit.amount.0, reason = credit.reason, "topped up");
+            wallet(app, admin, user).await
+        }
+    }
+}
+
+/// What a user can spend, with everything folded in.
+async fn wallet(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
+    let balance = app.store.settle(user).await?;
+    Ok(json!({ "userId": user, "balance": balance }))
+}
+
+/// A page of a user's ledger, newest first.
+async fn transactions(app: &App, _: &Admin, request: &HttpRequest) -> Result<Value, Error> {
+    let user = user(request)?;
+    let cursor = request.query.get("cursor").cloned().map(Cursor::try_from).transpose();
+    let cursor = cursor.map_err(|problem| Error::bad_request("cursor", &problem))?;
+    let limit = match request.query.get("limit") {
+        None => Limit::default(),
+        Some(text) => {
+            let limit = text.parse::<u32>().ok().and_then(|limit| Limit::try_from(limit).ok());
+            limit.ok_or_else(|| Error::bad_request("limit", "a limit is 1 to 100"))?
+        }
+    };
+    let page = app.store.entries(&user, cursor.as_ref(), limit).await?;
+    serde_json::to_value(page).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// What a direct message to a user costs.
+#[derive(Deserialize)]
+struct Price {
+    price: Coins,
+}
+
+/// Sets what a direct message to a user costs.
+async fn price(app: &App, _: &Admin, user: &UserId, Price { price }: Price) -> Result<Value, Error> {
+    app.store.profile_price_set(user, price).await?;
+    Ok(json!({ "userId": user, "price": price }))
+}

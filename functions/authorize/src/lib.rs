@@ -1,4 +1,23 @@
-//! Stub.
-use shared::run::Function;
+//! The authorizer: says who connects, before the handshake. Whom it can't name is refused with 401.
+
+use shared::auth::{Claims, Verifier};
+use shared::error::Error;
+use shared::protocol::Time;
+use shared::run::{Function, Handler, Handling, Handshake};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "authorize" };
+pub static FUNCTION: Function = Function { name: "authorize", handler: Handler::Authorizer(handle) };
+
+fn handle(verifier: &Verifier, handshake: Handshake, now: Time) -> Handling<'_, Claims> {
+    Box::pin(authorize(verifier, handshake, now))
+}
+
+/// Checks the handshake's token.
+///
+/// # Errors
+/// [`Error::Unauthorized`] without a good one; [`Error::TokenExpired`]; [`Error::Unavailable`] when the issuer's keys can't
+/// be had.
+pub async fn authorize(verifier: &Verifier, handshake: Handshake, now: Time) -> Result<Claims, Error> {
+    let token = handshake.token.ok_or(Error::Unauthorized)?;
+    verifier.verify(&token, now).await
+}

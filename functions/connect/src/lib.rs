@@ -1,4 +1,30 @@
-//! Stub.
-use shared::run::Function;
+//! `$connect`: registers a connection in its user's presence. Nothing may be pushed to it before this has returned.
+
+use shared::app::App;
+use shared::error::Error;
+use shared::limits::CONNECTION_LIFE;
+use shared::protocol::Device;
+use shared::run::{Caller, Function, Handler, Handling, Handshake};
+use shared::store::presence::{Added, Connection};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "connect" };
+pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle) };
+
+fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
+    Box::pin(connect(app, caller, handshake))
+}
+
+/// Registers the connection until it must have ended.
+///
+/// # Errors
+/// [`Error::BadRequest`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
+pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<(), Error> {
+    let device = handshake.device.map(Device::try_from).transpose();
+    let device = device.map_err(|problem| Error::bad_request("device", &problem))?;
+    let now = app.clock.now();
+    let connection = Connection { device, connected_at: now, expires_at: now.after(CONNECTION_LIFE) };
+    match app.store.presence_add(&caller.user, &caller.connection, &connection).await? {
+        Added::Here => Ok(()),
+        Added::Full => Err(Error::RateLimited { retry_after_ms: 60_000 }),
+    }
+}

@@ -1,4 +1,134 @@
-//! Stub.
-use shared::run::Function;
+//! `getOrCreateDirect`, `getConversations`, `getConversation`.
+
+use shared::app::App;
+use shared::conversation::{Membership, create_direct, create_inboxes, direct_id, tell, view, views};
+use shared::error::Error;
+use shared::limits::PAGE_BYTES_MAX;
+use shared::protocol::{
+    Conversation, ConversationId, Cursor, Event, Frame, GetConversation, GetConversations, GetOrCreateDirect,
+    Request as _, UserId,
+};
+use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::store::inbox::Inbox;
+use shared::store::table::{Key, Read};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "conversations" };
+pub static FUNCTION: Function = Function { name: "conversations", handler: Handler::Socket(handle) };
+
+fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
+    Box::pin(async move {
+        match frame.action.as_str() {
+            GetOrCreateDirect::ACTION => get_or_create_direct(app, caller, frame.parse()?).await,
+            GetConversations::ACTION => get_conversations(app, caller, frame.parse()?).await,
+            GetConversation::ACTION => get_conversation(app, caller, frame.parse()?).await,
+            other => Err(Error::UnknownAction(other.to_owned())),
+        }
+    })
+}
+
+/// The one conversation of two people, made when there is none. One put if absent decides who made it; whoever comes
+/// after finishes what an earlier attempt left.
+///
+/// # Errors
+/// [`Error::SelfConversation`].
+pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreateDirect) -> Result<Answered, Error> {
+    let (user, other) = (&caller.user, &request.other_user_id);
+    if user == other {
+        return Err(Error::SelfConversation);
+    }
+    let id = direct_id(user, other);
+    let keys = [Key::inbox(user, &id), Key::inbox(other, &id)];
+    let (meta, inboxes) = futures::future::try_join(app.store.conversation(&id), app.store.inboxes(&keys)).await?;
+    let (meta, created) = match meta {
+        Some(meta) => (meta, false),
+        None => create_direct(app, user, other, &caller.trace_id).await?,
+    };
+    if inboxes.len() < keys.len() {
+        create_inboxes(app, &meta).await?;
+    }
+    let seen_by = |user: &UserId| Membership::new(Some(meta.clone()), user);
+    let conversation = Box::new(view(app, &seen_by(user)?).await?);
+    let answered = app.answer(&caller, &Event::ConversationCreated { conversation, created }).await;
+    if created {
+        let told = async {
+            let conversation = Box::new(view(app, &seen_by(other)?).await?);
+            tell(app, std::slice::from_ref(other), &Event::ConversationCreated { conversation, created }).await
+        };
+        if let Err(error) = told.await {
+            // It is in their list when they ask.
+            tracing::warn!(%error, cause = error.cause(), "a new conversation could not be told");
+        }
+    }
+    Ok(answered)
+}
+
+/// The caller's conversations, latest activity first.
+///
+/// # Errors
+/// [`Error::BadRequest`] for a cursor that isn't one of ours.
+pub async fn get_conversations(app: &App, caller: Caller, request: GetConversations) -> Result<Answered, Error> {
+    let after = request.cursor.as_ref().map(Place::of_cursor).transpose()?;
+    let inboxes = app.store.inbox_all(&caller.user, Read::Eventual).await?;
+    let total_unread = inboxes.iter().map(|(_, inbox)| inbox.unread()).sum();
+    let mut placed: Vec<(Place, Inbox)> = inboxes
+        .into_iter()
+        .map(|(id, inbox)| (Place { ms: inbox.last_at.ms, id }, inbox))
+        .filter(|(place, _)| after.as_ref().is_none_or(|after| place.comes_after(after)))
+        .collect();
+    placed.sort_by(|(a, _), (b, _)| b.ms.cmp(&a.ms).then_with(|| a.id.cmp(&b.id)));
+    let limit = usize::try_from(request.limit.0).unwrap_or(usize::MAX);
+    let mut more = placed.len() > limit;
+    placed.truncate(limit);
+    let page: Vec<(ConversationId, Inbox)> = placed.into_iter().map(|(place, inbox)| (place.id, inbox)).collect();
+    let mut conversations = views(app, &caller.user, page).await?;
+    more |= fit(&mut conversations);
+    let last = conversations.last().filter(|_| more);
+    let next_cursor =
+        last.map(|last| Place { ms: last.last_activity_at.ms, id: last.conversation_id.clone() }.cursor());
+    Ok(app.answer(&caller, &Event::ConversationsList { conversations, total_unread, next_cursor }).await)
+}
+
+/// Where a conversation stands in the list.
+struct Place {
+    ms: i64,
+    id: ConversationId,
+}
+
+impl Place {
+    fn comes_after(&self, other: &Self) -> bool {
+        self.ms < other.ms || self.ms == other.ms && self.id > other.id
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor::new(&format!("{} {}", self.ms, self.id))
+    }
+
+    fn of_cursor(cursor: &Cursor) -> Result<Self, Error> {
+        let position = cursor.position()?;
+        let parts = position.split_once(' ').and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
+        parts.map(|(ms, id)| Self { ms, id }).ok_or_else(Cursor::foreign)
+    }
+}
+
+/// Ends a page before its frame would be too large; says whether it did. The first always fits.
+fn fit(conversations: &mut Vec<Conversation>) -> bool {
+    let mut bytes = 0;
+    let fits = |conversation: &Conversation| {
+        bytes += serde_json::to_vec(conversation).map_or(PAGE_BYTES_MAX, |json| json.len() + 1);
+        bytes <= PAGE_BYTES_MAX
+    };
+    let count = conversations.iter().map(fits).take_while(|fits| *fits).count().max(1);
+    let cut = count < conversations.len();
+    conversations.truncate(count);
+    cut
+}
+
+/// One conversation.
+///
+/// # Errors
+/// [`Error::NotAParticipant`].
+pub async fn get_conversation(app: &App, caller: Caller, request: GetConversation) -> Result<Answered, Error> {
+    let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
+    let conversation = Box::new(view(app, &membership).await?);
+    Ok(app.answer(&caller, &Event::Conversation { conversation }).await)
+}

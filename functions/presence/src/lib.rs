@@ -1,4 +1,74 @@
-//! Stub.
-use shared::run::Function;
+//! `ping`, `typing`, `getPresence`, and the answer to every frame that no other function takes.
+
+use std::collections::HashSet;
+
+use shared::app::App;
+use shared::conversation::{direct_id, tell};
+use shared::error::Error;
+use shared::limits::TYPING_LIFE;
+use shared::protocol::{Event, Frame, GetPresence, Ping, Request as _, Time, Typing, UserId, UserPresence};
+use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::store::table::{Key, Read};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "presence" };
+pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle) };
+
+fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
+    Box::pin(async move {
+        match frame.action.as_str() {
+            Ping::ACTION => ping(app, caller, frame.parse()?).await,
+            Typing::ACTION => typing(app, caller, frame.parse()?).await,
+            GetPresence::ACTION => get_presence(app, caller, frame.parse()?).await,
+            // API Gateway's `$default` route ends here.
+            other => Err(Error::UnknownAction(other.to_owned())),
+        }
+    })
+}
+
+/// Says that the server is there.
+///
+/// # Errors
+/// None.
+pub async fn ping(app: &App, caller: Caller, _: Ping) -> Result<Answered, Error> {
+    Ok(app.answer(&caller, &Event::Pong { server_time: app.clock.now() }).await)
+}
+
+/// Tells the others that the caller is writing, or has stopped. Nothing is kept.
+///
+/// # Errors
+/// [`Error::NotAParticipant`].
+pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answered, Error> {
+    let Typing { conversation_id, typing } = request;
+    let inbox = app.store.inbox(&caller.user, &conversation_id, Read::Eventual).await?;
+    let peer = inbox.ok_or(Error::NotAParticipant)?.peer;
+    let answered = app.answer(&caller, &Event::TypingOk {}).await;
+    let expires_at = app.clock.now().after(TYPING_LIFE);
+    let event = Event::Typing { conversation_id, user_id: caller.user, typing, expires_at };
+    if let Err(error) = tell(app, &[peer], &event).await {
+        tracing::warn!(%error, cause = error.cause(), "typing could not be told");
+    }
+    Ok(answered)
+}
+
+/// Who is here, of those whom the caller has a conversation with; strangers look as if they had never been.
+///
+/// # Errors
+/// Those of the store.
+pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Result<Answered, Error> {
+    let keys: Vec<Key> =
+        request.user_ids.iter().map(|user| Key::inbox(&caller.user, &direct_id(&caller.user, user))).collect();
+    let inboxes = app.store.inboxes(&keys).await?;
+    let mut known: HashSet<UserId> = inboxes.into_iter().map(|(_, inbox)| inbox.peer).collect();
+    known.insert(caller.user.clone());
+    let asked: Vec<UserId> = request.user_ids.iter().filter(|user| known.contains(*user)).cloned().collect();
+    let presences = app.store.presences(&asked, Read::Eventual).await?;
+    let now = app.clock.now();
+    let seen = |user_id: UserId| {
+        let presence = presences.get(&user_id);
+        let online = presence.is_some_and(|presence| presence.live(now).next().is_some());
+        let last_seen_at = presence.and_then(|presence| presence.last_seen_at).filter(|_| !online);
+        UserPresence { user_id, online, last_seen_at: last_seen_at.map(|ms| Time { ms }) }
+    };
+    let users = request.user_ids.into_iter().map(seen).collect();
+    Ok(app.answer(&caller, &Event::Presence { users }).await)
+}

@@ -1,4 +1,126 @@
-//! Stub.
-use shared::run::Function;
+//! `getMessages`, `markDelivered`, `markRead`, `getReceipts`: history, and how far everybody is in it.
+
+use shared::app::App;
+use shared::conversation::{Membership, messages, tell};
+use shared::error::Error;
+use shared::protocol::{
+    ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
+};
+use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::store::inbox::{Horizon, Inbox, Moved};
+use shared::store::table::Key;
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "read" };
+pub static FUNCTION: Function = Function { name: "read", handler: Handler::Socket(handle) };
+
+fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
+    Box::pin(async move {
+        match frame.action.as_str() {
+            GetMessages::ACTION => get_messages(app, caller, frame.parse()?).await,
+            MarkDelivered::ACTION => mark_delivered(app, caller, frame.parse()?).await,
+            MarkRead::ACTION => mark_read(app, caller, frame.parse()?).await,
+            GetReceipts::ACTION => get_receipts(app, caller, frame.parse()?).await,
+            other => Err(Error::UnknownAction(other.to_owned())),
+        }
+    })
+}
+
+/// A page of a conversation: the newest, or those below or above a number.
+///
+/// # Errors
+/// [`Error::NotAParticipant`]; [`Error::BadRequest`] when both `before` and `after` are given.
+pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Result<Answered, Error> {
+    let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
+    let conversation_id = request.conversation_id;
+    let page = match (request.before, request.after) {
+        (Some(_), Some(_)) => return Err(Error::bad_request("after", "give either before or after, not both")),
+        (None, Some(after)) => app.store.log_after(&conversation_id, after, request.limit.0).await?,
+        (before, None) => app.store.log_before(&conversation_id, before, request.limit.0).await?,
+    };
+    let messages = messages(app, &membership, page.slots).await?;
+    Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
+}
+
+/// Moves the caller's delivered horizon forward, and tells the others.
+///
+/// # Errors
+/// [`Error::NotAParticipant`].
+pub async fn mark_delivered(app: &App, caller: Caller, request: MarkDelivered) -> Result<Answered, Error> {
+    mark(app, caller, request.conversation_id, request.seq, Horizon::Delivered).await
+}
+
+/// Moves the caller's read horizon forward, the delivered one with it, and tells the others.
+///
+/// # Errors
+/// [`Error::NotAParticipant`].
+pub async fn mark_read(app: &App, caller: Caller, request: MarkRead) -> Result<Answered, Error> {
+    mark(app, caller, request.conversation_id, request.seq, Horizon::Read).await
+}
+
+/// Moves a horizon: one write, one round trip, unless the client knows more than its inbox.
+async fn mark(
+    app: &App,
+    caller: Caller,
+    conversation_id: ConversationId,
+    seq: Seq,
+    horizon: Horizon,
+) -> Result<Answered, Error> {
+    let mut moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
+    let mut seq = seq;
+    if let Moved::Beyond(inbox) = &moved {
+        // The push may have been faster than the sender's last write; the log knows.
+        seq = seq.min(app.store.log_tail(&conversation_id).await?);
+        if seq > inbox.last_seq {
+            app.store.inbox_raise_last(&caller.user, &conversation_id, seq).await?;
+        }
+        moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
+    }
+    let (inbox, forward) = match moved {
+        Moved::Forward(inbox) => (inbox, true),
+        Moved::Stayed(inbox) | Moved::Beyond(inbox) => (inbox, false),
+        Moved::NoInbox => return Err(Error::NotAParticipant),
+    };
+    let Inbox { delivered_seq, read_seq, peer, .. } = inbox;
+    let marked = Event::Marked { conversation_id: conversation_id.clone(), delivered_seq, read_seq };
+    let answered = app.answer(&caller, &marked).await;
+    if forward {
+        let status = match horizon {
+            Horizon::Delivered => Status::Delivered,
+            Horizon::Read => Status::Read,
+        };
+        let event = Event::MessageStatus { conversation_id, user_id: caller.user, status, seq, at: app.clock.now() };
+        if let Err(error) = tell(app, &[peer], &event).await {
+            // The horizon is kept; whoever asks sees it.
+            tracing::warn!(%error, cause = error.cause(), "a status could not be told");
+        }
+    }
+    Ok(answered)
+}
+
+/// Who has a message, and who has read it; without its sender.
+///
+/// # Errors
+/// [`Error::NotAParticipant`]; [`Error::NotFound`] when there is no message with this number.
+pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Result<Answered, Error> {
+    let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
+    let slot = [(request.conversation_id.clone(), request.seq)];
+    let members = &membership.meta.members;
+    let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
+    let (items, inboxes) = futures::future::try_join(app.store.log_items(&slot), app.store.inboxes(&keys)).await?;
+    let sender = items.into_iter().next().ok_or(Error::NotFound)?.1.sender;
+    let (mut delivered, mut read) = (Vec::new(), Vec::new());
+    for (key, inbox) in inboxes {
+        let user = key.owner()?;
+        if user == sender {
+            continue;
+        }
+        let status = inbox.status_of(request.seq);
+        if status == Status::Read {
+            read.push(user.clone());
+        }
+        if status != Status::Sent {
+            delivered.push(user);
+        }
+    }
+    Ok(app.answer(&caller, &Event::Receipts { delivered, read }).await)
+}

@@ -1,4 +1,108 @@
-//! Stub.
-use shared::run::Function;
+//! The sweep, every minute: finishes or voids sends that nobody finished, drops what is finished, folds earnings into
+//! balances, and takes conversations that wait for nothing out of the index.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt as _;
+use shared::app::App;
+use shared::error::Error;
+use shared::limits::{SWEEP_ACCOUNTS_MAX, SWEEP_AT_ONCE, VOID_AFTER, WAITING_MARK_LIFE};
+use shared::protocol::{Message, Seq, Status, Time, UserId};
+use shared::run::{Function, Handler, Handling};
+use shared::send::drop::drop_finished;
+use shared::send::effects::{finish, give_up};
+use shared::send::publish::{Placed, publish};
+use shared::send::{Decided, SendId};
+use shared::store::accounts::OpenSend;
+use shared::store::work::Work;
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "sweep" };
+pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle) };
+
+fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
+    Box::pin(sweep(app, deadline))
+}
+
+/// Does what is due, until all is done or the time is nearly over; the next sweep goes on.
+///
+/// # Errors
+/// Those of the store, where the index can't be read. What fails for one user is logged and left to the next sweep.
+pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
+    let stop = deadline.before(std::time::Duration::from_secs(10));
+    let open = owners(app, Work::Open).await?;
+    let failed = each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
+    let unsettled = owners(app, Work::Unsettled).await?;
+    let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
+    let failed = failed + each(app, stop, unsettling.collect()).await;
+    let waiting = unlist_delivered(app).await?;
+    tracing::info!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
+    Ok(())
+}
+
+/// The users who have work of a kind.
+async fn owners(app: &App, work: Work) -> Result<BTreeSet<UserId>, Error> {
+    let rows = app.store.work_due(work, SWEEP_ACCOUNTS_MAX).await?;
+    rows.iter().map(|key| Ok(key.owner()?)).collect()
+}
+
+/// Does so many things at the same time, and starts no more after STOP; says how many failed.
+async fn each<F: Future<Output = Result<(), Error>>>(app: &App, stop: Time, work: Vec<F>) -> usize {
+    let work = work.into_iter().map(|work| async move {
+        if app.clock.now() >= stop {
+            return 0;
+        }
+        let Err(error) = work.await else { return 0 };
+        tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
+        1
+    });
+    let work: Vec<_> = work.collect();
+    futures::stream::iter(work).buffer_unordered(SWEEP_AT_ONCE).fold(0, |sum, failed| async move { sum + failed }).await
+}
+
+/// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished.
+async fn finish_open(app: &App, user: &UserId) -> Result<(), Error> {
+    let account = app.store.account(user).await?;
+    let old = app.clock.now().before(VOID_AFTER);
+    for (id, send) in account.open {
+        if send.claimed_at <= old {
+            end(app, user, id, send).await?;
+        }
+    }
+    drop_finished(app, user).await?;
+    Ok(app.store.account_unlist(user).await?)
+}
+
+/// Ends one send: as the message that it has become, or as a void.
+async fn end(app: &App, user: &UserId, id: SendId, send: OpenSend) -> Result<(), Error> {
+    if app.store.receipt(user, &send.client_message_id).await?.is_some() {
+        return Ok(());
+    }
+    let meta = app.store.conversation(&send.conversation).await?;
+    let meta = meta.ok_or_else(|| Error::Internal("an open send without a conversation".to_owned()))?;
+    let decided = Decided { sender: user.clone(), id, send, meta };
+    match publish(app, &decided, &decided.void_item()).await? {
+        Placed::Finished(_) => Ok(()),
+        Placed::Void(seq) => give_up(app, &decided, seq).await,
+        Placed::Message(seq) => finish(app, &decided, &published(app, &decided, seq).await?, &[], None).await,
+    }
+}
+
+/// The message that a send has become.
+async fn published(app: &App, decided: &Decided, seq: Seq) -> Result<Message, Error> {
+    let page = app.store.log_after(&decided.meta.id, Seq(seq.0 - 1), 1).await?;
+    let slot = page.slots.into_iter().find(|(at, _)| *at == seq);
+    let (_, item) = slot.ok_or_else(|| Error::Internal("a published message isn't in its slot".to_owned()))?;
+    Ok(item.message(&decided.meta.id, seq, Status::Sent))
+}
+
+/// Takes conversations out of the index that were marked long ago and wait for nothing; says how many it looked at.
+async fn unlist_delivered(app: &App) -> Result<usize, Error> {
+    let before = app.clock.now().before(WAITING_MARK_LIFE);
+    let keys = app.store.work_waiting_since(before, SWEEP_ACCOUNTS_MAX).await?;
+    for (key, inbox) in app.store.inboxes(&keys).await? {
+        if inbox.undelivered() == 0 {
+            app.store.inbox_unlist(key, &inbox).await?;
+        }
+    }
+    Ok(keys.len())
+}

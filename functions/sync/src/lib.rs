@@ -1,4 +1,98 @@
-//! Stub.
-use shared::run::Function;
+//! `sync`: everything since the client's numbers, whatever the outage's length. It moves no horizon.
+
+use std::collections::HashMap;
+
+use shared::app::App;
+use shared::conversation::status;
+use shared::error::Error;
+use shared::limits::SYNC_MESSAGES_MAX;
+use shared::protocol::{ConversationId, Event, Frame, Message, Request as _, Seq, Sync, UserId};
+use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::store::inbox::Inbox;
+use shared::store::log::LogPage;
+use shared::store::table::{Key, Read};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "sync" };
+pub static FUNCTION: Function = Function { name: "sync", handler: Handler::Socket(handle) };
+
+fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
+    Box::pin(async move {
+        match frame.action.as_str() {
+            Sync::ACTION => sync(app, caller, frame.parse()?).await,
+            other => Err(Error::UnknownAction(other.to_owned())),
+        }
+    })
+}
+
+/// Sends the pages of every conversation that has something new, longest silent first, until
+/// [`SYNC_MESSAGES_MAX`]; then says whether that was all.
+///
+/// The inboxes are read strongly: who connected before this read is either told here or, having been in presence before
+/// the sender looked again, by the sender.
+///
+/// # Errors
+/// Those of the store.
+pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, Error> {
+    let behind = behind(app.store.inbox_all(&caller.user, Read::Strong).await?, &request.since);
+    let keys: Vec<Key> = behind.iter().map(|new| Key::inbox(&new.inbox.peer, &new.id)).collect();
+    let theirs: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.into_iter().collect();
+    let (mut conversations, mut messages) = (0, 0);
+    let mut complete = true;
+    for mut new in behind {
+        conversations += 1;
+        loop {
+            let room = SYNC_MESSAGES_MAX - messages;
+            let limit = request.limit.0.min(u32::try_from(room).unwrap_or(u32::MAX));
+            if limit == 0 {
+                complete = false;
+                break;
+            }
+            let page = app.store.log_after(&new.id, new.since, limit).await?;
+            let Some((last, _)) = page.slots.last() else { break };
+            new.since = *last;
+            messages += page.slots.len();
+            let has_more = page.more && messages < SYNC_MESSAGES_MAX;
+            complete &= !page.more || has_more;
+            let theirs = theirs.get(&Key::inbox(&new.inbox.peer, &new.id));
+            send_page(app, &caller, &new, page, theirs, has_more).await;
+            if !has_more {
+                break;
+            }
+        }
+        if !complete {
+            break;
+        }
+    }
+    Ok(app.answer(&caller, &Event::SyncDone { conversations, messages, complete }).await)
+}
+
+/// A conversation with something new, and the number that the client has.
+struct New {
+    id: ConversationId,
+    inbox: Inbox,
+    since: Seq,
+}
+
+/// The conversations that have something above the client's numbers, longest silent first.
+fn behind(inboxes: Vec<(ConversationId, Inbox)>, since: &HashMap<ConversationId, Seq>) -> Vec<New> {
+    let new = |(id, inbox): (ConversationId, Inbox)| {
+        let since = since.get(&id).copied().unwrap_or(inbox.delivered_seq);
+        (inbox.last_seq > since).then_some(New { id, inbox, since })
+    };
+    let mut behind: Vec<New> = inboxes.into_iter().filter_map(new).collect();
+    behind.sort_by_key(|new| new.inbox.last_at);
+    behind
+}
+
+/// Sends one page. A connection that has gone asks again when it is back.
+async fn send_page(app: &App, caller: &Caller, new: &New, page: LogPage, theirs: Option<&Inbox>, has_more: bool) {
+    let user: &UserId = &caller.user;
+    let status = status(user, &new.inbox, theirs);
+    let message = |(seq, item): (Seq, shared::store::log::LogItem)| -> Message {
+        let status = status(&item.sender, seq);
+        item.message(&new.id, seq, status)
+    };
+    let messages = page.slots.into_iter().map(message).collect();
+    let event = Event::SyncPage { conversation_id: new.id.clone(), messages, has_more };
+    app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await;
+}

@@ -1,4 +1,37 @@
-//! Stub.
-use shared::run::Function;
+//! `getBalance`, `getTransactions`: the caller's coins.
+
+use shared::app::App;
+use shared::error::Error;
+use shared::protocol::{Event, Frame, GetBalance, GetTransactions, Request as _};
+use shared::run::{Answered, Caller, Function, Handler, Handling};
+
 /// The function.
-pub static FUNCTION: Function = Function { name: "wallet" };
+pub static FUNCTION: Function = Function { name: "wallet", handler: Handler::Socket(handle) };
+
+fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
+    Box::pin(async move {
+        match frame.action.as_str() {
+            GetBalance::ACTION => get_balance(app, caller, frame.parse()?).await,
+            GetTransactions::ACTION => get_transactions(app, caller, frame.parse()?).await,
+            other => Err(Error::UnknownAction(other.to_owned())),
+        }
+    })
+}
+
+/// What the caller can spend, with everything folded in that was earned.
+///
+/// # Errors
+/// Those of the store.
+pub async fn get_balance(app: &App, caller: Caller, _: GetBalance) -> Result<Answered, Error> {
+    let balance = app.store.settle(&caller.user).await?;
+    Ok(app.answer(&caller, &Event::Balance { balance }).await)
+}
+
+/// A page of the caller's ledger, newest first.
+///
+/// # Errors
+/// [`Error::BadRequest`] for a cursor that isn't one of ours.
+pub async fn get_transactions(app: &App, caller: Caller, request: GetTransactions) -> Result<Answered, Error> {
+    let page = app.store.entries(&caller.user, request.cursor.as_ref(), request.limit).await?;
+    Ok(app.answer(&caller, &Event::TransactionsList(page)).await)
+}

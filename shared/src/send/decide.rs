@@ -47,7 +47,7 @@ enum Outcome {
     LookAgain,
 }
 
-/// Decides about an attempt. TRACE_ID names this invocation, should a conversation have to be made.
+/// Decides about an attempt. `trace_id` names this invocation, should a conversation have to be made.
 ///
 /// # Errors
 /// Every reason to refuse a message; [`Error::Unavailable`] when drops keep getting in between.
@@ -118,8 +118,7 @@ async fn affordable(app: &App, attempt: &Attempt, look: &Look) -> Result<(), Err
         return Err(limited(wait));
     }
     if look.account.balance < look.price {
-        app.store.settle(&attempt.sender).await?;
-        let balance = app.store.account(&attempt.sender).await?.balance;
+        let balance = app.store.settle(&attempt.sender).await?;
         if balance < look.price {
             return Err(Error::InsufficientBalance { balance, price: look.price });
         }

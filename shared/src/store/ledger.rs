@@ -1,6 +1,7 @@
 //! ENTRY: one line of a user's ledger, put once. A credit never touches the receiver's ACCOUNT on a message's way; settling
 //! folds earnings into the balance later, many at once and each exactly once, without a transaction.
 
+use futures::future::try_join;
 use serde::{Deserialize, Serialize};
 
 use super::table::{ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, user_pk};
@@ -43,6 +44,14 @@ pub enum ToppedUp {
     Here,
     /// The key was used for another amount.
     Reused,
+}
+
+/// What one round of settling found.
+enum Round {
+    /// Nothing is left to fold; the balance.
+    Settled(Coins),
+    /// There may be more.
+    Again,
 }
 
 impl Store {
@@ -116,30 +125,36 @@ impl Store {
         Ok(TransactionsList { transactions, next_cursor })
     }
 
-    /// Folds a user's earnings, shares and top-ups into the balance. Bounded; what is left, the next settling folds.
-    pub async fn settle(&self, user: &UserId) -> Result<(), StoreError> {
+    /// Folds a user's earnings, shares and top-ups into the balance; gives the balance. Bounded: what is left, the next
+    /// settling folds.
+    pub async fn settle(&self, user: &UserId) -> Result<Coins, StoreError> {
         for _ in 0..SETTLE_ROUNDS_MAX {
-            if !self.settle_round(user).await? {
-                return Ok(());
+            if let Round::Settled(balance) = self.settle_round(user).await? {
+                return Ok(balance);
             }
         }
-        Ok(())
+        Ok(self.account(user).await?.balance)
     }
 
-    /// One folding; says whether there may be another to make. The steps are `a` to `d` of "Coins" in ARCHITECTURE.md.
-    async fn settle_round(&self, user: &UserId) -> Result<bool, StoreError> {
-        // a. The version is read before the entries.
-        let account = self.account(user).await?;
+    /// One folding. The steps are `a` to `d` of "Coins" in ARCHITECTURE.md.
+    async fn settle_round(&self, user: &UserId) -> Result<Round, StoreError> {
+        // a. The version is read before the entries are; the index only proposes.
+        let (account, proposed) =
+            try_join(self.account_if_any(user), self.work_unsettled_of(user, SETTLE_BATCH)).await?;
+        let account = match account {
+            Some(account) => account,
+            None if proposed.is_empty() => return Ok(Round::Settled(Coins(0))),
+            None => self.account(user).await?,
+        };
         if !account.settling.is_empty() {
-            // Somebody stopped half-way: the balance has these, their flags are still there.
+            // Somebody stopped half-way: the balance has these, their flags may still be there.
             self.settle_finish(user, account.settling.iter(), account.settle_version).await?;
-            return Ok(true);
+            return Ok(Round::Again);
         }
-        // b. The index proposes; the strong read decides.
-        let proposed = self.work_unsettled_of(user, SETTLE_BATCH).await?;
         if proposed.is_empty() {
-            return Ok(false);
+            return Ok(Round::Settled(account.balance));
         }
+        // b. The strong read decides.
         let (mut entries, mut sum) = (Vec::new(), Coins(0));
         for item in self.get_many(&proposed, Read::Strong).await? {
             if item.contains_key("work_pk") {
@@ -153,13 +168,17 @@ impl Store {
         }
         if entries.is_empty() {
             // The index is behind; it will have caught up by the next settling.
-            return Ok(false);
+            return Ok(Round::Settled(account.balance));
         }
-        if !self.account_fold(user, account.settle_version, &entries, sum).await? {
-            return Ok(sum.checked_add(account.balance).is_some());
+        if sum.checked_add(account.balance).is_none() {
+            tracing::error!(user = user.as_str(), "a balance is as high as it can be; earnings wait in the ledger");
+            return Ok(Round::Settled(account.balance));
         }
-        self.settle_finish(user, entries.iter(), account.settle_version + 1).await?;
-        Ok(true)
+        if self.account_fold(user, account.settle_version, &entries, sum).await? {
+            self.settle_finish(user, entries.iter(), account.settle_version + 1).await?;
+        }
+        // If the folding was refused nothing may be assumed: look again.
+        Ok(Round::Again)
     }
 
     /// c. Removes the flags; d. ends the folding.

@@ -126,7 +126,7 @@ impl Store {
         Ok(!dead.is_empty())
     }
 
-    /// Takes one connection out, **if** it is there; with SEEN_AT when the user was there until now.
+    /// Takes one connection out, **if** it is there; with `seen_at` when the user was there until now.
     pub async fn presence_remove(
         &self,
         user: &UserId,

@@ -1,6 +1,6 @@
 //! The sparse index of what is due. An item is in it only while it has `work_pk` and `work_sk`.
 //!
-//! | work_pk | work_sk | the item | why |
+//! | `work_pk` | `work_sk` | the item | why |
 //! |---|---|---|---|
 //! | `OPEN#shard` | user | ACCOUNT | may have open sends: the sweep finishes and drops them |
 //! | `UNSETTLED#shard` | user, entry | ENTRY | an earning that is not yet in the balance |
