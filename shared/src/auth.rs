@@ -41,6 +41,8 @@ struct Body {
     sub: UserId,
     /// Seconds since 1970; a fraction is allowed (RFC 7519 section 2, `NumericDate`).
     exp: f64,
+    /// The same, from when on it is good (section 4.1.5).
+    nbf: Option<f64>,
     #[serde(default)]
     roles: Vec<String>,
 }
@@ -87,9 +89,10 @@ impl Verifier {
             validation.set_required_spec_claims(&["exp", "sub", "iss"]);
         }
         let body = jsonwebtoken::decode::<Body>(token, &key, &validation).map_err(|_| Error::Unauthorized)?.claims;
-        // `as` saturates; a number that no clock reaches just never expires.
-        #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-        let expires_at = Time { ms: (body.exp * 1_000.0) as i64 };
+        let expires_at = moment(body.exp);
+        if body.nbf.is_some_and(|nbf| moment(nbf) > now.after(TOKEN_LEEWAY)) {
+            return Err(Error::Unauthorized);
+        }
         if expires_at.after(TOKEN_LEEWAY) < now {
             return Err(Error::TokenExpired);
         }
@@ -140,6 +143,12 @@ impl Verifier {
         let key = published.keys.as_ref().and_then(|keys| keys.find(key_id)).ok_or(Error::Unauthorized)?;
         DecodingKey::from_jwk(key).map_err(|_| Error::Unauthorized)
     }
+}
+
+/// A token's seconds as a moment. `as` saturates: a number that no clock reaches just never comes.
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+fn moment(seconds: f64) -> Time {
+    Time { ms: (seconds * 1_000.0) as i64 }
 }
 
 /// Fetches an issuer's keys.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::Engine as _;
-use futures::future::{join_all, try_join3};
+use futures::future::{try_join, try_join3};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
@@ -121,7 +121,7 @@ pub async fn views(
     let peer_keys: Vec<Key> = inboxes.iter().map(|(id, inbox)| Key::inbox(&inbox.peer, id)).collect();
     let (metas, (last, theirs), prices) = try_join3(
         app.store.conversations(inboxes.iter().map(|(id, _)| id)),
-        futures::future::try_join(app.store.log_items(&last), app.store.inboxes(&peer_keys)),
+        try_join(app.store.log_items(&last), app.store.inboxes(&peer_keys)),
         app.store.profile_prices(&peers),
     )
     .await?;
@@ -219,15 +219,4 @@ pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogIt
         item.message(id, seq, status)
     };
     Ok(slots.into_iter().map(message).collect())
-}
-
-/// Runs futures together and gives the first error, after all of them have ended.
-///
-/// # Errors
-/// The first of theirs.
-pub async fn all<F, E>(futures: impl IntoIterator<Item = F>) -> Result<(), E>
-where
-    F: Future<Output = Result<(), E>>,
-{
-    join_all(futures).await.into_iter().collect()
 }

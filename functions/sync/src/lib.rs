@@ -24,7 +24,7 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     })
 }
 
-/// Sends the pages of every conversation that has something new, longest silent first, until
+/// Sends the pages of every conversation that has something new, latest activity first, until
 /// [`SYNC_MESSAGES_MAX`]; then says whether that was all.
 ///
 /// The inboxes are read strongly: who connected before this read is either told here or, having been in presence before
@@ -39,7 +39,7 @@ pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, 
     let (mut conversations, mut messages) = (0, 0);
     let mut complete = true;
     for mut new in behind {
-        conversations += 1;
+        let before = messages;
         loop {
             let room = SYNC_MESSAGES_MAX - messages;
             let limit = request.limit.0.min(u32::try_from(room).unwrap_or(u32::MAX));
@@ -59,6 +59,7 @@ pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, 
                 break;
             }
         }
+        conversations += usize::from(messages > before);
         if !complete {
             break;
         }
@@ -73,14 +74,14 @@ struct New {
     since: Seq,
 }
 
-/// The conversations that have something above the client's numbers, longest silent first.
+/// The conversations that have something above the client's numbers, latest activity first.
 fn behind(inboxes: Vec<(ConversationId, Inbox)>, since: &HashMap<ConversationId, Seq>) -> Vec<New> {
     let new = |(id, inbox): (ConversationId, Inbox)| {
         let since = since.get(&id).copied().unwrap_or(inbox.delivered_seq);
         (inbox.last_seq > since).then_some(New { id, inbox, since })
     };
     let mut behind: Vec<New> = inboxes.into_iter().filter_map(new).collect();
-    behind.sort_by_key(|new| new.inbox.last_at);
+    behind.sort_by_key(|new| std::cmp::Reverse(new.inbox.last_at));
     behind
 }
 

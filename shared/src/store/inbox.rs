@@ -195,22 +195,24 @@ impl Store {
             // An expression knows no maximum, so `delivered` moves along or stays: two forms, each right for its case.
             Horizon::Read => &[READ, READ_BEHIND_DELIVERED],
         };
-        let mut outcome = Moved::NoInbox;
+        let mut stayed = Moved::NoInbox;
         for (expression, condition) in forms {
             let update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
-            outcome = match update.value(":seq", number(seq)).run().await? {
+            let inbox: Inbox = match update.value(":seq", number(seq)).run().await? {
                 Written::Done(item) => return Ok(Moved::Forward(from_item(item)?)),
                 Written::Refused(None) => return Ok(Moved::NoInbox),
-                Written::Refused(Some(item)) => {
-                    let inbox: Inbox = from_item(item)?;
-                    if seq > inbox.last_seq { Moved::Beyond(inbox) } else { Moved::Stayed(inbox) }
-                }
+                Written::Refused(Some(item)) => from_item(item)?,
             };
-            if matches!(&outcome, Moved::Stayed(inbox) if horizon == Horizon::Delivered || inbox.read_seq >= seq) {
+            if seq > inbox.last_seq {
+                return Ok(Moved::Beyond(inbox));
+            }
+            let behind = horizon == Horizon::Read && inbox.read_seq < seq;
+            stayed = Moved::Stayed(inbox);
+            if !behind {
                 break;
             }
         }
-        Ok(outcome)
+        Ok(stayed)
     }
 
     /// Tells an inbox of a number that its log has, **if** it is there and knows of none so high: a reader may be faster
