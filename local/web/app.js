@@ -1,0 +1,507 @@
+/** The page: shows what the wire knows, and tells the wire what the person does. */
+import { devAddCoins, devSetPrice, devToken, Wire } from '/wire.js';
+
+const PRESENCE_EVERY_MS = 20_000;
+const NOTICE_MS = 6_000;
+const RUN_MS = 5 * 60_000; // messages of one person within this time stand close together
+const BOTTOM_PX = 80; // nearer than this to the end counts as being there
+const HISTORY_PX = 300; // nearer than this to the start loads what came before
+const CONTENT_CHARS_MAX = 10_000;
+const TYPING_MIN_MS = 1_000; // two clocks may differ: the end of typing is kept within these
+const TYPING_MAX_MS = 10_000;
+const STOPPED_TYPING_MS = 4_000;
+
+const $ = (id) => document.getElementById(id);
+const address = new URLSearchParams(location.search);
+
+let wire;
+let openId; // the conversation that is shown
+let divider; // {from: seq, text} in the open conversation
+let transactionsCursor;
+const missed = new Map(); // conversationId → {from: seq, count}: what came while the connection was away
+const typists = new Map(); // conversationId → timer, while somebody types there
+const drafts = new Map(); // conversationId → text
+const loading = new Set(); // conversations whose history is on its way
+
+// Words.
+
+const coins = (count) => `${count} ${count === 1 ? 'coin' : 'coins'}`;
+const messages = (count) => `${count} new ${count === 1 ? 'message' : 'messages'}`;
+const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+
+/** What a person reads for an error code. */
+const ERRORS = {
+  insufficient_balance: ({ balance, price }) => `You have ${coins(balance)}; this message costs ${coins(price)}.`,
+  price_changed: ({ price }) => `A message now costs ${coins(price)}.`,
+  send_expired: () => 'It took too long to get through. Nothing was sent or charged.',
+  client_message_id_reused: () => 'This message was mixed up with another one.',
+  rate_limited: () => 'You are sending very fast. Wait a moment.',
+  content_too_long: () => 'This message is longer than 10,000 characters.',
+  payload_too_large: () => 'This message is too large. Send it in parts.',
+  content_empty: () => 'There is nothing to send.',
+  blocked: () => 'You can’t write to this person.',
+  forbidden: () => 'You are not allowed to do this.',
+  not_a_participant: () => 'You are not part of this conversation.',
+  not_found: () => 'There is nobody and nothing by this name.',
+  self_conversation: () => 'This is your own name. Enter somebody else’s.',
+  unauthorized: () => 'The server did not accept this name.',
+  disconnected: () => 'There is no connection right now. Try again when you are online.',
+  timeout: () => 'The server is taking too long to answer.',
+  unavailable: () => 'The server can’t do this right now.',
+};
+const inWords = ({ code, message, details = {} }) => ERRORS[code]?.(details) ?? message ?? 'Something went wrong.';
+
+function day(time) {
+  const date = new Date(time);
+  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(time).setHours(0, 0, 0, 0)) / 86_400_000);
+  if (days < 2) return days < 1 ? 'Today' : 'Yesterday';
+  if (days < 7) return date.toLocaleDateString('en-GB', { weekday: 'long' });
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : 'numeric';
+  return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year });
+}
+
+const dayOrClock = (time) => (day(time) === 'Today' ? clock(time) : day(time));
+
+function connectionInWords() {
+  if (wire.state === 'online') return 'Online';
+  if (wire.state !== 'waiting') return 'Connecting…';
+  const seconds = Math.ceil((wire.retryAt - Date.now()) / 1000);
+  return seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting…';
+}
+
+function presenceInWords(userId) {
+  const { online, lastSeenAt } = wire.presence.get(userId) ?? {};
+  if (online) return 'Online';
+  if (!lastSeenAt) return 'Offline';
+  return `Last seen ${day(lastSeenAt) === 'Today' ? 'at' : `${day(lastSeenAt)},`} ${clock(lastSeenAt)}`;
+}
+
+function transactionInWords({ kind, counterparty = 'somebody' }) {
+  const words = { topup: 'Coins added', charge: `Message to ${counterparty}`, earning: `Message from ${counterparty}` };
+  return words[kind] ?? { share: `Share of ${counterparty}’s message`, refund: 'Refund of an unsent message' }[kind];
+}
+
+// Drawing.
+
+const nameOf = (conversation) => conversation.name ?? conversation.participants?.find((id) => id !== wire.user) ?? '';
+const clone = (id) => $(id).content.firstElementChild.cloneNode(true);
+
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function drawAvatar(node, name, online = false) {
+  const hue = [...name].reduce((sum, character) => (sum * 31 + character.codePointAt(0)) % 360, 7);
+  write(node, [...name][0]?.toUpperCase() ?? '');
+  node.style.setProperty('--hue', hue);
+  node.classList.toggle('online', online);
+}
+
+/** Makes the children of `parent` those of `rows`, in order; keeps the nodes, and so the focus, of those that stay. */
+function arrange(parent, rows, make, draw) {
+  const focused = parent.contains(document.activeElement) && document.activeElement;
+  const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const keys = new Set(rows.map(({ key }) => key));
+  for (const [key, node] of old) if (!keys.has(key)) node.remove();
+  let place = parent.firstElementChild;
+  for (const row of rows) {
+    const node = old.get(row.key) ?? make(row);
+    node.dataset.key = row.key;
+    draw(node, row);
+    if (node === place) place = place.nextElementSibling;
+    else parent.insertBefore(node, place);
+  }
+  if (focused) focused.focus({ preventScroll: true });
+}
+
+let drawing;
+/** Draws once, however many changes come together. Also in a hidden tab, for its title. */
+function changed() {
+  drawing ??= setTimeout(() => {
+    drawing = undefined;
+    draw();
+  });
+}
+
+function draw() {
+  if (!wire) return;
+  const list = [...wire.conversations.values()].sort((a, b) => (a.lastActivityAt < b.lastActivityAt ? 1 : -1));
+  const unread = list.reduce((sum, conversation) => sum + conversation.unread, 0);
+  document.title = `${unread ? `(${unread}) ` : ''}${wire.user} · Parley`;
+  document.body.dataset.state = wire.state;
+  write($('connection'), connectionInWords());
+  write($('balance').lastElementChild, wire.balance === undefined ? '–' : wire.balance.toLocaleString('en'));
+  $('balance').setAttribute('aria-label', `Balance: ${coins(wire.balance ?? 0)}. Show transactions`);
+  write($('ledger-balance'), `Balance: ${coins(wire.balance ?? 0)}`);
+  const rows = list.map((conversation) => ({ key: conversation.conversationId, conversation }));
+  arrange($('conversations'), rows, () => clone('conversation-row'), drawConversation);
+  $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online';
+  drawChat();
+}
+
+function drawConversation(row, { conversation }) {
+  const { conversationId, unread, lastMessage, lastActivityAt } = conversation;
+  const name = nameOf(conversation);
+  const last = wire.outgoing(conversationId).at(-1) ?? lastMessage;
+  const typing = typists.has(conversationId);
+  row.firstElementChild.onclick = () => open(conversationId);
+  row.firstElementChild.setAttribute('aria-current', conversationId === openId);
+  drawAvatar(row.querySelector('.avatar'), name, wire.presence.get(name)?.online);
+  write(row.querySelector('.name'), name);
+  write(row.querySelector('time'), dayOrClock(last?.createdAt ?? lastActivityAt));
+  const preview = row.querySelector('.preview');
+  preview.classList.toggle('typing', typing);
+  drawTicks(preview.querySelector('svg'), typing ? undefined : last);
+  const nothing = last ? 'Message deleted' : 'No messages yet';
+  write(preview.lastElementChild, typing ? 'typing…' : last?.content || nothing);
+  write(row.querySelector('.badge'), unread ? String(Math.min(unread, 999)) : '');
+  row.querySelector('.badge').title = unread ? messages(unread) : '';
+}
+
+function drawTicks(svg, message) {
+  const status = message?.senderId === wire.user && !message.deleted ? (message.state ?? message.status) : undefined;
+  svg.toggleAttribute('hidden', !status);
+  if (!status) return;
+  svg.setAttribute('class', status);
+  svg.setAttribute('aria-label', status);
+  svg.firstElementChild.setAttribute('href', `#icon-${status === 'read' ? 'delivered' : status}`);
+}
+
+function drawChat() {
+  const conversation = wire.conversations.get(openId);
+  document.body.classList.toggle('chat-open', Boolean(conversation));
+  $('chat').hidden = !conversation;
+  $('nothing-open').hidden = Boolean(conversation);
+  if (!conversation) return;
+  const name = nameOf(conversation);
+  const typing = typists.has(openId);
+  drawAvatar($('other-avatar'), name, wire.presence.get(name)?.online);
+  write($('other-name'), name);
+  $('other-presence').classList.toggle('typing', typing);
+  const presence = wire.state === 'online' ? presenceInWords(name) : connectionInWords();
+  write($('other-presence'), typing ? 'typing…' : presence);
+  drawMessages();
+  drawComposer(conversation, name);
+  if (!loading.has(openId)) markRead();
+}
+
+function drawComposer({ price = 0 }, name) {
+  write($('price'), price ? price.toLocaleString('en') : '');
+  $('send').setAttribute('aria-label', price ? `Send for ${coins(price)}` : 'Send');
+  $('send').title = price ? `A message to ${name} costs ${coins(price)}` : '';
+  const short = wire.balance !== undefined && wire.balance < price;
+  write($('warning'), short ? `You have ${coins(wire.balance)}; a message to ${name} costs ${coins(price)}.` : '');
+}
+
+/** What stands in the open conversation: messages, and lines for days and for what is new. */
+function messageRows() {
+  const rows = [];
+  let before;
+  for (const message of [...wire.messages(openId), ...wire.outgoing(openId)]) {
+    const own = message.senderId === wire.user;
+    const newDay = day(message.createdAt) !== (before && day(before.createdAt));
+    const isNew = divider?.from === message.seq && divider !== undefined;
+    if (newDay) rows.push({ key: `day ${day(message.createdAt)} ${message.createdAt}`, line: day(message.createdAt) });
+    if (isNew) rows.push({ key: 'new', line: divider.text });
+    const near = before && new Date(message.createdAt) - new Date(before.createdAt) < RUN_MS;
+    const first = newDay || isNew || !near || before.senderId !== message.senderId;
+    rows.push({ key: own ? message.clientMessageId : String(message.seq), message, own, first });
+    before = message;
+  }
+  return rows;
+}
+
+function drawMessages() {
+  const scroll = $('scroll');
+  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < BOTTOM_PX;
+  const anchor = [...$('messages').children].find((row) => row.offsetTop + row.offsetHeight > scroll.scrollTop);
+  const offset = anchor && anchor.offsetTop - scroll.scrollTop;
+  const make = ({ line }) => clone(line ? 'line-row' : 'message-row');
+  arrange($('messages'), messageRows(), make, (node, row) => (row.line ? drawLine(node, row) : drawMessage(node, row)));
+  const some = wire.messages(openId).length > 0;
+  write($('history'), loading.has(openId) ? 'Loading…' : wire.hasOlder(openId) || some ? '' : 'Say hello.');
+  if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+  else if (anchor?.isConnected) scroll.scrollTop = anchor.offsetTop - offset;
+  drawLatest();
+}
+
+function drawLine(node, { key, line }) {
+  node.className = key === 'new' ? 'line new' : 'line';
+  write(node.firstElementChild, line);
+}
+
+function drawMessage(node, { message, own, first }) {
+  const { content, createdAt, deleted, state, error, price = 0 } = message;
+  node.className = `message ${own ? 'own' : 'other'} ${first ? 'first' : ''} ${deleted ? 'deleted' : ''} ${state ?? ''}`;
+  write(node.querySelector('.content'), deleted ? 'Message deleted' : content);
+  const cost = node.querySelector('.cost');
+  write(cost, price && !deleted ? coins(price) : '');
+  const time = node.querySelector('time');
+  time.dateTime = createdAt;
+  write(time, clock(createdAt));
+  drawTicks(node.querySelector('svg'), message);
+  const failure = node.querySelector('.failure');
+  failure.hidden = state !== 'failed';
+  if (failure.hidden) return;
+  write(failure.firstElementChild, inWords(error));
+  write(failure.querySelector('.retry'), error.code === 'price_changed' ? `Send for ${coins(error.details.price)}` : 'Try again');
+  failure.querySelector('.retry').onclick = () => retry(message);
+  failure.querySelector('.discard').onclick = () => wire.discard(message);
+}
+
+function drawLatest() {
+  const { scrollHeight, scrollTop, clientHeight } = $('scroll');
+  const away = scrollHeight - scrollTop - clientHeight > 2 * BOTTOM_PX;
+  $('latest').hidden = !away;
+  if (!away) $('latest').dataset.count = 0;
+  const count = Number($('latest').dataset.count);
+  write($('latest').lastElementChild, count ? messages(count) : 'Latest');
+}
+
+// What the person does.
+
+async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    notify(inWords(error));
+  }
+}
+
+let noticeTimer;
+function notify(text) {
+  write($('notice'), text);
+  $('notice').hidden = false;
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => ($('notice').hidden = true), NOTICE_MS);
+}
+
+async function open(conversationId) {
+  close();
+  openId = conversationId;
+  $('text').value = drafts.get(openId) ?? '';
+  $('latest').dataset.count = 0;
+  const { unread, readSeq } = wire.conversations.get(openId);
+  const away = missed.get(openId);
+  if (away) divider = { from: away.from, text: `While you were away: ${messages(away.count)}` };
+  missed.delete(openId);
+  $('messages').replaceChildren();
+  await loadHistory(unread);
+  if (openId !== conversationId) return;
+  const others = wire.messages(openId).filter(({ seq, senderId }) => seq > readSeq && senderId !== wire.user);
+  if (!divider && others.length) divider = { from: others[0].seq, text: messages(others.length) };
+  draw();
+  const line = $('messages').querySelector('.new');
+  $('scroll').scrollTop = line ? line.offsetTop - $('scroll').clientHeight / 3 : $('scroll').scrollHeight;
+  if (matchMedia('(hover: hover)').matches) $('text').focus();
+  wire.refresh(conversationId).catch(() => {}); // the price may have changed
+}
+
+function close() {
+  if (!openId) return;
+  drafts.set(openId, $('text').value);
+  wire.typing(openId, false);
+  openId = divider = undefined;
+  changed();
+}
+
+/** Loads a first page, and as many more as hold what is unread. */
+async function loadHistory(unread = 0) {
+  const id = openId;
+  if (loading.has(id) || !wire.hasOlder(id)) return;
+  loading.add(id);
+  draw();
+  await attempt(async () => {
+    do await wire.loadOlder(id);
+    while (wire.messages(id).length < unread && wire.hasOlder(id));
+  });
+  loading.delete(id);
+  changed();
+}
+
+function markRead() {
+  if (openId && document.visibilityState === 'visible') wire.markRead(openId);
+}
+
+function send() {
+  const content = $('text').value.trim();
+  if (!openId || !content) return;
+  if ([...content].length > CONTENT_CHARS_MAX) return notify(ERRORS.content_too_long());
+  divider = undefined;
+  wire.typing(openId, false);
+  wire.send(openId, content, wire.conversations.get(openId).price ?? 0);
+  $('text').value = '';
+  sizeText();
+  draw();
+  $('scroll').scrollTop = $('scroll').scrollHeight;
+}
+
+/** Tries again at the price that is shown now. */
+function retry(outgoing) {
+  const conversation = wire.conversations.get(outgoing.conversationId);
+  wire.retry(outgoing, conversation.price ?? 0);
+}
+
+function sizeText() {
+  $('text').style.height = 'auto';
+  $('text').style.height = `${$('text').scrollHeight}px`;
+}
+
+async function startChat(name) {
+  const conversation = await attempt(() => wire.openDirect(name));
+  if (conversation) await open(conversation.conversationId);
+}
+
+async function showTransactions(more) {
+  const page = await attempt(() => wire.request('getTransactions', { cursor: more ? transactionsCursor : undefined }));
+  if (!page) return;
+  const rows = page.transactions.map((transaction) => {
+    const row = clone('transaction-row');
+    write(row.querySelector('.what'), transactionInWords(transaction));
+    write(row.querySelector('time'), `${day(transaction.createdAt)}, ${clock(transaction.createdAt)}`);
+    write(row.querySelector('.amount'), `${transaction.amount > 0 ? '+' : '−'}${Math.abs(transaction.amount)}`);
+    row.classList.toggle('gain', transaction.amount > 0);
+    return row;
+  });
+  if (more) $('transactions').append(...rows);
+  else $('transactions').replaceChildren(...rows);
+  transactionsCursor = page.nextCursor;
+  $('more-transactions').hidden = !transactionsCursor;
+  if (!$('ledger').open) $('ledger').showModal();
+}
+
+// What the wire tells.
+
+function onMessage({ detail: { message, how } }) {
+  const { conversationId, senderId, seq, content } = message;
+  if (senderId === wire.user) return;
+  stopTyping(conversationId);
+  if (how === 'sync') noteMissed(conversationId, seq);
+  if (how === 'push' && !message.deleted) write($('announcer'), `${senderId}: ${content}`);
+  if (conversationId === openId) $('latest').dataset.count = Number($('latest').dataset.count) + 1;
+}
+
+function noteMissed(conversationId, seq) {
+  const away = missed.get(conversationId) ?? { from: seq, count: 0 };
+  away.count += 1;
+  missed.set(conversationId, away);
+  if (conversationId === openId) divider = { from: away.from, text: `While you were away: ${messages(away.count)}` };
+}
+
+function onTyping({ detail: { conversationId, userId, typing, expiresAt } }) {
+  stopTyping(conversationId);
+  if (!typing || userId === wire.user) return;
+  const ms = Math.min(TYPING_MAX_MS, Math.max(TYPING_MIN_MS, new Date(expiresAt) - Date.now()));
+  typists.set(conversationId, setTimeout(() => stopTyping(conversationId), ms));
+}
+
+function stopTyping(conversationId) {
+  clearTimeout(typists.get(conversationId));
+  typists.delete(conversationId);
+  changed();
+}
+
+function onState({ detail: { state } }) {
+  if (state === 'waiting') missed.delete(openId); // a new absence begins
+  changed();
+}
+
+// Start.
+
+async function signIn(name) {
+  if ((await attempt(() => devToken(name))) === undefined) return showSignIn();
+  sessionStorage.setItem('parley.name', name);
+  const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+  wire = new Wire({ user: name, url, token: () => devToken(name), storage: sessionStorage });
+  wire.addEventListener('state', onState);
+  wire.addEventListener('change', changed);
+  wire.addEventListener('balance', changed);
+  wire.addEventListener('message', onMessage);
+  wire.addEventListener('typing', onTyping);
+  wire.start();
+  write($('my-name'), name);
+  drawAvatar($('my-avatar'), name);
+  $('sign-in').hidden = true;
+  $('app').hidden = false;
+  if (address.get('with')) startChat(address.get('with'));
+}
+
+function showSignIn() {
+  $('sign-in').hidden = false;
+  $('sign-in-name').focus();
+}
+
+function signOut() {
+  wire.stop();
+  sessionStorage.clear();
+  location.assign('/');
+}
+
+function onSubmit(id, action) {
+  $(id).addEventListener('submit', (event) => {
+    event.preventDefault();
+    action();
+  });
+}
+
+let pause;
+function onInput() {
+  sizeText();
+  clearTimeout(pause);
+  if (!openId) return;
+  const id = openId;
+  wire.typing(id, $('text').value !== '');
+  pause = setTimeout(() => wire.typing(id, false), STOPPED_TYPING_MS);
+}
+
+function onKey(event) {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  send();
+}
+
+onSubmit('sign-in', () => signIn($('sign-in-name').value.trim()));
+onSubmit('composer', send);
+onSubmit('start', () => {
+  startChat($('start-name').value.trim());
+  $('start-name').value = '';
+});
+onSubmit('set-price', () => attempt(async () => {
+  await devSetPrice(wire.user, Number($('my-price').value));
+  $('development').open = false;
+  notify(`A message to you now costs ${coins(Number($('my-price').value))}.`);
+}));
+$('add-coins').onclick = () => attempt(async () => {
+  await devAddCoins(wire.user, 100);
+  await wire.refreshBalance();
+});
+$('sign-out').onclick = signOut;
+$('back').onclick = close;
+$('balance').onclick = () => showTransactions();
+$('more-transactions').onclick = () => showTransactions(true);
+$('ledger-close').onclick = () => $('ledger').close();
+$('latest').onclick = () => $('scroll').scrollTo({ top: $('scroll').scrollHeight, behavior: 'smooth' });
+$('text').addEventListener('input', onInput);
+$('text').addEventListener('keydown', onKey);
+$('scroll').addEventListener('scroll', () => {
+  drawLatest();
+  if (openId && $('scroll').scrollTop < HISTORY_PX && wire.messages(openId).length) loadHistory();
+});
+document.addEventListener('click', (event) => {
+  if (!$('development').contains(event.target)) $('development').open = false;
+});
+$('development').addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') $('development').open = false;
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState !== 'visible' || !wire) return;
+  wire.check();
+  markRead();
+});
+addEventListener('online', () => wire?.check());
+setInterval(() => document.visibilityState === 'visible' && wire?.refreshPresence(), PRESENCE_EVERY_MS);
+setInterval(() => wire?.state === 'waiting' && changed(), 1_000);
+
+const name = address.get('as') ?? sessionStorage.getItem('parley.name');
+if (name) signIn(name);
+else showSignIn();
