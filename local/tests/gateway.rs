@@ -207,7 +207,11 @@ fn frame(size: usize, kind: Data, last: bool) -> Message {
 async fn close_code(client: &mut Client) -> u16 {
     loop {
         match soon(client.next()).await {
-            Some(Ok(Message::Close(frame))) => return frame.expect("a code").code.into(),
+            Some(Ok(Message::Close(frame))) => {
+                // Reading on is what answers it.
+                while soon(client.next()).await.is_some_and(|message| message.is_ok()) {}
+                return frame.expect("a code").code.into();
+            }
             Some(Ok(_)) => {}
             other => panic!("no close frame, but {other:?}"),
         }

@@ -222,32 +222,38 @@ async fn live(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
     upgrade: OnUpgrade,
-    mut outgoing: UnboundedReceiver<Outgoing>,
+    outgoing: UnboundedReceiver<Outgoing>,
 ) {
     let mut frames = JoinSet::new();
-    let ending = match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
-        Ok(Ok(io)) => converse(&shared, &connection, io, &mut outgoing, &mut frames).await,
-        Ok(Err(_)) | Err(_) => Ending::lost(),
+    let (ending, socket) = match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
+        Ok(Ok(io)) => converse(&shared, &connection, io, outgoing, &mut frames).await,
+        Ok(Err(_)) | Err(_) => (Ending::lost(), None),
     };
-    drop(outgoing);
+    // Whoever pushes from now on learns that the connection has ended.
     shared.connections.remove(&connection.id);
-    if !ids::chance(shared.api.limits.lose_disconnects_percent) {
-        let event = events::disconnect(&connection, ending.code.into(), &ending.reason);
-        if let Err(error) = shared.api.invoker.invoke(&shared.api.websocket.routes["$disconnect"], event).await {
-            logs::line("gateway", Some(&connection.id), Level::ERROR, &format!("$disconnect: {error}"));
-        }
-    }
+    tokio::join!(close(socket, &ending), disconnect(&shared, &connection, &ending));
     while frames.join_next().await.is_some() {}
 }
 
-/// Reads and writes until one side ends it or a limit is reached, then closes.
+/// Tells `$disconnect`, unless that is made to go missing.
+async fn disconnect(shared: &Shared, connection: &Connection, ending: &Ending) {
+    if ids::chance(shared.api.limits.lose_disconnects_percent) {
+        return;
+    }
+    let event = events::disconnect(connection, ending.code.into(), &ending.reason);
+    if let Err(error) = shared.api.invoker.invoke(&shared.api.websocket.routes["$disconnect"], event).await {
+        logs::line("gateway", Some(&connection.id), Level::ERROR, &format!("$disconnect: {error}"));
+    }
+}
+
+/// Reads and writes until one side ends it or a limit is reached. The socket is still to be closed.
 async fn converse(
     shared: &Arc<Shared>,
     connection: &Arc<Connection>,
     io: Upgraded,
-    outgoing: &mut UnboundedReceiver<Outgoing>,
+    mut outgoing: UnboundedReceiver<Outgoing>,
     frames: &mut JoinSet<()>,
-) -> Ending {
+) -> (Ending, Option<Socket>) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_frame_size(Some(FRAME_BYTES_MAX))
@@ -257,19 +263,13 @@ async fn converse(
     let mut stopping = shared.stopping.subscribe();
     let ending = tokio::select! {
         ending = read(shared, connection, &mut stream, frames) => ending,
-        ending = write(connection, &mut sink, outgoing) => ending,
+        ending = write(connection, &mut sink, &mut outgoing) => ending,
         () = expire(connection, shared.api.limits.idle, shared.api.limits.life) => {
             Ending::ours(CloseCode::Away, "Going away")
         }
         _ = stopping.wait_for(|stopping| *stopping) => Ending::ours(CloseCode::Away, "Going away"),
     };
-    // Whoever pushes from now on learns that the connection has ended.
-    shared.connections.remove(&connection.id);
-    if let Ok(socket) = stream.reunite(sink) {
-        // A client that doesn't answer is left.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, close(socket, &ending)).await;
-    }
-    ending
+    (ending, stream.reunite(sink).ok())
 }
 
 /// Passes each frame to its route's function, several at a time, until the client or an error ends it.
@@ -377,19 +377,26 @@ async fn expire(connection: &Connection, idle: Duration, life: Duration) {
     }
 }
 
-/// Sends the close frame, or the answer to the client's, and waits until the client has closed.
-async fn close(mut socket: Socket, ending: &Ending) {
-    if ending.tell {
-        let frame = CloseFrame { code: ending.code, reason: ending.reason.as_str().into() };
-        // Errors in here mean that the client has gone, which is what is wanted.
-        let _ = socket.close(Some(frame)).await;
-    } else {
-        let _ = socket.flush().await;
-    }
-    while !ending.broken && matches!(socket.next().await, Some(Ok(_))) {}
-    // Closing with unread bytes would make TCP reset the connection, and the close frame might never be read.
-    let io = socket.get_mut();
-    let _ = io.shutdown().await;
-    let mut unread = [0; READ_BUFFER_BYTES];
-    while matches!(io.read(&mut unread).await, Ok(1..)) {}
+/// Sends the close frame, or the answer to the client's, and waits for the client, but not for long.
+async fn close(socket: Option<Socket>, ending: &Ending) {
+    let Some(mut socket) = socket else { return };
+    // Errors in here mean that the client has gone, which is what is wanted.
+    let farewell = async {
+        if ending.tell {
+            let frame = CloseFrame { code: ending.code, reason: ending.reason.as_str().into() };
+            let _ = socket.close(Some(frame)).await;
+        } else {
+            let _ = socket.flush().await;
+        }
+        if ending.broken {
+            // Closing with unread bytes would make TCP reset the connection, and the close frame might never be read.
+            let io = socket.get_mut();
+            let _ = io.shutdown().await;
+            let mut unread = [0; READ_BUFFER_BYTES];
+            while matches!(io.read(&mut unread).await, Ok(1..)) {}
+        } else {
+            while matches!(socket.next().await, Some(Ok(_))) {}
+        }
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
 }
