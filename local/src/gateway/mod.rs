@@ -1,9 +1,9 @@
 //! API Gateway on one machine: one HTTP server for the WebSocket API, its `@connections` API, the HTTP API and the web
 //! client.
 //!
-//! In reading order: this file puts the parts together and keeps foreign web sites out; [`events`] has the JSON that
-//! functions get; [`connections`] is who is connected; [`websocket`] is one connection's life; [`management`] is
-//! `@connections`; [`http_api`] is the HTTP API.
+//! In reading order: this file puts the parts together and keeps foreign web sites out; `events` has the JSON that
+//! functions get; `connections` is who is connected; `websocket` is one connection's life; `management` is
+//! `@connections`; `http_api` is the HTTP API.
 //!
 //! What API Gateway limits is limited here, with the same answers. What differs, on purpose: header names arrive in
 //! lower case; the signatures of `@connections` requests are not checked, instead only this machine may send them; an
