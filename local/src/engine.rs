@@ -2,7 +2,8 @@
 //!
 //! The engine is served over loopback HTTP, so the functions reach it through the same SDK calls as on AWS, and so can
 //! any other AWS client. It has a thread and a tokio runtime of its own, because it works synchronously and would make
-//! the gateway's tasks late.
+//! the gateway's tasks late. It listens on loopback only and asks for no valid signature. Like other local engines
+//! it allows any origin (CORS): unlike the gateway, it doesn't keep out web sites that a browser here has open.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -16,7 +16,7 @@ use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
 use crate::runtime::{self, Runtime};
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
-use crate::token::TokenIssuer;
+use crate::token::{self, TokenIssuer};
 use crate::{ids, logs, schedule};
 
 /// The template's parameter that one machine has a value of its own for.
@@ -211,29 +211,33 @@ fn url(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// The template's parameters with the given values and, where none is given, this machine's own secret.
+/// The template's parameters with the given values and, where tokens are signed with a secret and none is given, this
+/// machine's own.
 fn parameters(
     template: &Template,
     mut given: BTreeMap<String, String>,
     lock: Option<&DataLock>,
 ) -> Result<BTreeMap<String, String>, StartError> {
+    let parameters = template.parameter_values(&given)?;
+    if !token::accepts_secret(&parameters) {
+        return Ok(parameters);
+    }
     match given.get(SECRET_PARAMETER) {
-        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
+        Some(secret) if secret.len() >= SECRET_BYTES_MIN => return Ok(parameters),
+        Some(_) => {
             let problem = format!("must have {SECRET_BYTES_MIN} bytes or more");
             return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
         }
-        Some(_) => {}
-        None => {
-            let secret = match lock {
-                None => ids::secret(),
-                Some(lock) => {
-                    let path = lock.path().join(SECRET_FILE);
-                    kept_secret(&path).map_err(|source| StartError::Secret { path, source })?
-                }
-            };
-            given.insert(SECRET_PARAMETER.to_owned(), secret);
-        }
+        None => {}
     }
+    let secret = match lock {
+        None => ids::secret(),
+        Some(lock) => {
+            let path = lock.path().join(SECRET_FILE);
+            kept_secret(&path).map_err(|source| StartError::Secret { path, source })?
+        }
+    };
+    given.insert(SECRET_PARAMETER.to_owned(), secret);
     Ok(template.parameter_values(&given)?)
 }
 
@@ -312,6 +316,14 @@ mod tests {
         let given = BTreeMap::from([(SECRET_PARAMETER.to_owned(), "short".to_owned())]);
         let error = parameters(&template, given, None).expect_err("is refused").to_string();
         assert_eq!(error, "--parameter JwtSecret: must have 32 bytes or more");
+    }
+
+    #[test]
+    fn without_hs256_there_is_no_secret() {
+        let template = Template::parse(DEPLOYED).expect("parses");
+        let given = [("JwtAlgorithms", "ES256"), ("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")];
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(parameters(&template, given, None).expect("passes")[SECRET_PARAMETER], "");
     }
 
     #[test]

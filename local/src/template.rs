@@ -248,8 +248,8 @@ impl Template {
         Ok(Self { parameters, globals: document["Globals"]["Function"].clone(), resources })
     }
 
-    /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it takes
-    /// the place of the address that the WebSocket API would have on AWS.
+    /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it
+    /// takes the place of the address that the WebSocket API would have on AWS.
     ///
     /// # Errors
     /// A parameter is unknown, breaks a constraint or has neither value nor default; a part of the template is missing

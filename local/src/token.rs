@@ -68,15 +68,20 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
+/// Whether these template parameters have the functions accept tokens that are signed with a secret.
+#[must_use]
+pub fn accepts_secret(parameters: &BTreeMap<String, String>) -> bool {
+    let algorithms = parameters.get("JwtAlgorithms").map_or("", String::as_str);
+    algorithms.split(',').any(|algorithm| algorithm.trim() == "HS256")
+}
+
 impl TokenIssuer {
     /// Takes secret, issuer and audience from the template's parameters, so that the functions agree.
     #[must_use]
     pub fn new(parameters: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
-        let algorithms = parameters.get("JwtAlgorithms").map_or("", String::as_str);
-        let symmetric = algorithms.split(',').any(|algorithm| algorithm.trim() == "HS256");
         Self {
-            secret: value("JwtSecret").filter(|_| symmetric),
+            secret: value("JwtSecret").filter(|_| accepts_secret(parameters)),
             issuer: value("JwtIssuer"),
             audience: value("JwtAudience"),
         }

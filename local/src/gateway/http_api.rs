@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequest as _, Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
 use axum::http::response::Builder;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use super::{Shared, events, json_response};
+use super::{BODY_BYTES_MAX, Shared, events, json_response};
 use crate::logs;
 use crate::template::HttpRoute;
 
@@ -30,8 +30,7 @@ pub(super) async fn answer(
     let Some((route, parameters)) = route(&shared.api.http_routes, parts.method.as_str(), parts.uri.path()) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
-    let request = Request::from_parts(parts.clone(), body);
-    let Ok(body) = Bytes::from_request(request, &()).await else {
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let route_key = format!("{} {}", route.method, route.path);
