@@ -1,0 +1,335 @@
+//! The machine as a whole: starts its parts in order, and stops them in the opposite one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::Level;
+
+use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Port};
+use crate::gateway::{Api, Gateway, Limits};
+use crate::invoker::Invoker;
+use crate::runtime::{self, Runtime};
+use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
+use crate::token::{self, TokenIssuer};
+use crate::{ids, logs, schedule};
+
+/// The template's parameter that one machine has a value of its own for.
+const SECRET_PARAMETER: &str = "JwtSecret";
+const SECRET_FILE: &str = "jwt-secret";
+/// The shortest secret that HS256 should have (RFC 7518, section 3.2).
+const SECRET_BYTES_MIN: usize = 32;
+
+/// What the machine is to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub host: IpAddr,
+    /// Where to listen; 0 is a free port.
+    pub port: u16,
+    /// Where everything is kept.
+    pub data_dir: DataDir,
+    /// Which engine holds the table.
+    pub dynamodb: Dynamodb,
+    /// Values for the template's parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// How many function processes there may be.
+    pub environments_max: usize,
+    /// Whether scheduled functions run.
+    pub schedules: bool,
+    /// API Gateway's limits.
+    pub limits: Limits,
+}
+
+/// Which engine holds the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dynamodb {
+    /// The embedded one, on this port of loopback.
+    Embedded(Port),
+    /// The one at this URL.
+    Endpoint(String),
+}
+
+/// Why the machine doesn't start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The template, or a parameter's value.
+    Template(TemplateError),
+    /// The engine, its directory or its table.
+    Engine(EngineError),
+    /// The address that was asked for.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file with the machine's secret.
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The service that runs the functions.
+    Functions(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Template(error) => error.fmt(f),
+            Self::Engine(error) => error.fmt(f),
+            Self::Listen { address, source } => {
+                write!(f, "--host {} --port {}: {source}; --port 0 takes a free port", address.ip(), address.port())
+            }
+            Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<TemplateError> for StartError {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(error)
+    }
+}
+
+impl From<EngineError> for StartError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The running machine.
+#[derive(Debug)]
+pub struct Machine {
+    gateway: Gateway,
+    runtime: Runtime,
+    engine: Option<Engine>,
+    dynamodb_endpoint: String,
+    schedules: JoinSet<()>,
+    /// Held here when there is no embedded engine to hold it.
+    _lock: Option<DataLock>,
+}
+
+impl Machine {
+    /// Starts everything. When this returns, the machine is ready for clients.
+    ///
+    /// # Errors
+    /// A setting can't be met; the error names its flag. Nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let template = Template::parse(DEPLOYED)?;
+        let wanted = SocketAddr::new(settings.host, settings.port);
+        let listener = TcpListener::bind(wanted).await;
+        let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { address: wanted, source })?;
+
+        let mut lock = match &settings.data_dir {
+            DataDir::Path(path) => Some(DataLock::take(path)?),
+            DataDir::Memory => None,
+        };
+        let parameters = parameters(&template, settings.parameters, lock.as_ref())?;
+        if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
+            logs::show_from(level);
+        }
+        let mut deployment = template.deploy(&parameters, &url(address))?;
+        raise_open_files_limit();
+
+        let (engine, dynamodb_endpoint) = match settings.dynamodb {
+            Dynamodb::Endpoint(endpoint) => (None, endpoint),
+            Dynamodb::Embedded(port) => {
+                let engine = Engine::start(lock.take(), port)?;
+                let endpoint = engine.endpoint();
+                (Some(engine), endpoint)
+            }
+        };
+        engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
+
+        let specs = specs(&mut deployment, &dynamodb_endpoint, settings.environments_max);
+        let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
+        let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
+        let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
+        let invoker = Invoker::from(runtime.clone());
+        let api = Api {
+            websocket: deployment.websocket,
+            http_routes: deployment.http_routes,
+            tokens: TokenIssuer::new(&parameters),
+            limits: settings.limits,
+            invoker: invoker.clone(),
+        };
+        let gateway = Gateway::start(listener, api).map_err(|source| StartError::Listen { address: wanted, source })?;
+        let mut schedules = JoinSet::new();
+        for schedule in deployment.schedules.into_iter().filter(|_| settings.schedules) {
+            schedules.spawn(schedule::run(schedule, invoker.clone()));
+        }
+        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, schedules, _lock: lock })
+    }
+
+    /// Where the machine listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Where clients on this machine connect, as `http://ADDRESS:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.address())
+    }
+
+    /// Where the table is, for any AWS client.
+    #[must_use]
+    pub fn dynamodb_endpoint(&self) -> &str {
+        &self.dynamodb_endpoint
+    }
+
+    /// Stops everything: closes connections and runs their `$disconnect`s, ends the functions, closes the database.
+    /// Bounded in time; nothing that was acknowledged is lost.
+    pub async fn stop(mut self) {
+        self.schedules.shutdown().await;
+        self.gateway.stop().await;
+        self.runtime.shutdown().await;
+        if let Some(engine) = self.engine {
+            engine.stop().await;
+        }
+    }
+}
+
+/// A listener's address as clients on this machine reach it.
+fn url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{address}")
+}
+
+/// The template's parameters with the given values and, where tokens are signed with a secret and none is given, this
+/// machine's own.
+fn parameters(
+    template: &Template,
+    mut given: BTreeMap<String, String>,
+    lock: Option<&DataLock>,
+) -> Result<BTreeMap<String, String>, StartError> {
+    let parameters = template.parameter_values(&given)?;
+    if !token::accepts_secret(&parameters) {
+        return Ok(parameters);
+    }
+    match given.get(SECRET_PARAMETER) {
+        Some(secret) if secret.len() >= SECRET_BYTES_MIN => return Ok(parameters),
+        Some(_) => {
+            let problem = format!("must have {SECRET_BYTES_MIN} bytes or more");
+            return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
+        }
+        None => {}
+    }
+    let secret = match lock {
+        None => ids::secret(),
+        Some(lock) => {
+            let path = lock.path().join(SECRET_FILE);
+            kept_secret(&path).map_err(|source| StartError::Secret { path, source })?
+        }
+    };
+    given.insert(SECRET_PARAMETER.to_owned(), secret);
+    Ok(template.parameter_values(&given)?)
+}
+
+/// The secret in this file, made at the first start, readable for its owner only.
+fn kept_secret(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(secret) if secret.len() >= SECRET_BYTES_MIN => return Ok(secret),
+        // A file that was cut short by a crash is made again.
+        Ok(_) => fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let secret = ids::secret();
+    let mut file = options.open(path)?;
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()?;
+    Ok(secret)
+}
+
+/// The functions, with the variables of the template and those with which an AWS SDK finds this machine's engine.
+fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max: usize) -> Vec<runtime::Spec> {
+    let functions = std::mem::take(&mut deployment.functions).into_iter();
+    let spec = |(name, function): (String, crate::template::Function)| {
+        let mut environment = function.environment;
+        for (name, value) in [
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint),
+        ] {
+            environment.insert(name.to_owned(), value.to_owned());
+        }
+        let concurrency_max = function.reserved_concurrency.unwrap_or(environments_max).clamp(1, environments_max);
+        runtime::Spec { name, timeout: function.timeout, memory_mb: function.memory_mb, environment, concurrency_max }
+    };
+    functions.map(spec).collect()
+}
+
+/// Lets the process have as many sockets as the system allows it: the usual limit is meant for other programs.
+fn raise_open_files_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // It was worth the try.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(SECRET_FILE);
+        let secret = kept_secret(&path).expect("is made");
+        assert_eq!(kept_secret(&path).expect("is kept"), secret);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_too_short_is_refused() {
+        let template = Template::parse(DEPLOYED).expect("parses");
+        let given = BTreeMap::from([(SECRET_PARAMETER.to_owned(), "short".to_owned())]);
+        let error = parameters(&template, given, None).expect_err("is refused").to_string();
+        assert_eq!(error, "--parameter JwtSecret: must have 32 bytes or more");
+    }
+
+    #[test]
+    fn without_hs256_there_is_no_secret() {
+        let template = Template::parse(DEPLOYED).expect("parses");
+        let given = [("JwtAlgorithms", "ES256"), ("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")];
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(parameters(&template, given, None).expect("passes")[SECRET_PARAMETER], "");
+    }
+
+    #[test]
+    fn a_machine_that_listens_everywhere_is_reached_by_loopback() {
+        assert_eq!(url(([0, 0, 0, 0], 3000).into()), "http://127.0.0.1:3000");
+        assert_eq!(url((Ipv6Addr::UNSPECIFIED, 3000).into()), "http://[::1]:3000");
+        assert_eq!(url(([192, 168, 1, 5], 3000).into()), "http://192.168.1.5:3000");
+    }
+}

@@ -1,0 +1,735 @@
+//! The deployment as `template.yaml` describes it: functions, routes, schedules, variables and the table.
+//!
+//! The local machine reads the file that is deployed, so a route, a time limit or a variable can't differ between
+//! the two. Only what this machine needs is understood, with the intrinsic functions `Ref`, `Fn::Sub` and
+//! `Fn::GetAtt`; anything else where a value is needed is an error, not a guess.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// The template that is deployed.
+pub const DEPLOYED: &str = include_str!("../../template.yaml");
+
+/// What the pseudo parameter `AWS::Region` is on one machine.
+pub const REGION: &str = "us-east-1";
+/// What the pseudo parameter `AWS::AccountId` is on one machine.
+pub const ACCOUNT_ID: &str = "000000000000";
+/// The id of every API on one machine.
+pub const API_ID: &str = "local";
+/// The name of the table on one machine.
+pub const TABLE_NAME: &str = "parley";
+
+/// Lambda's own default when the template gives no `Timeout`.
+const TIMEOUT_DEFAULT_S: u64 = 3;
+/// Lambda's own default when the template gives no `MemorySize`.
+const MEMORY_DEFAULT_MB: u32 = 128;
+/// The only part of a route selection expression that varies between APIs is the field's name.
+const ROUTE_SELECTION_PREFIX: &str = "$request.body.";
+
+/// Why a template, or a value given to it, can't be used.
+#[derive(Debug)]
+pub enum TemplateError {
+    /// The file is no YAML.
+    Yaml(String),
+    /// A part is missing or is something that one machine doesn't understand: where, and what is wrong.
+    Part {
+        /// The path from the template's root.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// `--parameter` names a parameter that the template doesn't have.
+    UnknownParameter {
+        /// The name that was given.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// A parameter's value breaks the template's constraint.
+    InvalidParameter {
+        /// The parameter.
+        name: String,
+        /// Which constraint, and what it asks for. Never the value: it may be a secret.
+        problem: String,
+    },
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yaml(problem) => write!(f, "template.yaml is not valid YAML: {problem}"),
+            Self::Part { path, problem } => write!(f, "template.yaml, {path}: {problem}"),
+            Self::UnknownParameter { name, known } => {
+                write!(f, "--parameter {name}: the template has no such parameter; it has {}", known.join(", "))
+            }
+            Self::InvalidParameter { name, problem } => write!(f, "--parameter {name}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+fn part(path: impl Into<String>, problem: impl Into<String>) -> TemplateError {
+    TemplateError::Part { path: path.into(), problem: problem.into() }
+}
+
+/// A parsed template, before its parameters have values.
+#[derive(Debug)]
+pub struct Template {
+    parameters: BTreeMap<String, Parameter>,
+    globals: Value,
+    resources: Map<String, Value>,
+}
+
+/// A template with a value for each parameter: all that one machine runs.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Every function, by its name: the last part of its `CodeUri`.
+    pub functions: BTreeMap<String, Function>,
+    /// The WebSocket API.
+    pub websocket: WebSocketRoutes,
+    /// The routes of the HTTP API.
+    pub http_routes: Vec<HttpRoute>,
+    /// What runs by the clock.
+    pub schedules: Vec<Schedule>,
+    /// The table.
+    pub table: Table,
+}
+
+/// What the Lambda service has to know about a function.
+#[derive(Debug, PartialEq)]
+pub struct Function {
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// `MemorySize`.
+    pub memory_mb: u32,
+    /// `Environment.Variables`, with every intrinsic function evaluated.
+    pub environment: BTreeMap<String, String>,
+    /// `ReservedConcurrentExecutions`: the most invocations at a time, where the template limits them.
+    pub reserved_concurrency: Option<usize>,
+}
+
+/// Which function answers which frame.
+#[derive(Debug)]
+pub struct WebSocketRoutes {
+    /// The stage's name.
+    pub stage: String,
+    /// The field of a frame's JSON body that selects the route.
+    pub selection_field: String,
+    /// The function that says who may connect, if there is one.
+    pub authorizer: Option<String>,
+    /// Function by route key. `$connect`, `$disconnect` and `$default` are always there.
+    pub routes: BTreeMap<String, String>,
+}
+
+/// One route of the HTTP API.
+#[derive(Debug, PartialEq)]
+pub struct HttpRoute {
+    /// The method, in upper case.
+    pub method: String,
+    /// The path, where `{name}` stands for one segment.
+    pub path: String,
+    /// The function that answers.
+    pub function: String,
+}
+
+/// A function that runs by the clock.
+#[derive(Debug, PartialEq)]
+pub struct Schedule {
+    /// The event's name in the template.
+    pub name: String,
+    /// The function that runs.
+    pub function: String,
+    /// The time from one start to the next.
+    pub period: Duration,
+}
+
+/// The table, in the shape of `AWS::DynamoDB::Table`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Table {
+    /// The key attributes of the table and its indexes.
+    pub attribute_definitions: Vec<AttributeDefinition>,
+    /// The table's key.
+    pub key_schema: Vec<KeyElement>,
+    /// The table's indexes.
+    #[serde(default)]
+    pub global_secondary_indexes: Vec<Index>,
+    /// Which attribute says when an item expires.
+    pub time_to_live_specification: Option<TimeToLive>,
+}
+
+/// A key attribute and its type.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttributeDefinition {
+    /// The attribute.
+    pub attribute_name: String,
+    /// `S`, `N` or `B`.
+    pub attribute_type: String,
+}
+
+/// One part of a key.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct KeyElement {
+    /// The attribute.
+    pub attribute_name: String,
+    /// `HASH` or `RANGE`.
+    pub key_type: String,
+}
+
+/// A global secondary index.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Index {
+    /// The index's name.
+    pub index_name: String,
+    /// The index's key.
+    pub key_schema: Vec<KeyElement>,
+    /// What the index holds beside its keys.
+    pub projection: Projection,
+}
+
+/// What an index holds beside its keys.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Projection {
+    /// `KEYS_ONLY`, `INCLUDE` or `ALL`.
+    pub projection_type: String,
+    /// The attributes of `INCLUDE`.
+    #[serde(default)]
+    pub non_key_attributes: Vec<String>,
+}
+
+/// The attribute by which items expire.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TimeToLive {
+    /// The attribute.
+    pub attribute_name: String,
+}
+
+/// A template parameter: its default and its constraints.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    #[serde(rename = "Type")]
+    kind: String,
+    default: Option<String>,
+    allowed_pattern: Option<String>,
+    #[serde(default)]
+    allowed_values: Vec<String>,
+    min_value: Option<String>,
+    max_value: Option<String>,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// The text is no YAML, or a parameter's definition isn't understood.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let Node(document) = serde_saphyr::from_str(text).map_err(|error| TemplateError::Yaml(error.to_string()))?;
+        let parameters = match document.get("Parameters") {
+            Some(parameters) => from_value(parameters.clone(), "Parameters")?,
+            None => BTreeMap::new(),
+        };
+        let resources = document
+            .get("Resources")
+            .and_then(Value::as_object)
+            .cloned()
+            .ok_or_else(|| part("Resources", "is missing"))?;
+        Ok(Self { parameters, globals: document["Globals"]["Function"].clone(), resources })
+    }
+
+    /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it
+    /// takes the place of the address that the WebSocket API would have on AWS.
+    ///
+    /// # Errors
+    /// A parameter is unknown, breaks a constraint or has neither value nor default; a part of the template is missing
+    /// or isn't understood.
+    pub fn deploy(
+        &self,
+        given: &BTreeMap<String, String>,
+        websocket_endpoint: &str,
+    ) -> Result<Deployment, TemplateError> {
+        let scope = Scope { parameters: self.parameter_values(given)?, resources: &self.resources, websocket_endpoint };
+        let mut deployment = Deployment {
+            functions: BTreeMap::new(),
+            websocket: self.websocket(&scope)?,
+            http_routes: Vec::new(),
+            schedules: Vec::new(),
+            table: self.table()?,
+        };
+        for (id, resource) in &self.resources {
+            if resource["Type"] == "AWS::Serverless::Function" {
+                let name = function_name(&self.resources, id)?;
+                deployment.functions.insert(name.clone(), self.function(id, &resource["Properties"], &scope)?);
+                events(id, &name, &resource["Properties"], &mut deployment)?;
+            }
+        }
+        Ok(deployment)
+    }
+
+    /// The value of every parameter: the given one or its default, checked against its constraints.
+    ///
+    /// # Errors
+    /// A parameter is unknown, breaks a constraint, or has neither value nor default.
+    pub fn parameter_values(
+        &self,
+        given: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, TemplateError> {
+        if let Some(name) = given.keys().find(|name| !self.parameters.contains_key(*name)) {
+            let known = self.parameters.keys().cloned().collect();
+            return Err(TemplateError::UnknownParameter { name: name.clone(), known });
+        }
+        let value = |(name, parameter): (&String, &Parameter)| {
+            let invalid = |problem| TemplateError::InvalidParameter { name: name.clone(), problem };
+            let value = given.get(name).or(parameter.default.as_ref());
+            let value = value.ok_or_else(|| invalid("has no default: give it a value".to_owned()))?;
+            parameter.check(value).map_err(invalid)?;
+            Ok((name.clone(), value.clone()))
+        };
+        self.parameters.iter().map(value).collect()
+    }
+
+    fn function(&self, id: &str, properties: &Value, scope: &Scope<'_>) -> Result<Function, TemplateError> {
+        let path = |name: &str| format!("Resources.{id}.Properties.{name}");
+        let property = |name: &str| match &properties[name] {
+            Value::Null => &self.globals[name],
+            own => own,
+        };
+        let number = |name: &str| scope.number(property(name), &path(name));
+        let mut environment = BTreeMap::new();
+        for source in [&self.globals, properties] {
+            let variables = source["Environment"]["Variables"].as_object();
+            for (name, value) in variables.into_iter().flatten() {
+                environment.insert(name.clone(), scope.text(value, &path(&format!("Environment.Variables.{name}")))?);
+            }
+        }
+        Ok(Function {
+            timeout: Duration::from_secs(number("Timeout")?.unwrap_or(TIMEOUT_DEFAULT_S)),
+            memory_mb: number("MemorySize")?
+                .map_or(Ok(MEMORY_DEFAULT_MB), u32::try_from)
+                .map_err(|_| part(path("MemorySize"), "is more than Lambda gives"))?,
+            environment,
+            reserved_concurrency: number("ReservedConcurrentExecutions")?
+                .map(|number| usize::try_from(number).unwrap_or(usize::MAX)),
+        })
+    }
+
+    fn websocket(&self, scope: &Scope<'_>) -> Result<WebSocketRoutes, TemplateError> {
+        let (id, properties) = self.only("AWS::Serverless::WebSocketApi")?;
+        let path = |name: &str| format!("Resources.{id}.Properties.{name}");
+        let selection = scope.text(&properties["RouteSelectionExpression"], &path("RouteSelectionExpression"))?;
+        let selection_field = selection.strip_prefix(ROUTE_SELECTION_PREFIX).ok_or_else(|| {
+            part(path("RouteSelectionExpression"), format!("must be {ROUTE_SELECTION_PREFIX}FIELD on one machine"))
+        })?;
+        let authorizer = &properties["Auth"]["AuthArn"];
+        let authorizer = match authorizer {
+            Value::Null => None,
+            arn => Some(self.function_of(arn, &path("Auth.AuthArn"))?),
+        };
+        let mut routes = BTreeMap::new();
+        for (key, route) in properties["Routes"].as_object().into_iter().flatten() {
+            let function = self.function_of(&route["FunctionArn"], &path(&format!("Routes.{key}.FunctionArn")))?;
+            routes.insert(key.clone(), function);
+        }
+        for required in ["$connect", "$disconnect", "$default"] {
+            if !routes.contains_key(required) {
+                return Err(part(path("Routes"), format!("has no {required}")));
+            }
+        }
+        Ok(WebSocketRoutes {
+            stage: scope.text(&properties["StageName"], &path("StageName"))?,
+            selection_field: selection_field.to_owned(),
+            authorizer,
+            routes,
+        })
+    }
+
+    fn table(&self) -> Result<Table, TemplateError> {
+        let (id, properties) = self.only("AWS::DynamoDB::Table")?;
+        from_value(properties.clone(), &format!("Resources.{id}.Properties"))
+    }
+
+    /// The one resource of this type.
+    fn only(&self, kind: &str) -> Result<(&str, &Value), TemplateError> {
+        let mut of_kind = self.resources.iter().filter(|(_, resource)| resource["Type"] == kind);
+        match (of_kind.next(), of_kind.next()) {
+            (Some((id, resource)), None) => Ok((id, &resource["Properties"])),
+            _ => Err(part("Resources", format!("must have exactly one {kind}"))),
+        }
+    }
+
+    /// The function whose ARN this is: `!GetAtt NAME.Arn`.
+    fn function_of(&self, arn: &Value, path: &str) -> Result<String, TemplateError> {
+        match arn["Fn::GetAtt"].as_array().map(Vec::as_slice) {
+            Some([Value::String(id), Value::String(attribute)]) if attribute == "Arn" => {
+                function_name(&self.resources, id)
+            }
+            _ => Err(part(path, "must be !GetAtt FUNCTION.Arn")),
+        }
+    }
+}
+
+/// The last part of a function's `CodeUri`, which is the name of its folder.
+fn function_name(resources: &Map<String, Value>, id: &str) -> Result<String, TemplateError> {
+    let path = format!("Resources.{id}");
+    let resource = resources.get(id).ok_or_else(|| part(&path, "doesn't exist"))?;
+    let code = resource["Properties"]["CodeUri"].as_str();
+    let folder = code.and_then(|uri| uri.trim_end_matches('/').rsplit('/').next());
+    folder.map(str::to_owned).ok_or_else(|| part(path, "has no CodeUri"))
+}
+
+/// Adds what a function's `Events` ask for.
+fn events(id: &str, function: &str, properties: &Value, deployment: &mut Deployment) -> Result<(), TemplateError> {
+    for (name, event) in properties["Events"].as_object().into_iter().flatten() {
+        let path = format!("Resources.{id}.Properties.Events.{name}");
+        let property = |name: &str| {
+            let value = event["Properties"][name].as_str();
+            value.map(str::to_owned).ok_or_else(|| part(&path, format!("has no {name}")))
+        };
+        match event["Type"].as_str() {
+            Some("HttpApi") => deployment.http_routes.push(HttpRoute {
+                method: property("Method")?.to_uppercase(),
+                path: property("Path")?,
+                function: function.to_owned(),
+            }),
+            Some("ScheduleV2" | "Schedule") => {
+                let expression = property(if event["Type"] == "Schedule" { "Schedule" } else { "ScheduleExpression" })?;
+                let period = period(&expression).ok_or_else(|| {
+                    part(&path, format!("{expression:?}: one machine runs rate(N minutes|hours|days) only"))
+                })?;
+                let schedule = Schedule { name: name.clone(), function: function.to_owned(), period };
+                deployment.schedules.push(schedule);
+            }
+            kind => return Err(part(path, format!("events of type {kind:?} don't exist on one machine"))),
+        }
+    }
+    Ok(())
+}
+
+/// The period of `rate(1 minute)`, `rate(5 hours)` and so on. As on AWS, the unit is singular exactly for 1.
+fn period(expression: &str) -> Option<Duration> {
+    let (value, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let value: u32 = value.parse().ok()?;
+    let unit_s = match (value, unit) {
+        (1, "minute") | (2.., "minutes") => 60,
+        (1, "hour") | (2.., "hours") => 3_600,
+        (1, "day") | (2.., "days") => 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(u64::from(value) * unit_s))
+}
+
+impl Parameter {
+    /// Checks a value as CloudFormation does; the error says what is asked for.
+    fn check(&self, value: &str) -> Result<(), String> {
+        if self.kind == "Number" {
+            let number: f64 = value.parse().map_err(|_| "must be a number".to_owned())?;
+            let bound = |bound: &Option<String>| bound.as_ref().and_then(|text| text.parse::<f64>().ok());
+            if bound(&self.min_value).is_some_and(|min| number < min) || number.is_nan() {
+                return Err(format!("must be {} or more", self.min_value.as_deref().unwrap_or("a number")));
+            }
+            if let Some(max) = bound(&self.max_value).filter(|max| number > *max) {
+                return Err(format!("must be {max} or less"));
+            }
+        }
+        if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|allowed| allowed == value) {
+            return Err(format!("must be one of {}", self.allowed_values.join(", ")));
+        }
+        if let Some(pattern) = &self.allowed_pattern {
+            let regex = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
+            let regex = regex.map_err(|error| format!("AllowedPattern is no regular expression: {error}"))?;
+            // Nobody listens between a machine and itself, so plain HTTP to loopback passes where HTTPS is asked for.
+            let loopback = value.strip_prefix("http://127.0.0.1").filter(|rest| rest.starts_with([':', '/']));
+            let secure = loopback.map(|rest| format!("https://127.0.0.1{rest}"));
+            if !regex.is_match(secure.as_deref().unwrap_or(value)) {
+                return Err(format!("must match {pattern}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What intrinsic functions can refer to.
+struct Scope<'a> {
+    parameters: BTreeMap<String, String>,
+    resources: &'a Map<String, Value>,
+    websocket_endpoint: &'a str,
+}
+
+impl Scope<'_> {
+    /// A scalar with its intrinsic function evaluated.
+    fn text(&self, value: &Value, path: &str) -> Result<String, TemplateError> {
+        let text = match value {
+            Value::String(text) => return Ok(text.clone()),
+            Value::Object(function) if function.len() == 1 => match function.iter().next() {
+                Some((name, Value::String(id))) if name == "Ref" => self.reference(id),
+                Some((name, Value::String(text))) if name == "Fn::Sub" => self.substitute(text),
+                Some((name, Value::Array(of))) if name == "Fn::GetAtt" => match of.as_slice() {
+                    [Value::String(id), Value::String(attribute)] => self.attribute(id, attribute),
+                    _ => Err("Fn::GetAtt takes a resource and an attribute".to_owned()),
+                },
+                Some((name, _)) => Err(format!("one machine doesn't evaluate this form of {name}")),
+                None => Err("is empty".to_owned()),
+            },
+            Value::Null => Err("is missing".to_owned()),
+            _ => Err("must be a scalar".to_owned()),
+        };
+        text.map_err(|problem| part(path, problem))
+    }
+
+    fn number(&self, value: &Value, path: &str) -> Result<Option<u64>, TemplateError> {
+        if value.is_null() {
+            return Ok(None);
+        }
+        let number = self.text(value, path)?.parse();
+        number.map(Some).map_err(|_| part(path, "must be a whole number"))
+    }
+
+    fn reference(&self, id: &str) -> Result<String, String> {
+        if let Some(value) = self.parameters.get(id) {
+            return Ok(value.clone());
+        }
+        match id {
+            "AWS::Region" => return Ok(REGION.to_owned()),
+            "AWS::AccountId" => return Ok(ACCOUNT_ID.to_owned()),
+            "AWS::Partition" => return Ok("aws".to_owned()),
+            "AWS::StackName" => return Ok("parley".to_owned()),
+            _ => {}
+        }
+        let resource = self.resources.get(id).ok_or_else(|| format!("refers to {id}, which doesn't exist"))?;
+        match resource["Type"].as_str() {
+            Some("AWS::DynamoDB::Table") => Ok(TABLE_NAME.to_owned()),
+            Some("AWS::Serverless::WebSocketApi" | "AWS::Serverless::HttpApi") => Ok(API_ID.to_owned()),
+            kind => Err(format!("refers to {id} of type {kind:?}, which one machine doesn't have")),
+        }
+    }
+
+    fn attribute(&self, id: &str, attribute: &str) -> Result<String, String> {
+        let name = self.reference(id)?;
+        match (self.resources[id]["Type"].as_str(), attribute) {
+            (Some("AWS::DynamoDB::Table"), "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")),
+            _ => Err(format!("one machine doesn't know {id}.{attribute}")),
+        }
+    }
+
+    /// `Fn::Sub`: `${NAME}` is what `Ref` gives, `${NAME.ATTRIBUTE}` what `Fn::GetAtt` gives, `${!TEXT}` is `${TEXT}`.
+    /// The WebSocket API's address on AWS becomes the one on this machine.
+    fn substitute(&self, text: &str) -> Result<String, String> {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').ok_or("has a ${ without a }")?;
+            result.push_str(before);
+            match (name.strip_prefix('!'), name.split_once('.')) {
+                (Some(literal), _) => result.push_str(&format!("${{{literal}}}")),
+                (None, Some((id, attribute))) => result.push_str(&self.attribute(id, attribute)?),
+                (None, None) => result.push_str(&self.reference(name)?),
+            }
+            rest = after;
+        }
+        result.push_str(rest);
+        let on_aws = format!("https://{API_ID}.execute-api.{REGION}.amazonaws.com/");
+        Ok(if result.starts_with(&on_aws) { self.websocket_endpoint.to_owned() } else { result })
+    }
+}
+
+fn from_value<T: DeserializeOwned>(value: Value, path: &str) -> Result<T, TemplateError> {
+    serde_json::from_value(value).map_err(|error| part(path, error.to_string()))
+}
+
+/// A YAML node as JSON: every scalar is a string, as CloudFormation takes them, and the short form of an intrinsic
+/// function becomes the long one (`!Ref X` is `{"Ref": "X"}`).
+struct Node(Value);
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let serde_saphyr::Tagged(Untagged(value), tag) = serde_saphyr::Tagged::deserialize(deserializer)?;
+        let Some(name) = tag.as_deref().and_then(|tag| tag.strip_prefix('!')).filter(|name| !name.is_empty()) else {
+            return Ok(Self(value));
+        };
+        let (name, value) = match (name, &value) {
+            ("Ref" | "Condition", _) => (name.to_owned(), value),
+            ("GetAtt", Value::String(text)) => {
+                let (id, attribute) = text.split_once('.').ok_or_else(|| de::Error::custom("!GetAtt needs a dot"))?;
+                ("Fn::GetAtt".to_owned(), Value::from(vec![id, attribute]))
+            }
+            _ => (format!("Fn::{name}"), value),
+        };
+        Ok(Self(Value::Object(Map::from_iter([(name, value)]))))
+    }
+}
+
+struct Untagged(Value);
+
+impl<'de> Deserialize<'de> for Untagged {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UntaggedVisitor).map(Self)
+    }
+}
+
+struct UntaggedVisitor;
+
+impl<'de> Visitor<'de> for UntaggedVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML node")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut nodes: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Node(value)) = nodes.next_element()? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut nodes: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some((key, Node(value))) = nodes.next_entry::<String, Node>()? {
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: &str = "http://127.0.0.1:3000";
+
+    fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn deploy(given: &[(&str, &str)]) -> Result<Deployment, TemplateError> {
+        Template::parse(DEPLOYED).expect("the template parses").deploy(&parameters(given), ENDPOINT)
+    }
+
+    fn refused(given: &[(&str, &str)]) -> String {
+        deploy(given).expect_err("must be refused").to_string()
+    }
+
+    fn broken(from: &str, to: &str) -> String {
+        assert!(DEPLOYED.contains(from), "{from} is in the template");
+        let template = Template::parse(&DEPLOYED.replace(from, to));
+        let result = template.and_then(|template| template.deploy(&BTreeMap::new(), ENDPOINT));
+        result.expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_deployed_template_gives_functions_with_their_limits_and_variables() {
+        let deployment = deploy(&[("SendsPerSecond", "7")]).expect("deploys");
+        let send = &deployment.functions["send"];
+        assert_eq!(send.timeout, Duration::from_secs(10));
+        assert_eq!(send.memory_mb, 256);
+        assert_eq!(send.environment["TABLE_NAME"], TABLE_NAME);
+        assert_eq!(send.environment["WEBSOCKET_ENDPOINT"], ENDPOINT);
+        assert_eq!(send.environment["SENDS_PER_SECOND"], "7");
+        assert_eq!(send.environment["LOG_LEVEL"], "info", "a variable of Globals");
+        assert_eq!(deployment.functions["sweep"].reserved_concurrency, Some(1));
+    }
+
+    #[test]
+    fn the_deployed_template_gives_routes_schedules_and_the_table() {
+        let deployment = deploy(&[]).expect("deploys");
+        assert_eq!(deployment.websocket.stage, "chat");
+        assert_eq!(deployment.websocket.selection_field, "action");
+        assert_eq!(deployment.websocket.authorizer.as_deref(), Some("authorize"));
+        assert_eq!(deployment.websocket.routes["sendMessage"], "send");
+        assert!(deployment.http_routes.iter().any(|route| route.path == "/api/wallets/{userId}"));
+        let sweep = deployment.schedules.iter().find(|schedule| schedule.function == "sweep").expect("is scheduled");
+        assert_eq!(sweep.period, Duration::from_secs(60));
+        assert_eq!(deployment.table.key_schema[1].attribute_name, "sk");
+        assert_eq!(deployment.table.global_secondary_indexes[0].index_name, "work");
+        assert_eq!(deployment.table.time_to_live_specification.expect("expires").attribute_name, "expires_at");
+    }
+
+    #[test]
+    fn a_parameter_that_breaks_its_constraint_is_refused_by_name() {
+        assert!(refused(&[("Colour", "red")]).starts_with("--parameter Colour: the template has no such parameter"));
+        assert_eq!(
+            refused(&[("ReceiverSharePercent", "101")]),
+            "--parameter ReceiverSharePercent: must be 100 or less"
+        );
+        assert_eq!(refused(&[("DefaultPrice", "-1")]), "--parameter DefaultPrice: must be 0 or more");
+        assert_eq!(refused(&[("DefaultPrice", "many")]), "--parameter DefaultPrice: must be a number");
+        assert_eq!(refused(&[("LogLevel", "loud")]), "--parameter LogLevel: must be one of error, warn, info, debug");
+        assert!(refused(&[("StageName", "a/b")]).starts_with("--parameter StageName: must match"));
+    }
+
+    #[test]
+    fn keys_may_come_over_plain_http_from_this_machine_only() {
+        deploy(&[("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")]).expect("loopback passes");
+        assert!(refused(&[("JwtJwksUrl", "http://example.com/jwks.json")]).contains("must match"));
+        assert!(refused(&[("JwtJwksUrl", "http://127.0.0.1.example.com/")]).contains("must match"));
+    }
+
+    #[test]
+    fn what_one_machine_does_not_understand_is_an_error_that_says_where() {
+        let error = broken("rate(1 minute)", "cron(0 3 * * ? *)");
+        assert!(error.contains("SweepFunction.Properties.Events.EveryMinute"), "{error}");
+        assert!(broken("rate(1 minute)", "rate(1 minutes)").contains("rate(N minutes|hours|days) only"));
+        assert!(broken("!Ref LogLevel", "!Ref Nothing").contains("refers to Nothing, which doesn't exist"));
+        assert!(
+            broken("!Ref LogLevel", "!ImportValue other").contains("doesn't evaluate this form of Fn::ImportValue")
+        );
+        assert!(broken("$default:", "$other:").contains("has no $default"));
+        assert!(broken("!GetAtt SendFunction.Arn", "!GetAtt LostFunction.Arn").contains("LostFunction"));
+        assert!(broken("Resources:", "Resources: [").contains("not valid YAML"));
+    }
+
+    #[test]
+    fn both_forms_of_an_intrinsic_function_mean_the_same() {
+        let long = DEPLOYED
+            .replace("TABLE_NAME: !Ref Table", "TABLE_NAME: { Ref: Table }")
+            .replace("!GetAtt SendFunction.Arn", "{ \"Fn::GetAtt\": [SendFunction, Arn] }");
+        let template = Template::parse(&long).expect("parses");
+        let deployment = template.deploy(&BTreeMap::new(), ENDPOINT).expect("deploys");
+        assert_eq!(deployment.functions["send"], deploy(&[]).expect("deploys").functions["send"]);
+        assert_eq!(deployment.websocket.routes["sendMessage"], "send");
+    }
+}

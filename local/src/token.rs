@@ -1,0 +1,169 @@
+//! `POST /dev/token`: a token for anybody, signed with this machine's secret. It exists on one machine only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
+/// The longest user id (PROTOCOL.md, "Connecting").
+const SUB_BYTES_MAX: usize = 128;
+/// An hour, when the request doesn't say.
+const TTL_DEFAULT_S: u64 = 3_600;
+/// Ten years: an expiry must stay a date.
+const TTL_MAX_S: u64 = 10 * 365 * 86_400;
+
+/// Signs tokens that the functions of this machine accept.
+#[derive(Debug, Default)]
+pub struct TokenIssuer {
+    secret: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+/// What a token is to say.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenRequest {
+    sub: String,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    chapters: Vec<String>,
+    name: Option<String>,
+    #[serde(default = "ttl_default_s")]
+    ttl_seconds: u64,
+}
+
+fn ttl_default_s() -> u64 {
+    TTL_DEFAULT_S
+}
+
+/// Why there is no token, in a sentence for the caller.
+#[derive(Debug)]
+pub struct TokenError(String);
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    iat: i64,
+    exp: i64,
+    roles: &'a [String],
+    chapters: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+/// Whether these template parameters have the functions accept tokens that are signed with a secret.
+#[must_use]
+pub fn accepts_secret(parameters: &BTreeMap<String, String>) -> bool {
+    let algorithms = parameters.get("JwtAlgorithms").map_or("", String::as_str);
+    algorithms.split(',').any(|algorithm| algorithm.trim() == "HS256")
+}
+
+impl TokenIssuer {
+    /// Takes secret, issuer and audience from the template's parameters, so that the functions agree.
+    #[must_use]
+    pub fn new(parameters: &BTreeMap<String, String>) -> Self {
+        let value = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
+        Self {
+            secret: value("JwtSecret").filter(|_| accepts_secret(parameters)),
+            issuer: value("JwtIssuer"),
+            audience: value("JwtAudience"),
+        }
+    }
+
+    /// The token that this request body asks for.
+    ///
+    /// # Errors
+    /// The body is no such request (the error names the field), or this machine accepts no tokens signed with a secret.
+    pub fn issue(&self, body: &[u8]) -> Result<String, TokenError> {
+        let secret = self.secret.as_ref().ok_or_else(|| {
+            TokenError("JwtAlgorithms does not contain HS256: get a token from the issuer at JwtJwksUrl".to_owned())
+        })?;
+        let request = TokenRequest::parse(body)?;
+        let now = clock::now().as_second();
+        let claims = Claims {
+            sub: &request.sub,
+            iat: now,
+            exp: now.saturating_add_unsigned(request.ttl_seconds),
+            roles: &request.roles,
+            chapters: &request.chapters,
+            name: request.name.as_deref(),
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+        };
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+            .map_err(|error| TokenError(format!("the token can't be signed: {error}")))
+    }
+}
+
+impl TokenRequest {
+    fn parse(body: &[u8]) -> Result<Self, TokenError> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let request: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let field = error.path().to_string();
+            let problem = error.into_inner();
+            TokenError(if field == "." { problem.to_string() } else { format!("{field}: {problem}") })
+        })?;
+        if request.sub.is_empty() || request.sub.len() > SUB_BYTES_MAX || request.sub.chars().any(char::is_control) {
+            return Err(TokenError(format!("sub: must be 1 to {SUB_BYTES_MAX} bytes without control characters")));
+        }
+        if request.ttl_seconds > TTL_MAX_S {
+            return Err(TokenError(format!("ttlSeconds: must be {TTL_MAX_S} or less")));
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issuer(algorithms: &str) -> TokenIssuer {
+        let parameters = [("JwtAlgorithms", algorithms), ("JwtSecret", "a secret of at least 32 bytes, really")];
+        TokenIssuer::new(&parameters.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    fn refused(body: &str) -> String {
+        issuer("HS256").issue(body.as_bytes()).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn a_token_has_three_parts() {
+        let token = issuer("RS256, HS256").issue(br#"{"sub":"ann","roles":["admin"]}"#).expect("is issued");
+        assert_eq!(token.split('.').count(), 3);
+    }
+
+    #[test]
+    fn a_bad_field_is_named() {
+        assert!(refused("{}").contains("`sub`"));
+        assert!(refused(r#"{"sub":5}"#).starts_with("sub: "));
+        assert!(refused(r#"{"sub":""}"#).starts_with("sub: "));
+        assert!(refused(r#"{"sub":"ann","roles":"admin"}"#).starts_with("roles: "));
+        assert!(refused(r#"{"sub":"ann","ttlSeconds":-1}"#).starts_with("ttlSeconds: "));
+        assert!(refused(r#"{"sub":"ann","ttlSeconds":99999999999}"#).starts_with("ttlSeconds: "));
+        assert!(refused(r#"{"sub":"ann","colour":"red"}"#).contains("colour"));
+    }
+
+    #[test]
+    fn no_token_is_issued_where_none_would_be_accepted() {
+        let error = issuer("ES256").issue(br#"{"sub":"ann"}"#).expect_err("must be refused");
+        assert!(error.to_string().contains("JwtAlgorithms"));
+    }
+}
