@@ -1,1 +1,5 @@
 //! stub
+
+pub mod functions;
+pub mod logs;
+pub mod runtime;
