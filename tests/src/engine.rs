@@ -1,0 +1,126 @@
+//! DynamoDB, in process: the embedded engine behind the JSON that the SDK speaks.
+
+use dynoxide::Database;
+use local::template::{KeyElement, TABLE_NAME, Table};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// The marks by which the engine's requests say what AWS would call a request that can't be read.
+const VALIDATION_MARK: &str = "VALIDATION:";
+
+/// The engine and its one table, in memory.
+pub struct Engine {
+    database: Database,
+}
+
+impl Engine {
+    /// With the table that the template describes.
+    pub fn new(table: &Table) -> Self {
+        let engine = Self { database: Database::memory().expect("SQLite opens in memory") };
+        let (status, body) = engine.answer("CreateTable", create_table(table).to_string().as_bytes());
+        assert_eq!(status, 200, "CreateTable: {body}");
+        engine
+    }
+
+    /// Answers one call: status and body.
+    pub fn answer(&self, operation: &str, body: &[u8]) -> (u16, String) {
+        let database = &self.database;
+        match operation {
+            "BatchGetItem" => typed(body, |request| database.batch_get_item(request)),
+            "CreateTable" => typed(body, |request| database.create_table(request)),
+            "DeleteItem" => typed(body, |request| database.delete_item(request)),
+            "GetItem" => typed(body, |request| database.get_item(request)),
+            "PutItem" => typed(body, |request| database.put_item(request)),
+            "Query" => typed(body, |request| database.query(request)),
+            "Scan" => typed(body, |request| database.scan(request)),
+            "UpdateItem" => typed(body, |request| database.update_item(request)),
+            other => panic!("no function may call {other}"),
+        }
+    }
+
+    /// Every item, its values without their types.
+    pub fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut request = json!({ "TableName": TABLE_NAME });
+        loop {
+            let (status, body) = self.answer("Scan", request.to_string().as_bytes());
+            assert_eq!(status, 200, "Scan: {body}");
+            let mut page: Value = serde_json::from_str(&body).expect("JSON");
+            items.extend(page["Items"].as_array().expect("items").iter().map(|item| plain_map(item)));
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                key => request["ExclusiveStartKey"] = key,
+            }
+        }
+    }
+}
+
+/// One call of the engine's typed interface.
+fn typed<Q, A>(body: &[u8], call: impl FnOnce(Q) -> dynoxide::Result<A>) -> (u16, String)
+where
+    Q: DeserializeOwned,
+    A: Serialize,
+{
+    let request = match serde_json::from_slice(body) {
+        Ok(request) => request,
+        Err(error) => {
+            let text = error.to_string();
+            let message = text.strip_prefix(VALIDATION_MARK).unwrap_or(&text);
+            let kind = "com.amazon.coral.validate#ValidationException";
+            return (400, json!({ "__type": kind, "message": message }).to_string());
+        }
+    };
+    match call(request) {
+        Ok(answer) => (200, serde_json::to_string(&answer).expect("an answer is JSON")),
+        Err(error) => (error.status_code(), error.to_json()),
+    }
+}
+
+/// The template's table as a `CreateTable` request.
+fn create_table(table: &Table) -> Value {
+    let key = |schema: &[KeyElement]| -> Value {
+        schema.iter().map(|part| json!({ "AttributeName": part.attribute_name, "KeyType": part.key_type })).collect()
+    };
+    let attributes: Value = table
+        .attribute_definitions
+        .iter()
+        .map(|one| json!({ "AttributeName": one.attribute_name, "AttributeType": one.attribute_type }))
+        .collect();
+    let indexes: Value = table
+        .global_secondary_indexes
+        .iter()
+        .map(|index| {
+            json!({
+                "IndexName": index.index_name,
+                "KeySchema": key(&index.key_schema),
+                "Projection": { "ProjectionType": index.projection.projection_type },
+            })
+        })
+        .collect();
+    json!({
+        "TableName": TABLE_NAME,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": attributes,
+        "KeySchema": key(&table.key_schema),
+        "GlobalSecondaryIndexes": indexes,
+    })
+}
+
+/// An item, or the inside of a map.
+fn plain_map(item: &Value) -> Value {
+    let map: Map<String, Value> =
+        item.as_object().expect("a map").iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    Value::Object(map)
+}
+
+/// A value without its type: `{"N": "7"}` is 7.
+fn plain(value: &Value) -> Value {
+    let (kind, inner) = value.as_object().and_then(|map| map.iter().next()).expect("a typed value");
+    match kind.as_str() {
+        "N" => serde_json::from_str(inner.as_str().expect("digits")).expect("a number"),
+        "M" => plain_map(inner),
+        "L" => inner.as_array().expect("a list").iter().map(plain).collect(),
+        _ => inner.clone(),
+    }
+}

@@ -1,0 +1,284 @@
+//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine and calls to
+//! `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
+//! breaks calls when a test asks for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::engine::Engine;
+use crate::gateway::Connections;
+
+/// The longest delay of a call, one way.
+const DELAY_MS_MAX: u64 = 8;
+/// The header that names a call to DynamoDB, and what stands before the operation.
+const TARGET: (&str, &str) = ("x-amz-target", "DynamoDB_20120810.");
+
+tokio::task_local! {
+    /// The invocation that is running: calls are written down as its.
+    pub(crate) static INVOCATION: Arc<Invocation>;
+}
+
+/// Locks, also after a test has panicked with the lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a call asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// A call to DynamoDB: its name and its request.
+    Dynamo(String, Value),
+    /// A push to this connection.
+    Push(String),
+    /// Closing this connection.
+    Close(String),
+}
+
+impl Operation {
+    /// Whether it writes to DynamoDB.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Dynamo(name, _) if name == "PutItem" || name == "UpdateItem" || name == "DeleteItem")
+    }
+
+    /// Whether it writes an item whose sort key starts so.
+    pub fn writes(&self, sk: &str) -> bool {
+        self.is_write() && self.sk().is_some_and(|key| key.starts_with(sk))
+    }
+
+    /// The sort key of the one item that it is about.
+    pub fn sk(&self) -> Option<&str> {
+        let Self::Dynamo(_, request) = self else { return None };
+        request["Key"]["sk"]["S"].as_str().or_else(|| request["Item"]["sk"]["S"].as_str())
+    }
+
+    /// The condition of a write.
+    pub fn condition(&self) -> &str {
+        let Self::Dynamo(_, request) = self else { return "" };
+        request["ConditionExpression"].as_str().unwrap_or_default()
+    }
+}
+
+/// One call that a function made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The function.
+    pub function: &'static str,
+    /// The invocation.
+    pub trace_id: String,
+    /// What it asked.
+    pub operation: Operation,
+    /// How many calls of its invocation had to be answered one after the other before it could be made, and itself.
+    pub round_trip: usize,
+    /// The HTTP status of its answer; none when there was none.
+    pub status: Option<u16>,
+    /// What the engine says that it cost: read units of a read, write units of a write.
+    pub units: f64,
+}
+
+/// How a call breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is answered with this status and does nothing.
+    Refuse(u16),
+    /// It does what it should; its answer is lost.
+    LoseReply,
+    /// The function dies before it.
+    KillBefore,
+    /// It does what it should; then the function dies.
+    KillAfter,
+}
+
+/// Says which calls break.
+pub(crate) type Faults = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
+
+/// One run of a function.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The function.
+    pub function: &'static str,
+    /// Its id.
+    pub trace_id: String,
+    /// The longest chain of calls that were answered.
+    answered: Mutex<usize>,
+    killed: Notify,
+}
+
+impl Invocation {
+    pub(crate) fn new(function: &'static str, trace_id: String) -> Arc<Self> {
+        Arc::new(Self { function, trace_id, answered: Mutex::default(), killed: Notify::new() })
+    }
+
+    /// Ends when the function must die.
+    pub(crate) async fn killed(&self) {
+        self.killed.notified().await;
+    }
+}
+
+/// The network.
+#[derive(Clone)]
+pub struct Network {
+    wires: Arc<Wires>,
+}
+
+struct Wires {
+    engine: Engine,
+    connections: Connections,
+    calls: Mutex<Vec<Call>>,
+    faults: Mutex<Option<Faults>>,
+    chance: Mutex<Chance>,
+}
+
+impl Network {
+    /// Between the functions and these.
+    pub(crate) fn new(engine: Engine, connections: Connections, seed: u64) -> Self {
+        let (calls, faults) = (Mutex::default(), Mutex::default());
+        Self { wires: Arc::new(Wires { engine, connections, calls, faults, chance: Mutex::new(Chance(seed)) }) }
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.wires.engine
+    }
+
+    /// The connections.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.wires.connections
+    }
+
+    /// Which calls break from now on.
+    pub(crate) fn set_faults(&self, faults: Option<Faults>) {
+        *lock(&self.wires.faults) = faults;
+    }
+
+    /// Takes the calls that were made since the last taking.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut lock(&self.wires.calls))
+    }
+
+    async fn carry(self, call: Call, invocation: Arc<Invocation>, body: Vec<u8>) -> Result<HttpResponse, ConnectorError> {
+        let fault = lock(&self.wires.faults).as_mut().and_then(|faults| faults(&call));
+        self.delay().await;
+        let (status, body) = match fault {
+            Some(Fault::KillBefore) => return die(&invocation).await,
+            Some(Fault::Refuse(status)) => (status, String::new()),
+            _ => self.deliver(&call.operation, &body),
+        };
+        let lost = matches!(fault, Some(Fault::LoseReply | Fault::KillAfter));
+        let units = if status == 200 { units(&body) } else { 0.0 };
+        lock(&self.wires.calls).push(Call { status: Some(status).filter(|_| !lost), units, ..call.clone() });
+        if fault == Some(Fault::KillAfter) {
+            return die(&invocation).await;
+        }
+        self.delay().await;
+        let mut answered = lock(&invocation.answered);
+        *answered = call.round_trip.max(*answered);
+        if lost {
+            return Err(ConnectorError::io("the connection was reset".into()));
+        }
+        let status = status.try_into().map_err(|_| ConnectorError::other("not a status".into(), None))?;
+        Ok(HttpResponse::new(status, SdkBody::from(body)))
+    }
+
+    /// Takes a call where it goes.
+    fn deliver(&self, operation: &Operation, body: &[u8]) -> (u16, String) {
+        match operation {
+            Operation::Dynamo(name, _) => self.wires.engine.answer(name, body),
+            Operation::Push(connection) => (self.wires.connections.push(connection, body), String::new()),
+            Operation::Close(connection) => (self.wires.connections.close(connection), String::new()),
+        }
+    }
+
+    async fn delay(&self) {
+        let ms = 1 + lock(&self.wires.chance).below(DELAY_MS_MAX);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+/// Kills the function, and never returns to it.
+async fn die(invocation: &Invocation) -> Result<HttpResponse, ConnectorError> {
+    invocation.killed.notify_one();
+    std::future::pending().await
+}
+
+/// The `ConsumedCapacity` of an answer; a batch has one for each table.
+fn units(body: &str) -> f64 {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let of = |capacity: &Value| capacity["CapacityUnits"].as_f64().unwrap_or_default();
+    match &body["ConsumedCapacity"] {
+        Value::Array(tables) => tables.iter().map(of).sum(),
+        one => of(one),
+    }
+}
+
+/// What a request asks.
+fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
+    if let Some(target) = request.headers().get(TARGET.0) {
+        let name = target.strip_prefix(TARGET.1).expect("a DynamoDB operation").to_owned();
+        return Operation::Dynamo(name, serde_json::from_slice(body).expect("the SDK writes JSON"));
+    }
+    let path = request.uri().split('?').next().unwrap_or_default();
+    let (_, id) = path.split_once("/@connections/").unwrap_or_else(|| panic!("a call to {path}"));
+    let id = percent_encoding::percent_decode_str(id).decode_utf8().expect("UTF-8").into_owned();
+    match request.method() {
+        "POST" => Operation::Push(id),
+        "DELETE" => Operation::Close(id),
+        other => panic!("{other} {path}"),
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+impl HttpClient for Network {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Network {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().expect("a request has its body in memory").to_vec();
+        let invocation = INVOCATION.get();
+        let call = Call {
+            function: invocation.function,
+            trace_id: invocation.trace_id.clone(),
+            operation: operation(&request, &body),
+            round_trip: *lock(&invocation.answered) + 1,
+            status: None,
+            units: 0.0,
+        };
+        HttpConnectorFuture::new(self.clone().carry(call, invocation, body))
+    }
+}
+
+/// Numbers from a seed: `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    /// The next number.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below this.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}

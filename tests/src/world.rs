@@ -1,0 +1,264 @@
+//! The world: the functions as `template.yaml` deploys them, on one network, with time that is made.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jsonwebtoken::{EncodingKey, Header};
+use local::template::{DEPLOYED, Deployment, REGION, Template};
+use serde_json::{Value, json};
+use shared::app::{App, Clock};
+use shared::auth::Verifier;
+use shared::config::{Config, TokenConfig};
+use shared::protocol::Time;
+use shared::run::{Function, Instance};
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::gateway::{Connections, HttpAnswer};
+use crate::network::{Call, Chance, Fault, INVOCATION, Invocation, Network};
+use crate::person::Person;
+
+/// Every function.
+const FUNCTIONS: [&Function; 11] = [
+    &admin::FUNCTION,
+    &authorize::FUNCTION,
+    &connect::FUNCTION,
+    &conversations::FUNCTION,
+    &disconnect::FUNCTION,
+    &presence::FUNCTION,
+    &read::FUNCTION,
+    &send::FUNCTION,
+    &sweep::FUNCTION,
+    &sync::FUNCTION,
+    &wallet::FUNCTION,
+];
+/// Where `@connections` is. Nobody listens there: the network takes the calls.
+const WEBSOCKET_ENDPOINT: &str = "https://local.execute-api.us-east-1.amazonaws.com/chat";
+/// When each world begins: 2026-01-01T00:00:00Z.
+const BEGINNING: Time = Time { ms: 1_767_225_600_000 };
+/// How long the world's own tokens are good.
+const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// The secret of the world's tokens.
+pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
+
+/// How a world begins.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// Where delays and ids come from.
+    pub seed: u64,
+    /// Values of the template's parameters, where its defaults aren't wanted.
+    pub parameters: &'a [(&'a str, &'a str)],
+    /// How tokens are checked, where not by [`SECRET`].
+    pub tokens: Option<TokenConfig>,
+}
+
+/// The world. Its clones are the same world.
+#[derive(Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    deployment: Deployment,
+    network: Network,
+    instances: BTreeMap<&'static str, Instance>,
+    clock: Clock,
+    seed: u64,
+    ids: AtomicU64,
+}
+
+/// Why an invocation has no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// A fault killed the function.
+    Killed,
+    /// It took longer than its function may.
+    TimedOut,
+    /// It said so.
+    Error(String),
+}
+
+impl World {
+    /// With the template's defaults.
+    pub async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    /// With these values of the template's parameters.
+    pub async fn deployed_with(parameters: &[(&str, &str)]) -> Self {
+        Self::with(Setup { parameters, ..Setup::default() }).await
+    }
+
+    /// As it is set up.
+    pub async fn with(setup: Setup<'_>) -> Self {
+        let mut parameters = BTreeMap::from([("JwtSecret".to_owned(), SECRET.to_owned())]);
+        parameters.extend(setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let template = Template::parse(DEPLOYED).expect("the template parses");
+        let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
+        let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
+        let began = Instant::now();
+        let clock = Clock::new(move || BEGINNING.after(began.elapsed()));
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::from_static(REGION))
+            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
+            .http_client(SharedHttpClient::new(network.clone()))
+            .load()
+            .await;
+        let of = |function: &str, name: &str| deployment.functions[function].environment.get(name).cloned();
+        let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&|name| of("authorize", name)).expect("tokens"));
+        let verifier = Verifier::new(tokens);
+        let instance = |function: &'static Function| {
+            // The authorizer reads only what tokens need; the rest of its App is never used.
+            let source = if function.name == "authorize" { "send" } else { function.name };
+            let config = Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
+            (function.name, function.in_world(App::new(config, &sdk, clock.clone()), verifier.clone()))
+        };
+        let instances = FUNCTIONS.into_iter().map(instance).collect();
+        let (seed, ids) = (setup.seed, AtomicU64::default());
+        Self { inner: Arc::new(Inner { deployment, network, instances, clock, seed, ids }) }
+    }
+
+    /// Somebody, by the id that their token says.
+    pub fn person(&self, id: &str) -> Person {
+        Person::new(self, id)
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        self.inner.clock.now()
+    }
+
+    /// Lets time pass.
+    pub async fn advance(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Calls break from now on as this says, asked once for each call before it is made.
+    pub fn breaks(&self, faults: impl FnMut(&Call) -> Option<Fault> + Send + 'static) {
+        self.inner.network.set_faults(Some(Box::new(faults)));
+    }
+
+    /// The first call that this describes breaks, and no other.
+    pub fn breaks_once(&self, fault: Fault, matches: impl Fn(&Call) -> bool + Send + 'static) {
+        let mut left = true;
+        self.breaks(move |call| {
+            let breaks = left && matches(call);
+            left &= !breaks;
+            breaks.then_some(fault)
+        });
+    }
+
+    /// Nothing breaks any more.
+    pub fn heals(&self) {
+        self.inner.network.set_faults(None);
+    }
+
+    /// Takes the calls that were made since this was last asked, in the order in which they were carried out.
+    pub fn calls(&self) -> Vec<Call> {
+        self.inner.network.take_calls()
+    }
+
+    /// The schedule runs the sweep. A fault may kill it.
+    pub async fn sweeps(&self) {
+        let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
+        match self.invoke("sweep", event).await {
+            Ok(_) | Err(Failed::Killed) => {}
+            Err(failed) => panic!("the sweep failed: {failed:?}"),
+        }
+    }
+
+    /// Waits until the sweep has ended what nobody else did, and then checks all that must hold when nothing moves.
+    pub async fn comes_to_rest(&self) {
+        self.heals();
+        self.advance(shared::limits::VOID_AFTER + Duration::from_secs(1)).await;
+        self.sweeps().await;
+        self.is_at_rest();
+    }
+
+    /// An operator adds coins.
+    pub async fn tops_up(&self, user: &str, amount: u64) {
+        let key = self.next_id("key");
+        let answer = self.credits(user, amount, &key).await;
+        assert_eq!(answer.status, 200, "topping up {user}: {answer:?}");
+    }
+
+    /// An operator adds coins, once per key.
+    pub async fn credits(&self, user: &str, amount: u64, key: &str) -> HttpAnswer {
+        let path = format!("/api/wallets/{}/credits", encoded(user));
+        self.admin("POST", &path, Some(json!({ "amount": amount, "idempotencyKey": key }))).await
+    }
+
+    /// An operator sets what a message to a user costs.
+    pub async fn prices(&self, user: &str, price: u64) {
+        let path = format!("/api/users/{}/price", encoded(user));
+        let answer = self.admin("PUT", &path, Some(json!({ "price": price }))).await;
+        assert_eq!(answer.status, 200, "pricing {user}: {answer:?}");
+    }
+
+    /// An operator asks something of the HTTP API. A path may have a query; its parts are percent-encoded.
+    pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> HttpAnswer {
+        let token = self.token("operator", json!({ "roles": ["admin"] }));
+        self.http(method, path, Some(&token), body.map(|body| body.to_string())).await
+    }
+
+    /// A good token of this user, with more claims, or others.
+    pub fn token(&self, user: &str, more: Value) -> String {
+        let mut claims = json!({ "sub": user, "exp": self.now().after(TOKEN_LIFE).ms / 1_000 });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
+        }
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
+    }
+
+    /// A new id that starts so.
+    pub fn next_id(&self, kind: &str) -> String {
+        let n = self.inner.ids.fetch_add(1, Ordering::Relaxed);
+        let random = Chance(self.inner.seed.wrapping_mul(0x0100_0001).wrapping_add(n)).next();
+        format!("{kind}-{n}-{random:016x}")
+    }
+
+    /// The deployment.
+    pub fn deployment(&self) -> &Deployment {
+        &self.inner.deployment
+    }
+
+    /// Everything that is in the table, without the values' types.
+    pub fn items(&self) -> Vec<Value> {
+        self.inner.network.engine().items()
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        self.inner.network.connections()
+    }
+
+    /// Runs a function, as Lambda does: until it answers, dies or has had its time.
+    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
+        let (name, instance) = self.inner.instances.get_key_value(name).expect("a function");
+        let timeout = self.inner.deployment.functions[*name].timeout;
+        let deadline = self.now().after(timeout);
+        let invocation = Invocation::new(name, self.next_id("trace"));
+        let killed = invocation.clone();
+        let run = async {
+            tokio::select! {
+                biased;
+                () = killed.killed() => Err(Failed::Killed),
+                () = tokio::time::sleep(timeout) => Err(Failed::TimedOut),
+                result = instance.invoke(event, &killed.trace_id, deadline) => {
+                    result.map_err(|error| Failed::Error(error.to_string()))
+                }
+            }
+        };
+        INVOCATION.scope(invocation, run).await
+    }
+}
+
+/// As one part of a path.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

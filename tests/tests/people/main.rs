@@ -1,0 +1,3 @@
+//! What people in a room see, a module an action.
+
+mod ping;
