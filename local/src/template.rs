@@ -504,6 +504,7 @@ impl Scope<'_> {
             "AWS::AccountId" => return Ok(ACCOUNT_ID.to_owned()),
             "AWS::Partition" => return Ok("aws".to_owned()),
             "AWS::StackName" => return Ok("parley".to_owned()),
+            "AWS::URLSuffix" => return Ok("amazonaws.com".to_owned()),
             _ => {}
         }
         let resource = self.resources.get(id).ok_or_else(|| format!("refers to {id}, which doesn't exist"))?;

@@ -220,3 +220,21 @@ pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogIt
     };
     Ok(slots.into_iter().map(message).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> UserId {
+        text.parse().expect("a user id")
+    }
+
+    #[test]
+    fn a_pair_has_one_id_whoever_asks_and_no_other_pair_has_it() {
+        assert_eq!(direct_id(&user("ann"), &user("bob")), direct_id(&user("bob"), &user("ann")));
+        assert_ne!(direct_id(&user("a_b"), &user("c")), direct_id(&user("a"), &user("b_c")));
+        assert_ne!(direct_id(&user("a"), &user("bc")), direct_id(&user("ab"), &user("c")));
+        assert_ne!(direct_id(&user("é"), &user("b")), direct_id(&user("e\u{301}"), &user("b")));
+        assert_eq!(direct_id(&user("ann"), &user("bob")).as_str().len(), 29);
+    }
+}

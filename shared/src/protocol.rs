@@ -877,3 +877,77 @@ pub struct ErrorContext {
     /// The sender's id of the message.
     pub client_message_id: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal<R: Request>(frame: &str) -> String {
+        let error = Frame::new(frame).and_then(Frame::parse::<R>).err().expect("it is refused");
+        assert_eq!(error.code(), "bad_request", "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let long = "x".repeat(65);
+        for (frame, field) in [
+            (r#"{"action":"markRead","conversationId":"c"}"#, "seq: "),
+            (r#"{"action":"markRead","conversationId":7,"seq":1}"#, "conversationId: "),
+            (r#"{"action":"markRead","conversationId":"a b","seq":1}"#, "conversationId: "),
+            (r#"{"action":"markRead","conversationId":"c","seq":-1}"#, "seq: "),
+            (r#"{"action":"markRead","conversationId":"c","seq":9007199254740992}"#, "seq: "),
+            (&format!(r#"{{"action":"markRead","requestId":"{long}"}}"#), "requestId: "),
+            (r#"{"action":7}"#, "action: "),
+            (r#"{}"#, "action: "),
+            (r#"[]"#, "the frame isn't a JSON object"),
+            ("hello", "the frame isn't JSON"),
+        ] {
+            let error = refusal::<MarkRead>(frame);
+            assert!(error.starts_with(field), "{frame}: {error}");
+        }
+        let error = refusal::<GetPresence>(r#"{"action":"getPresence","userIds":["ann",""]}"#);
+        assert!(error.starts_with("userIds[1]: "), "{error}");
+        let error = refusal::<Sync>(r#"{"action":"sync","since":{"c":"1"}}"#);
+        assert!(error.starts_with("since.c: "), "{error}");
+        let error = refusal::<GetMessages>(r#"{"action":"getMessages","conversationId":"c","limit":101}"#);
+        assert!(error.starts_with("limit: "), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_defaults_hold() {
+        let frame = Frame::new(r#"{"action":"sync","requestId":"r","colour":"red"}"#).expect("a frame");
+        assert_eq!(frame.request_id.as_ref().map(RequestId::as_str), Some("r"));
+        let sync: Sync = frame.parse().expect("a sync");
+        assert_eq!((sync.limit, sync.since.len()), (Limit(PAGE_ITEMS_DEFAULT), 0));
+    }
+
+    #[test]
+    fn an_event_is_a_frame_of_the_protocol() {
+        let id: RequestId = "r1".parse().expect("an id");
+        let event = Event::Pong { server_time: Time { ms: 1_700_000_000_007 } };
+        let answer: serde_json::Value = serde_json::from_slice(&event.frame(Some(&id))).expect("JSON");
+        let data = serde_json::json!({ "serverTime": "2023-11-14T22:13:20.007Z" });
+        let expected = serde_json::json!({ "event": "pong", "requestId": "r1", "success": true, "data": data });
+        assert_eq!(answer, expected);
+        let push: serde_json::Value = serde_json::from_slice(&event.frame(None)).expect("JSON");
+        assert!(push.get("requestId").is_none());
+    }
+
+    #[test]
+    fn content_is_counted_in_characters() {
+        assert!(Content::new("🦀".repeat(CONTENT_CHARS_MAX)).is_ok());
+        assert!(matches!(Content::new("x".repeat(CONTENT_CHARS_MAX + 1)), Err(Error::ContentTooLong)));
+        assert!(matches!(Content::new(String::new()), Err(Error::ContentEmpty)));
+    }
+
+    #[test]
+    fn a_cursor_that_is_not_ours_is_refused() {
+        let ours = Cursor::new("here");
+        assert_eq!(ours.position().ok().as_deref(), Some("here"));
+        for text in ["", "%%%", &"a".repeat(CURSOR_CHARS_MAX + 1)] {
+            let cursor = Cursor::try_from(text.to_owned());
+            assert!(cursor.is_err() || cursor.is_ok_and(|cursor| cursor.position().is_err()), "{text}");
+        }
+    }
+}

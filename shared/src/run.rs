@@ -84,7 +84,7 @@ impl Caller {
     /// From a connection's context.
     fn new(event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) -> Result<Self, Error> {
         let context = &event.request_context;
-        let text = |name: &str| match context.authorizer.other.get(name) {
+        let text = |name: &str| match context.authorizer.fields.get(name) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(other) => Some(other.to_string()),
             None => None,
@@ -429,4 +429,25 @@ async fn http(
     let response =
         lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
     serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_who_the_authorizer_named() {
+        let event = |authorizer: Value| {
+            let context =
+                json!({ "connectionId": "c1=", "connectedAt": 1, "requestTimeEpoch": 1, "authorizer": authorizer });
+            let event: ApiGatewayWebsocketProxyRequest =
+                serde_json::from_value(json!({ "requestContext": context, "body": "{}" })).expect("an event");
+            Caller::new(&event, "trace")
+        };
+        let caller = event(json!({ "principalId": "ann", "userId": "ann", "expiresAt": "1000" })).expect("a caller");
+        assert_eq!((caller.user.as_str(), caller.connection.as_str()), ("ann", "c1="));
+        assert_eq!(caller.expires_at, Time { ms: 1_000 });
+        assert!(event(json!({ "principalId": "ann" })).is_err(), "an authorizer that names nobody");
+        assert!(event(json!({ "userId": "ann", "expiresAt": "soon" })).is_err(), "a time that is none");
+    }
 }

@@ -10,8 +10,9 @@ use crate::config::{self, ConfigError};
 /// [`ConfigError`] when it names none.
 pub fn start() -> Result<(), ConfigError> {
     let level = config::log_level(&config::environment)?;
-    // The SDK's and the HTTP client's own lines are for their developers.
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,parley={level}"));
+    // The libraries' own lines are for their developers.
+    let filter = format!("{level},aws=warn,hyper=warn,lambda=warn,rustls=warn");
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let log = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -84,15 +84,18 @@ async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
     let inboxes: Vec<(Key, Inbox)> = inboxes.into_iter().filter(|(_, inbox)| inbox.undelivered() > 0).collect();
     let now = app.clock.now();
     let waiting_users: std::collections::HashSet<&str> = inboxes.iter().map(|(key, _)| key.pk.as_str()).collect();
-    Ok(json!({
+    let mut stats = json!({
         "undelivered": inboxes.iter().map(|(_, inbox)| inbox.undelivered()).sum::<u64>(),
         "usersWaiting": waiting_users.len(),
-        "oldestAt": oldest(app, &inboxes).await?,
         "connections": presences.values().map(|presence| presence.live(now).count()).sum::<usize>(),
         "openSends": accounts.iter().map(|account| account.open.len()).sum::<usize>(),
         "unsettledEarnings": unsettled.len(),
         "complete": complete,
-    }))
+    });
+    if let Some(at) = oldest(app, &inboxes).await? {
+        stats["oldestAt"] = json!(at);
+    }
+    Ok(stats)
 }
 
 /// When the oldest undelivered message was sent.
