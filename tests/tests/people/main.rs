@@ -1,3 +1,19 @@
-//! What people in a room see, a module an action.
+//! What people in a room see: a module an action, and what must survive when things break.
 
+mod admin;
+mod bad_frames;
+mod connecting;
+mod crashes;
+mod get_balance;
+mod get_conversations;
+mod get_messages;
+mod get_or_create_direct;
+mod get_presence;
+mod get_receipts;
+mod get_transactions;
+mod mark_read;
 mod ping;
+mod send_message;
+mod sweep;
+mod sync;
+mod typing;

@@ -1,0 +1,132 @@
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tests::World;
+
+const ROUTES: [(&str, &str); 7] = [
+    ("GET", "/api/messages/buffered/ann"),
+    ("DELETE", "/api/messages/buffered/ann"),
+    ("GET", "/api/messages/buffer-stats"),
+    ("POST", "/api/wallets/ann/credits"),
+    ("GET", "/api/wallets/ann"),
+    ("GET", "/api/wallets/ann/transactions"),
+    ("PUT", "/api/users/ann/price"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn only_an_operator_may_and_anybody_may_ask_for_health() {
+    let world = World::new().await;
+    let health = world.http("GET", "/healthz", None, None).await;
+    assert_eq!(health.status, 200);
+    let user = world.token("ann", Value::Null);
+    let other = world.token("ann", json!({ "roles": ["moderator", "Admin"] }));
+    let expired = world.token("operator", json!({ "roles": ["admin"], "exp": world.now().ms / 1_000 - 6 }));
+    for (method, path) in ROUTES {
+        for (token, status, code) in [
+            (None, 401, "unauthorized"),
+            (Some("rubbish"), 401, "unauthorized"),
+            (Some(&*expired), 401, "token_expired"),
+            (Some(&*user), 403, "forbidden"),
+            (Some(&*other), 403, "forbidden"),
+        ] {
+            let answer = world.http(method, path, token, None).await;
+            assert_eq!((answer.status, &answer.body["error"]["code"]), (status, &json!(code)), "{method} {path}");
+        }
+    }
+    assert_eq!(world.admin("GET", "/api/nothing", None).await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_top_up_counts_once_per_key() {
+    let world = World::new().await;
+    let answers = join_all((0..20).map(|_| world.credits("ann", 50, "spring"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let repeat = world.credits("ann", 50, "spring").await;
+    assert_eq!(repeat.body, json!({ "userId": "ann", "balance": 50 }));
+    let other = world.credits("ann", 51, "spring").await;
+    assert_eq!((other.status, &other.body["error"]["code"]), (409, &json!("idempotency_key_reused")));
+    assert_eq!(world.credits("bob", 51, "spring").await.body["balance"], 51, "a key is a user's");
+    assert_eq!(world.admin("GET", "/api/wallets/ann", None).await.body, json!({ "userId": "ann", "balance": 50 }));
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_a_request_is_named() {
+    let world = World::new().await;
+    let credits = "/api/wallets/ann/credits";
+    for (method, path, body, field) in [
+        ("POST", credits, json!({ "idempotencyKey": "k" }), "amount"),
+        ("POST", credits, json!({ "amount": 0, "idempotencyKey": "k" }), "amount"),
+        ("POST", credits, json!({ "amount": -5, "idempotencyKey": "k" }), "amount"),
+        ("POST", credits, json!({ "amount": 1.5, "idempotencyKey": "k" }), "amount"),
+        ("POST", credits, json!({ "amount": 9_007_199_254_740_992_u64, "idempotencyKey": "k" }), "amount"),
+        ("POST", credits, json!({ "amount": 1 }), "idempotencyKey"),
+        ("POST", credits, json!({ "amount": 1, "idempotencyKey": "" }), "idempotencyKey"),
+        ("PUT", "/api/users/ann/price", json!({ "price": -1 }), "price"),
+        ("PUT", "/api/users/ann/price", json!({}), "price"),
+        ("GET", "/api/wallets/ann/transactions?limit=101", Value::Null, "limit"),
+        ("GET", "/api/wallets/ann/transactions?limit=x", Value::Null, "limit"),
+        ("GET", "/api/wallets/ann/transactions?cursor=QUNDT1VOVA", Value::Null, "cursor"),
+        ("GET", &format!("/api/wallets/{}", "x".repeat(129)), Value::Null, "userId"),
+    ] {
+        let answer = world.admin(method, path, Some(body.clone()).filter(|body| !body.is_null())).await;
+        let error = &answer.body["error"];
+        assert_eq!((answer.status, &error["code"]), (400, &json!("bad_request")), "{method} {path} {body}");
+        let (message, named) = (error["message"].as_str(), error["details"]["field"].as_str());
+        assert!(named == Some(field) || message.is_some_and(|message| message.contains(field)), "{path} {body}: {error}");
+    }
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    let answer = world.http("POST", credits, Some(&token), Some("not json".to_owned())).await;
+    assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("bad_request")));
+    world.is_at_rest();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balance_never_grows_beyond_what_can_be_counted() {
+    let world = World::new().await;
+    let most = 9_007_199_254_740_991;
+    assert_eq!(world.credits("ann", most, "a").await.body["balance"], most);
+    let more = world.credits("ann", 1, "b").await;
+    assert_eq!((more.status, &more.body["balance"]), (200, &json!(most)));
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_somebody_can_be_seen_and_cleared() {
+    let world = World::new().await;
+    let (ann, carl) = (world.person("ann").connects().await, world.person("carl").connects().await);
+    let sent = ann.sends_to("bob", "one").await;
+    ann.sends_to("bob", "two").await.data();
+    carl.sends_to("bob", "three").await.data();
+    let bob = world.person("bob");
+    let waiting = bob.buffered().await;
+    assert_eq!((&waiting["userId"], &waiting["undelivered"]), (&json!("bob"), &json!(3)));
+    let ranges = waiting["conversations"].as_array().expect("a list");
+    let from_ann = ranges.iter().find(|one| one["conversationId"] == sent["message"]["conversationId"]);
+    assert_eq!(from_ann.map(|one| (&one["fromSeq"], &one["toSeq"])), Some((&json!(1), &json!(2))));
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+    assert_eq!((&stats["undelivered"], &stats["usersWaiting"], &stats["connections"]), (&json!(3), &json!(1), &json!(2)));
+    assert_eq!(stats["oldestAt"], sent["message"]["createdAt"]);
+    assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 3 }));
+    assert_eq!(bob.buffered().await["undelivered"], 0);
+    assert_eq!(bob.connects().await.syncs().await["messages"], 0);
+    assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 0 }));
+    world.comes_to_rest().await;
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+    assert_eq!((&stats["openSends"], &stats["unsettledEarnings"], &stats["undelivered"]), (&json!(0), &json!(0), &json!(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wallets_ledger_has_pages_and_names_may_be_of_any_script() {
+    let world = World::new().await;
+    let name = "Ånn / 🦀?";
+    for n in 1..=3 {
+        world.tops_up(name, n).await;
+    }
+    let path = format!("/api/wallets/{}/transactions?limit=2", "%C3%85nn%20%2F%20%F0%9F%A6%80%3F");
+    let first = world.admin("GET", &path, None).await.body;
+    assert_eq!(first["transactions"].as_array().map(Vec::len), Some(2), "{first}");
+    let next = format!("{path}&cursor={}", first["nextCursor"].as_str().expect("a cursor"));
+    let rest = world.admin("GET", &next, None).await.body;
+    assert_eq!((rest["transactions"].as_array().map(Vec::len), rest.get("nextCursor")), (Some(1), None));
+    assert_eq!(world.person(name).connects().await.balance().await, 6);
+}

@@ -1,0 +1,235 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use shared::config::{KeyConfig, TokenConfig};
+use tests::world::SECRET;
+use tests::{Fault, Handshake, Setup, World};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+fn signed(claims: &Value, header: &Header, key: &EncodingKey) -> String {
+    jsonwebtoken::encode(header, claims, key).expect("a token")
+}
+
+fn hs256(claims: &Value, secret: &str) -> String {
+    signed(claims, &Header::default(), &EncodingKey::from_secret(secret.as_bytes()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_may_come_in_three_ways_and_the_first_counts() {
+    let world = World::new().await;
+    let (ann, bad) = (world.token("ann", Value::Null), "x.y.z");
+    assert!(world.handshake(&Handshake::with_header(&ann)).await.is_ok());
+    assert!(world.handshake(&Handshake::with_query(&ann)).await.is_ok());
+    let browser = world.handshake(&Handshake::with_subprotocol(&ann)).await.expect("accepted");
+    assert_eq!(browser.subprotocol.as_deref(), Some("chat.v1"));
+    let plain = world.handshake(&Handshake::with_header(&ann)).await.expect("accepted");
+    assert_eq!(plain.subprotocol, None, "nothing is answered that wasn't offered");
+    assert!(world.handshake(&Handshake::with_header(&ann).and("token", bad)).await.is_ok());
+    assert_eq!(world.handshake(&Handshake::with_header(bad).and("token", &ann)).await, Err(401));
+    assert_eq!(world.handshake(&Handshake::with_subprotocol(bad).and("token", &ann)).await, Err(401));
+    assert_eq!(world.person("ann").known_connections().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_good_is_refused_with_401() {
+    let world = World::new().await;
+    let now = world.now().ms / 1_000;
+    let good = json!({ "sub": "ann", "exp": now + 60 });
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        claims
+    };
+    let none = |claims: &Value| {
+        let part = |json: &Value| base64url(json.to_string().as_bytes());
+        format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT" })), part(claims))
+    };
+    let hs512 = signed(&good, &Header::new(Algorithm::HS512), &EncodingKey::from_secret(SECRET.as_bytes()));
+    let mut forged = hs256(&good, SECRET);
+    forged.truncate(forged.len() - 6);
+    for (what, token) in [
+        ("nothing", String::new()),
+        ("rubbish", "rubbish".to_owned()),
+        ("another secret", hs256(&good, "another secret, of 32 bytes or more")),
+        ("a cut signature", forged),
+        ("no algorithm", none(&good)),
+        ("an algorithm that isn't accepted", hs512),
+        ("expired", hs256(&with("exp", json!(now - 6)), SECRET)),
+        ("not good yet", hs256(&with("nbf", json!(now + 60)), SECRET)),
+        ("no exp", hs256(&json!({ "sub": "ann" }), SECRET)),
+        ("exp as text", hs256(&with("exp", json!("tomorrow")), SECRET)),
+        ("no sub", hs256(&json!({ "exp": now + 60 }), SECRET)),
+        ("an empty sub", hs256(&with("sub", json!("")), SECRET)),
+        ("a control character", hs256(&with("sub", json!("a\nb")), SECRET)),
+        ("a sub of 129 bytes", hs256(&with("sub", json!("x".repeat(129))), SECRET)),
+        ("a huge token", hs256(&with("name", json!("x".repeat(5_000))), SECRET)),
+    ] {
+        assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(401), "{what}");
+        assert_eq!(world.handshake(&Handshake::with_query(&token)).await, Err(401), "{what}");
+    }
+    assert_eq!(world.handshake(&Handshake::default()).await, Err(401), "no token");
+    for claims in [good.clone(), with("exp", json!(now - 3)), with("exp", json!(now as f64 + 0.5))] {
+        assert!(world.handshake(&Handshake::with_header(&hs256(&claims, SECRET))).await.is_ok(), "{claims}");
+    }
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuer_and_audience_count_when_they_are_configured() {
+    let world = World::deployed_with(&[("JwtIssuer", "https://id.example.com"), ("JwtAudience", "chat")]).await;
+    for (claims, good) in [
+        (json!({ "iss": "https://id.example.com", "aud": "chat" }), true),
+        (json!({ "iss": "https://id.example.com", "aud": ["other", "chat"] }), true),
+        (json!({ "iss": "https://id.example.com", "aud": "other" }), false),
+        (json!({ "iss": "https://id.example.com" }), false),
+        (json!({ "iss": "https://other.example.com", "aud": "chat" }), false),
+        (json!({ "aud": "chat" }), false),
+    ] {
+        let answer = world.handshake(&Handshake::with_header(&world.token("ann", claims.clone()))).await;
+        assert_eq!(answer.is_ok(), good, "{claims}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_has_a_name_of_at_most_64_characters() {
+    let world = World::new().await;
+    let token = world.token("ann", Value::Null);
+    let device = |name: &str| Handshake::with_header(&token).and("device", name);
+    assert!(world.handshake(&device(&"ä".repeat(64))).await.is_ok());
+    for bad in ["", "a\u{7}", &"x".repeat(65)] {
+        assert_eq!(world.handshake(&device(bad)).await, Err(400), "{bad:?}");
+    }
+    assert_eq!(world.person("ann").known_connections().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expires_ends_the_connection_at_the_next_frame() {
+    let world = World::new().await;
+    let token = world.token("ann", json!({ "exp": world.now().ms / 1_000 + 60 }));
+    let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
+    let phone = tests::Phone { person: world.person("ann"), connection: accepted.connection };
+    world.advance(Duration::from_secs(64)).await;
+    assert_eq!(phone.says(json!({ "action": "ping" })).await.event(), "pong", "clocks may differ by 5 s");
+    world.advance(Duration::from_secs(2)).await;
+    let answer = phone.says(json!({ "action": "ping" })).await;
+    assert_eq!((answer.event(), answer.code()), ("error", "token_expired"));
+    assert!(!phone.is_connected());
+    assert_eq!(world.person("ann").known_connections(), [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_pushed_before_the_connection_stands() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    ann.opens("bob").await;
+    world.advance(Duration::from_secs(1)).await;
+    world.calls();
+    let bob = world.person("bob").connects().await;
+    assert!(world.calls().iter().all(|call| !matches!(call.operation, tests::Operation::Push(_))));
+    assert_eq!(bob.syncs().await["complete"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_has_at_most_fifty_connections_and_the_dead_make_room() {
+    let world = World::new().await;
+    let ann = world.person("ann");
+    let token = world.token("ann", Value::Null);
+    let handshake = Handshake::with_header(&token);
+    let all = join_all((0..60).map(|_| world.handshake(&handshake))).await;
+    assert_eq!(all.iter().filter(|answer| answer.is_ok()).count(), 50);
+    assert!(all.iter().all(|answer| answer.is_ok() || *answer == Err(429)), "{all:?}");
+    world.advance(Duration::from_secs(2 * 3_600 + 601)).await;
+    assert!(world.handshake(&handshake).await.is_ok());
+    assert_eq!(ann.known_connections().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_registered_also_when_the_stores_answer_is_lost() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        world.breaks_once(Fault::LoseReply, |call| call.operation.writes("PRESENCE"));
+        world.person("ann").connects().await;
+    }
+    assert_eq!(world.person("ann").known_connections().len(), 2);
+}
+
+/// Serves a document on loopback; says where, and counts how often it was asked for.
+async fn serve(document: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's own; it ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let mut request = vec![0; 4_096];
+            let _ = socket.read(&mut request).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
+            let _ = socket.write_all(format!("{head}{document}").as_bytes()).await;
+        }
+    });
+    (url, asked)
+}
+
+/// A world whose tokens are signed by an issuer that publishes its keys. Real sockets: time isn't paused.
+async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Arc<AtomicUsize>) {
+    let (url, asked) = serve(include_str!("keys/jwks.json")).await;
+    let tokens = TokenConfig { keys: KeyConfig::Jwks { url, algorithms }, issuer: None, audience: None };
+    (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, asked)
+}
+
+fn issuers_token(world: &World, algorithm: Algorithm, key_id: &str) -> String {
+    let key = match algorithm {
+        Algorithm::RS256 => EncodingKey::from_rsa_pem(include_bytes!("keys/rs256.pem")),
+        Algorithm::ES256 => EncodingKey::from_ec_pem(include_bytes!("keys/es256.pem")),
+        _ => EncodingKey::from_ed_pem(include_bytes!("keys/eddsa.pem")),
+    };
+    let header = Header { kid: Some(key_id.to_owned()), ..Header::new(algorithm) };
+    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
+    signed(&claims, &header, &key.expect("a key"))
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_fetched_once_and_taken_for_each_algorithm() {
+    let all = [(Algorithm::RS256, "RS256"), (Algorithm::ES256, "ES256"), (Algorithm::EdDSA, "EdDSA")];
+    let (world, asked) = issuers_world(all.iter().map(|(algorithm, _)| *algorithm).collect()).await;
+    for (algorithm, key_id) in all {
+        let token = issuers_token(&world, algorithm, key_id);
+        assert!(world.handshake(&Handshake::with_header(&token)).await.is_ok(), "{key_id}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured() {
+    let (world, asked) = issuers_world(vec![Algorithm::ES256]).await;
+    let rs256 = issuers_token(&world, Algorithm::RS256, "RS256");
+    assert_eq!(world.handshake(&Handshake::with_header(&rs256)).await, Err(401), "not configured");
+    for key_id in ["RS256", "EdDSA", "nobody's", "another's"] {
+        let token = issuers_token(&world, Algorithm::ES256, key_id);
+        assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(401), "with the key {key_id}");
+    }
+    // The public key is public: it must not become a secret.
+    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
+    let header = Header { kid: Some("ES256".to_owned()), ..Header::default() };
+    let confused = signed(&claims, &header, &EncodingKey::from_secret(include_bytes!("keys/jwks.json")));
+    assert_eq!(world.handshake(&Handshake::with_header(&confused)).await, Err(401));
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "unknown key ids don't make us ask again and again");
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().chain(&[0, 0]).take(3).fold(0, |word, byte| word << 8 | usize::from(*byte));
+        for n in 0..=chunk.len() {
+            text.push(char::from(DIGITS[word >> (18 - 6 * n) & 63]));
+        }
+    }
+    text
+}

@@ -1,0 +1,259 @@
+//! Whatever call breaks, and however: what is left is one message and one charge, or neither.
+
+use serde_json::{Value, json};
+use tests::{Call, Fault, Phone, World};
+
+/// How a call breaks.
+#[derive(Clone, Copy, Debug)]
+enum Break {
+    /// Once.
+    Once(Fault),
+    /// Its reply is lost however often the SDK repeats it.
+    NoReply,
+}
+
+const BREAKS: [Break; 5] = [
+    Break::Once(Fault::LoseReply),
+    Break::Once(Fault::KillBefore),
+    Break::Once(Fault::KillAfter),
+    Break::Once(Fault::Refuse(500)),
+    Break::NoReply,
+];
+
+/// Who cleans up.
+#[derive(Clone, Copy, Debug)]
+enum Recovery {
+    /// The client tries again at once.
+    Retry,
+    /// Only the sweep.
+    Sweep,
+    /// The sweep; then the client tries again.
+    SweepThenRetry,
+}
+
+const RECOVERIES: [Recovery; 3] = [Recovery::Retry, Recovery::Sweep, Recovery::SweepThenRetry];
+
+/// The call number N of a function breaks.
+fn break_nth(world: &World, function: &'static str, n: usize, how: Break) {
+    let (mut calls, mut broken) = (0, None);
+    world.breaks(move |call: &Call| {
+        if call.function != function {
+            return None;
+        }
+        calls += 1;
+        match how {
+            Break::Once(fault) => (calls == n).then_some(fault),
+            Break::NoReply => {
+                if calls == n {
+                    broken = Some(call.operation.clone());
+                }
+                (broken.as_ref() == Some(&call.operation)).then_some(Fault::LoseReply)
+            }
+        }
+    });
+}
+
+/// A world where Ann has sent so many messages to Bob for 10 coins each, and can pay for two more.
+async fn room(sent: usize) -> (World, Phone, Phone) {
+    let world = World::deployed_with(&[("ReceiverSharePercent", "70"), ("DefaultPrice", "10")]).await;
+    world.tops_up("ann", 20 + 10 * sent as u64).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    for n in 0..sent {
+        ann.sends_to("bob", &format!("before {n}")).await.data();
+    }
+    bob.heard();
+    world.calls();
+    (world, ann, bob)
+}
+
+/// One send of Ann's where one call breaks; then somebody cleans up. Gives whether there was such a call.
+async fn a_send_breaks(sent: usize, n: usize, how: Break, recovery: Recovery) -> bool {
+    let (world, ann, bob) = room(sent).await;
+    let frame = ann.message_to("bob", "this one");
+    break_nth(&world, "send", n, how);
+    let first = ann.tries(frame.clone()).await;
+    let there = world.calls().iter().filter(|call| call.function == "send").count() >= n;
+    world.heals();
+    world.is_sound();
+    let second = match recovery {
+        Recovery::Retry => Some(ann.says(frame.clone()).await),
+        Recovery::Sweep | Recovery::SweepThenRetry => None,
+    };
+    world.comes_to_rest().await;
+    let third = match recovery {
+        Recovery::SweepThenRetry => Some(ann.says(frame.clone()).await),
+        _ => second,
+    };
+    let case = format!("{how:?} at call {n} of a send after {sent}, then {recovery:?}");
+    let acks: Vec<_> = [&first, &third].into_iter().flatten().filter(|answer| answer.frame["success"] == true).collect();
+    let history = bob.history(&conversation(&world)).await;
+    let ours: Vec<&Value> = history.iter().filter(|message| message["clientMessageId"] == frame["clientMessageId"]).collect();
+    let messages = ours.iter().filter(|message| message["deleted"] != true).count();
+    assert!(ours.len() <= 1, "{case}: {history:#?}");
+    match recovery {
+        Recovery::Retry => assert_eq!((messages, third.as_ref().map(|it| it.event())), (1, Some("message:sent")), "{case}"),
+        Recovery::SweepThenRetry if ours.first().is_some_and(|message| message["deleted"] == true) => {
+            assert_eq!(third.as_ref().map(|answer| answer.code()), Some("send_expired"), "{case}");
+        }
+        _ => {}
+    }
+    for ack in acks {
+        assert_eq!(ack["message"]["seq"], ours[0]["seq"], "{case}: an answer is contradicted");
+        assert_eq!(messages, 1, "{case}: an answered message has gone");
+    }
+    let spent = 10 * (sent + messages) as u64;
+    assert_eq!(ann.balance().await, 20 + 10 * sent as u64 - spent, "{case}");
+    assert_eq!(bob.balance().await, spent * 7 / 10, "{case}");
+    world.comes_to_rest().await;
+    let next = bob.sends(&conversation(&world), "and on").await;
+    if bob.balance().await < 10 && next.frame["success"] == false {
+        assert_eq!(next.code(), "insufficient_balance", "{case}");
+    }
+    world.comes_to_rest().await;
+    there
+}
+
+/// The one conversation that there is.
+fn conversation(world: &World) -> Value {
+    let meta = world.items().into_iter().find(|item| item["sk"] == "META");
+    meta.map_or(json!("d_none"), |item| item["id"].clone())
+}
+
+async fn every_call_of_a_send_breaks(sent: usize) {
+    for how in BREAKS {
+        for recovery in RECOVERIES {
+            let mut n = 1;
+            while a_send_breaks(sent, n, how, recovery).await {
+                n += 1;
+            }
+            assert!(n > 10, "a paid send makes more than {n} calls");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_survives_a_break_at_every_call() {
+    every_call_of_a_send_breaks(0).await;
+}
+
+/// The fourth is the one that drops.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_drops_others_survives_a_break_at_every_call() {
+    every_call_of_a_send_breaks(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_gives_up_survives_a_break_at_every_call() {
+    for how in BREAKS {
+        for n in 1.. {
+            let (world, ann, bob) = room(2).await;
+            let (lost, half) = (ann.message_to("bob", "lost"), ann.message_to("bob", "half"));
+            world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+            assert!(ann.tries(lost).await.is_none());
+            world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+            assert!(ann.tries(half).await.is_none());
+            world.heals();
+            world.calls();
+            world.advance(std::time::Duration::from_secs(61)).await;
+            break_nth(&world, "sweep", n, how);
+            world.sweeps().await;
+            let there = world.calls().iter().filter(|call| call.function == "sweep").count() >= n;
+            world.heals();
+            world.is_sound();
+            world.comes_to_rest().await;
+            assert_eq!((ann.balance().await, bob.balance().await), (10, 21), "{how:?} at call {n} of the sweep");
+            world.comes_to_rest().await;
+            if !there {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_top_up_survives_a_break_at_every_call() {
+    for how in BREAKS {
+        for n in 1.. {
+            let world = World::new().await;
+            break_nth(&world, "admin", n, how);
+            world.credits("ann", 7, "key").await;
+            let there = world.calls().len() >= n;
+            world.heals();
+            world.is_sound();
+            assert_eq!(world.credits("ann", 7, "key").await.body["balance"], 7, "{how:?} at call {n}");
+            world.comes_to_rest().await;
+            if !there {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_survives_a_break_at_every_call() {
+    for how in BREAKS {
+        for n in 1.. {
+            let world = World::new().await;
+            let ann = world.person("ann").connects().await;
+            world.calls();
+            break_nth(&world, "conversations", n, how);
+            let asks = json!({ "action": "getOrCreateDirect", "otherUserId": "bob" });
+            let _ = ann.tries(asks.clone()).await;
+            let there = world.calls().len() >= n;
+            world.heals();
+            let answer = ann.says(asks).await;
+            assert_eq!(answer["conversation"]["participantCount"], 2, "{how:?} at call {n}");
+            for who in ["ann", "bob"] {
+                let list = world.person(who).connects().await.says(json!({ "action": "getConversations" })).await;
+                assert_eq!(list["conversations"].as_array().map(Vec::len), Some(1), "{who}: {how:?} at call {n}");
+            }
+            world.is_at_rest();
+            if !there {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_survives_a_break_at_every_call() {
+    for how in BREAKS {
+        for n in 1.. {
+            let (world, _ann, bob) = room(2).await;
+            let conversation = conversation(&world);
+            break_nth(&world, "read", n, how);
+            let _ = bob.tries(json!({ "action": "markRead", "conversationId": conversation, "seq": 2 })).await;
+            let there = world.calls().len() >= n;
+            world.heals();
+            assert_eq!(bob.marks_read(&conversation, 2).await["readSeq"], 2, "{how:?} at call {n}");
+            world.comes_to_rest().await;
+            if !there {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_survives_a_break_at_every_call() {
+    for how in BREAKS {
+        for n in 1..=4 {
+            let world = World::new().await;
+            let (ann, bob) = (world.person("ann").connects().await, world.person("bob"));
+            ann.opens("bob").await;
+            break_nth(&world, "connect", n, how);
+            let token = world.token("bob", Value::Null);
+            let _ = world.handshake(&tests::Handshake::with_header(&token)).await;
+            world.heals();
+            let phone = bob.connects().await;
+            let tablet = bob.connects().await;
+            break_nth(&world, "disconnect", n, how);
+            tablet.goes_away().await;
+            world.heals();
+            ann.sends_to("bob", "hi").await.data();
+            assert_eq!(phone.heard_messages().len(), 1, "{how:?} at call {n}");
+            assert_eq!(bob.known_connections(), [phone.connection.clone()], "{how:?} at call {n}: the dead are forgotten");
+            world.comes_to_rest().await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use serde_json::{Value, json};
+use tests::World;
+
+#[tokio::test(start_paused = true)]
+async fn the_list_has_the_latest_activity_first_and_counts_the_unread() {
+    let world = World::new().await;
+    let bob = world.person("bob").connects().await;
+    for who in ["ann", "carl", "dora"] {
+        world.person(who).connects().await.sends_to("bob", &format!("from {who}")).await.data();
+    }
+    let ann = world.person("ann").connects().await;
+    let latest = ann.sends_to("bob", "again").await;
+    let list = bob.says(json!({ "action": "getConversations" })).await;
+    assert_eq!(list["totalUnread"], 4);
+    let seen: Vec<(&str, u64)> = list["conversations"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["createdBy"].as_str().expect("a user"), one["unread"].as_u64().expect("a number")))
+        .collect();
+    assert_eq!(seen, [("ann", 2), ("dora", 1), ("carl", 1)]);
+    assert_eq!(list["conversations"][0]["lastMessage"], latest["message"]);
+    bob.marks_read(&latest["message"]["conversationId"], 2).await.data();
+    assert_eq!(bob.says(json!({ "action": "getConversations" })).await["totalUnread"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_bring_every_conversation_once() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 0..7 {
+        ann.opens(&format!("user {n}")).await;
+    }
+    for limit in [1, 3, 7, 100] {
+        let (mut found, mut cursor) = (Vec::new(), Value::Null);
+        for _ in 0..10 {
+            let mut asks = json!({ "action": "getConversations", "limit": limit });
+            if !cursor.is_null() {
+                asks["cursor"] = cursor;
+            }
+            let page = ann.says(asks).await;
+            found.extend(page["conversations"].as_array().expect("a list").iter().map(|one| one["participants"][1].clone()));
+            cursor = page["nextCursor"].clone();
+            if cursor.is_null() {
+                break;
+            }
+        }
+        let wanted: Vec<String> = (0..7).rev().map(|n| format!("user {n}")).collect();
+        assert_eq!(found, wanted, "pages of {limit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_long_messages_fits_a_frame() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let text = "\u{1}".repeat(10_000);
+    for n in 0..6 {
+        ann.sends_to(&format!("user {n}"), &text).await.data();
+    }
+    let first = ann.says(json!({ "action": "getConversations" })).await;
+    let count = first["conversations"].as_array().map(Vec::len);
+    assert!(count.is_some_and(|count| (1..6).contains(&count)), "{count:?}");
+    let rest = ann.says(json!({ "action": "getConversations", "cursor": first["nextCursor"] })).await;
+    assert!(rest["conversations"].as_array().is_some_and(|rest| !rest.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_conversation_looks_like_its_line_in_the_list() {
+    let world = World::new().await;
+    let (ann, eve) = (world.person("ann").connects().await, world.person("eve").connects().await);
+    ann.sends_to("bob", "hi").await.data();
+    let list = ann.says(json!({ "action": "getConversations" })).await;
+    let asks = json!({ "action": "getConversation", "conversationId": list["conversations"][0]["conversationId"] });
+    assert_eq!(ann.says(asks.clone()).await["conversation"], list["conversations"][0]);
+    assert_eq!(eve.says(asks).await.code(), "not_a_participant");
+    let foreign = ann.says(json!({ "action": "getConversations", "cursor": "QUNDT1VOVA" })).await;
+    assert_eq!((foreign.code(), &foreign.details()["field"]), ("bad_request", &json!("cursor")));
+}

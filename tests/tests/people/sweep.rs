@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tests::{Fault, World};
+
+/// A world where Ann's message was decided, and its function died before it was published.
+async fn claimed_and_dead() -> (World, tests::Phone, serde_json::Value) {
+    let world = World::new().await;
+    world.prices("bob", 5).await;
+    world.tops_up("ann", 12).await;
+    let ann = world.person("ann").connects().await;
+    let frame = ann.message_to("bob", "lost");
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(frame.clone()).await.is_none());
+    world.heals();
+    assert_eq!(ann.balance().await, 7, "it was charged");
+    (world, ann, frame)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_nobody_finishes_is_given_up_and_refunded() {
+    let (world, ann, frame) = claimed_and_dead().await;
+    world.advance(Duration::from_secs(30)).await;
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 7, "not before a minute has passed");
+    world.advance(Duration::from_secs(31)).await;
+    world.sweeps().await;
+    world.is_at_rest();
+    assert_eq!(ann.balance().await, 12);
+    let again = ann.says(frame.clone()).await;
+    assert_eq!((again.code(), &again.frame["error"]["retryable"]), ("send_expired", &json!(false)));
+    let mut other = frame;
+    other["content"] = "something else".into();
+    assert_eq!(ann.says(other).await.code(), "client_message_id_reused");
+    let next = ann.sends_to("bob", "anew").await;
+    assert_eq!((&next["message"]["seq"], &next["balance"]), (&json!(2), &json!(7)), "the conversation goes on");
+    let bob = world.person("bob").connects().await;
+    let seen = bob.history(&next["message"]["conversationId"]).await;
+    assert_eq!((&seen[0]["deleted"], &seen[0]["content"], &seen[0]["price"]), (&json!(true), &json!(""), &json!(0)));
+    assert_eq!(seen[1]["content"], "anew");
+    let ledger = ann.says(json!({ "action": "getTransactions" })).await;
+    let amounts: Vec<i64> =
+        ledger["transactions"].as_array().expect("a list").iter().filter_map(|line| line["amount"].as_i64()).collect();
+    assert_eq!(amounts, [-5, 12], "what was given up is no line");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_before_the_sweep_finishes_the_send() {
+    let (world, ann, frame) = claimed_and_dead().await;
+    let sent = ann.says(frame).await;
+    assert_eq!((&sent["message"]["seq"], &sent["duplicate"]), (&json!(1), &json!(true)));
+    assert_eq!(ann.balance().await, 7, "it isn't charged again");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_during_the_sweep_ends_like_the_sweep_or_before_it() {
+    for delay in 0..25 {
+        let (world, ann, frame) = claimed_and_dead().await;
+        world.advance(Duration::from_secs(61)).await;
+        let retry = async {
+            world.advance(Duration::from_millis(4 * delay)).await;
+            ann.says(frame.clone()).await
+        };
+        let ((), answer) = futures::future::join(world.sweeps(), retry).await;
+        world.comes_to_rest().await;
+        let sent = answer.frame["success"] == true;
+        assert!(sent || answer.code() == "send_expired", "{:#}", answer.frame);
+        assert_eq!(ann.balance().await, if sent { 7 } else { 12 }, "after {delay}");
+        assert_eq!(ann.says(frame).await.frame["success"], sent, "an answer is never contradicted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_message_is_finished_and_pushed_by_the_sweep() {
+    let world = World::new().await;
+    world.prices("bob", 5).await;
+    world.tops_up("ann", 5).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let frame = ann.message_to("bob", "hi");
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(frame.clone()).await.is_none());
+    assert_eq!(bob.heard_messages().len(), 0);
+    world.comes_to_rest().await;
+    assert_eq!(bob.heard_messages().len(), 1, "the sweep tells who waits");
+    assert_eq!(bob.balance().await, 5);
+    assert_eq!(ann.says(frame).await["duplicate"], true);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn earnings_that_nobody_asks_for_are_folded_in() {
+    let world = World::deployed_with(&[("DefaultPrice", "2")]).await;
+    world.tops_up("ann", 2).await;
+    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.sweeps().await;
+    let items = world.items();
+    let account = items.iter().find(|item| item["pk"] == "USER#bob" && item["sk"] == "ACCOUNT");
+    assert_eq!(account.map(|item| &item["balance"]), Some(&json!(2)));
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_leaves_the_list_of_what_waits() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    ann.sends(&conversation, "hi").await.data();
+    ann.sends_to("carl", "hi").await.data();
+    bob.marks_delivered(&conversation, 1).await.data();
+    let waiting = || world.items().iter().filter(|item| item["work_pk"].as_str().is_some_and(|pk| pk.starts_with("WAITING"))).count();
+    assert_eq!(waiting(), 2);
+    world.advance(Duration::from_secs(25 * 3_600)).await;
+    world.sweeps().await;
+    assert_eq!(waiting(), 1, "only Carl's still waits");
+    world.comes_to_rest().await;
+}

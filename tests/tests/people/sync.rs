@@ -1,0 +1,130 @@
+use serde_json::{Value, json};
+use shared::limits::MESSAGE_BYTES_MAX;
+use tests::World;
+
+fn numbers(messages: &[Value]) -> Vec<u64> {
+    messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_offline_gets_everything_in_order_and_once() {
+    let world = World::new().await;
+    let (ann, carl) = (world.person("ann").connects().await, world.person("carl").connects().await);
+    for n in 1..=7 {
+        ann.sends_to("bob", &format!("ann {n}")).await.data();
+    }
+    carl.sends_to("bob", "carl 1").await.data();
+    let bob = world.person("bob").connects().await;
+    let synced = bob.syncs().await;
+    assert_eq!(synced.data(), &json!({ "conversations": 2, "messages": 8, "complete": true }));
+    let from = |who: &str| -> Vec<Value> {
+        synced.messages().into_iter().filter(|message| message["senderId"] == who).collect()
+    };
+    assert_eq!(numbers(&from("ann")), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(numbers(&from("carl")), [1]);
+    assert_eq!(synced.pages[0].json["data"]["messages"][0]["senderId"], "carl", "the latest conversation comes first");
+    assert_eq!(bob.heard().len(), 0, "nothing comes twice");
+    assert_eq!(bob.syncs().await["messages"], 8, "a sync moves no horizon");
+    let conversation = &from("ann")[0]["conversationId"];
+    bob.marks_delivered(conversation, 7).await.data();
+    assert_eq!(bob.syncs().await["messages"], 1);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_own_numbers_come_before_the_horizon() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    for n in 1..=5 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    bob.marks_read(&conversation, 5).await.data();
+    let id = conversation.as_str().expect("an id");
+    for (since, wanted) in [(0, vec![1, 2, 3, 4, 5]), (3, vec![4, 5]), (5, vec![]), (9, vec![])] {
+        let synced = bob.says(json!({ "action": "sync", "since": { id: since } })).await;
+        assert_eq!(numbers(&synced.messages()), wanted, "since {since}");
+    }
+    let unknown = bob.says(json!({ "action": "sync", "since": { "d_other": 3 } })).await;
+    assert_eq!(unknown["complete"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_say_whether_another_follows_and_carry_the_request() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    for n in 1..=5 {
+        ann.sends_to("bob", &n.to_string()).await.data();
+    }
+    let synced = bob.says(json!({ "action": "sync", "limit": 2, "requestId": "s" })).await;
+    let more: Vec<bool> = synced.pages.iter().map(|page| page.json["data"]["hasMore"] == true).collect();
+    assert_eq!(more, [true, true, false]);
+    assert!(synced.pages.iter().all(|page| page.json["requestId"] == "s"));
+    assert_eq!(numbers(&synced.messages()), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_fits_a_frame_whatever_was_written() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    // A quoted control character takes six bytes of JSON, an emoji four: pages end by bytes, not by count.
+    for text in ["\u{1}", "🦀", "x", "\""] {
+        for _ in 0..4 {
+            ann.sends_to("bob", &text.repeat(10_000)).await.data();
+        }
+    }
+    let bob = world.person("bob").connects().await;
+    let synced = bob.says(json!({ "action": "sync", "limit": 100 })).await;
+    assert_eq!(synced["messages"], 16);
+    assert_eq!(numbers(&synced.messages()), (1..=16).collect::<Vec<_>>());
+    assert!(synced.pages.iter().all(|page| page.bytes < MESSAGE_BYTES_MAX));
+    assert!(synced.pages.len() > 3, "{} pages", synced.pages.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_messages_come_at_once_and_the_rest_when_asked_again() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    for n in 1..=1_003 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    let bob = world.person("bob").connects().await;
+    let first = bob.says(json!({ "action": "sync", "limit": 100 })).await;
+    assert_eq!((&first["messages"], &first["complete"]), (&json!(1_000), &json!(false)));
+    assert_eq!(numbers(&first.messages()), (1..=1_000).collect::<Vec<_>>());
+    assert_eq!(first.pages.last().map(|page| page.json["data"]["hasMore"].clone()), Some(json!(false)));
+    let id = conversation.as_str().expect("an id");
+    let rest = bob.says(json!({ "action": "sync", "since": { id: 1_000 } })).await;
+    assert_eq!((&rest["messages"], &rest["complete"]), (&json!(3), &json!(true)));
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn exactly_a_thousand_messages_are_complete() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    for n in 1..=1_000 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    let bob = world.person("bob").connects().await;
+    let synced = bob.says(json!({ "action": "sync", "limit": 100 })).await;
+    assert_eq!((&synced["messages"], &synced["complete"]), (&json!(1_000), &json!(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_may_not_ask_is_named() {
+    let world = World::new().await;
+    let bob = world.person("bob").connects().await;
+    for (frame, field) in [
+        (json!({ "action": "sync", "limit": 0 }), "limit"),
+        (json!({ "action": "sync", "limit": 101 }), "limit"),
+        (json!({ "action": "sync", "since": 7 }), "since"),
+        (json!({ "action": "sync", "since": { "d_x": -1 } }), "since.d_x"),
+    ] {
+        let answer = bob.says(frame.clone()).await;
+        let named = answer.details()["field"].as_str().unwrap_or_default();
+        assert_eq!((answer.code(), named), ("bad_request", field), "{frame}");
+    }
+}
