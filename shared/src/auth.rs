@@ -79,15 +79,20 @@ impl Verifier {
         let mut validation = Validation::new(algorithm);
         // Checked below, by the clock that we were given.
         validation.validate_exp = false;
-        validation.set_required_spec_claims(&["exp", "sub"]);
+        // Setting what `aud` or `iss` must be doesn't ask for its being there.
+        let mut required = vec!["exp", "sub"];
         match &self.config.audience {
-            Some(audience) => validation.set_audience(&[audience]),
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                required.push("aud");
+            }
             None => validation.validate_aud = false,
         }
         if let Some(issuer) = &self.config.issuer {
             validation.set_issuer(&[issuer]);
-            validation.set_required_spec_claims(&["exp", "sub", "iss"]);
+            required.push("iss");
         }
+        validation.set_required_spec_claims(&required);
         let body = jsonwebtoken::decode::<Body>(token, &key, &validation).map_err(|_| Error::Unauthorized)?.claims;
         let expires_at = moment(body.exp);
         if body.nbf.is_some_and(|nbf| moment(nbf) > now.after(TOKEN_LEEWAY)) {

@@ -204,7 +204,8 @@ impl World {
         assert!(self.connections().is_open(connection), "the connection is closed: nothing can be said on it");
         let body: Value = serde_json::from_str(text).unwrap_or_default();
         let action = body[&self.deployment().websocket.selection_field].as_str();
-        let known = action.filter(|action| self.deployment().websocket.routes.contains_key(*action));
+        // A client can't choose one of the routes that API Gateway has for itself.
+        let known = action.filter(|key| !key.starts_with('$') && self.deployment().websocket.routes.contains_key(*key));
         let route = known.unwrap_or("$default");
         let event = json!({
             "requestContext": self.context_of(connection, route, "MESSAGE"), "body": text, "isBase64Encoded": false,

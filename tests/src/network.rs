@@ -55,6 +55,11 @@ impl Operation {
         self.is_write() && self.sk().is_some_and(|key| key.starts_with(sk))
     }
 
+    /// Whether it reads an index.
+    pub fn reads_index(&self) -> bool {
+        matches!(self, Self::Dynamo(_, request) if !request["IndexName"].is_null())
+    }
+
     /// The sort key of the one item that it is about.
     pub fn sk(&self) -> Option<&str> {
         let Self::Dynamo(_, request) = self else { return None };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Item, Key, LOG_PREFIX, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms};
+use super::table::{Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms};
 use crate::limits::{PAGE_BYTES_MAX, WALK_PAGE_SLOTS};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
 use crate::send::SendId;
@@ -75,7 +75,7 @@ pub struct Slot {
 pub struct LogPage {
     /// The slots.
     pub slots: Vec<(Seq, LogItem)>,
-    /// Whether there may be more in the direction that was asked for.
+    /// Whether there is more in the direction that was asked for.
     pub more: bool,
 }
 
@@ -119,8 +119,8 @@ impl Store {
     ) -> Result<LogPage, StoreError> {
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
         let query = query.value(":from", log_sk(after.next())).value(":to", log_sk(Seq(u64::MAX)));
-        let page = query.read(Read::Strong).limit(limit).page().await?;
-        fit(page.items, page.next.is_some())
+        let page = query.read(Read::Strong).limit(limit + 1).page().await?;
+        fit(page, limit)
     }
 
     /// The messages below BEFORE (nothing: the newest), strongly: at most LIMIT, and never more than a frame holds.
@@ -133,8 +133,8 @@ impl Store {
         let to = Seq(before.map_or(u64::MAX, |before| before.0.saturating_sub(1)));
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
         let query = query.value(":from", log_sk(Seq(0))).value(":to", log_sk(to));
-        let page = query.read(Read::Strong).backwards().limit(limit).page().await?;
-        let mut page = fit(page.items, page.next.is_some())?;
+        let page = query.read(Read::Strong).backwards().limit(limit + 1).page().await?;
+        let mut page = fit(page, limit)?;
         page.slots.reverse();
         Ok(page)
     }
@@ -162,12 +162,13 @@ fn seq_of(item: &Item) -> Result<Seq, StoreError> {
     seq.map(Seq).ok_or_else(|| StoreError::broken(&format!("{} is no message's key", key.sk)))
 }
 
-/// Ends a page before its frame would be too large.
-fn fit(items: Vec<Item>, more: bool) -> Result<LogPage, StoreError> {
-    let count = items.len();
+/// Ends a page at LIMIT, or before its frame would be too large. One item more than LIMIT was asked for: `DynamoDB` says
+/// that there may be more whenever an answer is full, and a client must not be told of a page that never comes.
+fn fit(page: Page, limit: u32) -> Result<LogPage, StoreError> {
+    let count = page.items.len();
     let mut bytes = 0;
     let mut slots = Vec::with_capacity(count);
-    for item in items {
+    for item in page.items.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
         let slot: (Seq, LogItem) = (seq_of(&item)?, from_item(item)?);
         bytes += message_bytes(&slot.1);
         // The first always fits: the longest content, escaped, has half a page.
@@ -176,7 +177,7 @@ fn fit(items: Vec<Item>, more: bool) -> Result<LogPage, StoreError> {
         }
         slots.push(slot);
     }
-    let more = more || slots.len() < count;
+    let more = page.next.is_some() || slots.len() < count;
     Ok(LogPage { slots, more })
 }
 
