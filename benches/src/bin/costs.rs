@@ -80,9 +80,10 @@ async fn messages(
     }
     costs.push(Cost::of(what, &world.calls(), &phone, MESSAGES, limit));
     if price > 0 {
+        let receiver = world.person("bob").connects().await;
         world.calls();
-        world.person("bob").connects().await.balance().await;
-        costs.push(Cost::of("… folding one earning later", &world.calls(), &phone, 2 * MESSAGES + 1, (4, 3.0)));
+        receiver.balance().await;
+        costs.push(Cost::of("… folding one earning later", &world.calls(), &receiver, 2 * MESSAGES + 1, (9, 3.0)));
     }
     costs
 }
