@@ -53,8 +53,6 @@ pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 pub const TOKEN_BYTES_MAX: usize = 4_096;
 /// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.
 pub const SECRET_BYTES_MIN: usize = 32;
-/// The largest authorizer result is 8 KB; roles and chapters share it with the rest.
-pub const CLAIMS_BYTES_MAX: usize = 4_096;
 /// A connection is taken for dead after this: API Gateway ends each after 2 h, and clocks differ.
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
 /// The most live connections of one user. Each costs about 100 bytes of the PRESENCE item.

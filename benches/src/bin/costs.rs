@@ -1,0 +1,119 @@
+//! What one action costs, counted: round trips to the answer one after the other, write units and read units in all.
+//! Ends with 1 when something costs more than ARCHITECTURE.md allows.
+//!
+//! Counted on the in-process engine from the capacity that it says it consumed, indexes included. A reader's own machine
+//! gives the same figures: nothing here is timed.
+
+use std::process::ExitCode;
+
+use tests::network::{Call, Operation};
+use tests::person::Phone;
+use tests::world::World;
+
+/// Messages over which a steady figure is the mean: some do more than others, as every fourth drops what is finished.
+const MESSAGES: usize = 32;
+
+/// What was counted.
+struct Cost {
+    what: &'static str,
+    round_trips: usize,
+    writes: f64,
+    reads: f64,
+    /// The most round trips and write units that it may cost.
+    limit: (usize, f64),
+}
+
+impl Cost {
+    /// Of the calls of COUNT equal actions whose answers went to PHONE's connection.
+    fn of(what: &'static str, calls: &[Call], phone: &Phone, count: usize, limit: (usize, f64)) -> Self {
+        let sum = |write: bool| {
+            let calls = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
+            calls.filter(|call| call.operation.is_write() == write).map(|call| call.units).sum::<f64>()
+        };
+        let answer = |call: &&Call| matches!(&call.operation, Operation::Push(to) if *to == phone.connection);
+        let round_trips = calls.iter().filter(answer).map(|call| call.round_trip - 1).max().unwrap_or_default();
+        let mean = |units: f64| units / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        Self { what, round_trips, writes: mean(sum(true)), reads: mean(sum(false)), limit }
+    }
+
+    fn is_too_high(&self) -> bool {
+        self.round_trips > self.limit.0 || self.writes > self.limit.1
+    }
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> ExitCode {
+    let mut costs = Vec::new();
+    costs.extend(messages("free message", "first free message of two people", 0, "100", (4, 8.0)).await);
+    costs.extend(messages("paid message", "first paid message of two people", 3, "100", (4, 10.0)).await);
+    costs.extend(messages("paid message, a share to the house", "the first such", 3, "70", (4, 12.0)).await);
+    costs.extend(marks().await);
+    print(&costs);
+    if costs.iter().any(Cost::is_too_high) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A conversation's first message and the mean of those that follow, both people connected; what folding earnings costs.
+async fn messages(
+    what: &'static str,
+    first: &'static str,
+    price: u64,
+    share: &str,
+    limit: (usize, f64),
+) -> Vec<Cost> {
+    let world = World::deployed_with(&[("ReceiverSharePercent", share)]).await;
+    world.prices("bob", price).await;
+    world.tops_up("ann", 10_000).await;
+    let phone = world.person("ann").connects().await;
+    let _listening = world.person("bob").connects().await;
+    let mut costs = Vec::new();
+    world.calls();
+    let answer = phone.sends_to("bob", "hello").await;
+    let conversation = answer.data()["message"]["conversationId"].clone();
+    // The first makes what the others find: the conversation, two inboxes, their places in the index.
+    costs.push(Cost::of(first, &world.calls(), &phone, 1, (limit.0 + 1, limit.1 + 4.0)));
+    for _ in 0..MESSAGES {
+        phone.sends(&conversation, "hello").await;
+    }
+    world.calls();
+    for _ in 0..MESSAGES {
+        phone.sends(&conversation, "hello").await;
+    }
+    costs.push(Cost::of(what, &world.calls(), &phone, MESSAGES, limit));
+    if price > 0 {
+        let receiver = world.person("bob").connects().await;
+        world.calls();
+        receiver.balance().await;
+        costs.push(Cost::of("… folding one earning later", &world.calls(), &receiver, 2 * MESSAGES + 1, (9, 3.0)));
+    }
+    costs
+}
+
+/// A read mark and a delivered mark.
+async fn marks() -> Vec<Cost> {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let bob = world.person("bob").connects().await;
+    let answer = ann.sends_to("bob", "hello").await;
+    let conversation = answer.data()["message"]["conversationId"].clone();
+    ann.sends(&conversation, "hello again").await;
+    let mut costs = Vec::new();
+    world.calls();
+    bob.marks_delivered(&conversation, 1).await;
+    costs.push(Cost::of("delivered mark", &world.calls(), &bob, 1, (1, 1.0)));
+    world.calls();
+    bob.marks_read(&conversation, 2).await;
+    costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0)));
+    costs
+}
+
+/// Prints a table.
+#[expect(clippy::print_stdout, reason = "this is what it is for")]
+fn print(costs: &[Cost]) {
+    println!("| counted | round trips to the answer | write units | read units | at most |");
+    println!("|---|---|---|---|---|");
+    for cost in costs {
+        let Cost { what, round_trips, writes, reads, limit } = cost;
+        let high = if cost.is_too_high() { " TOO HIGH" } else { "" };
+        println!("| {what} | {round_trips} | {writes:.2} | {reads:.2} | {} and {}{high} |", limit.0, limit.1);
+    }
+}

@@ -1,0 +1,199 @@
+//! The repository agrees with itself: folders, template, README, protocol and limits say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use local::functions::FUNCTIONS;
+use local::template::{Deployment, Template};
+use shared::limits;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn set<T: Into<String>>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    items.into_iter().map(Into::into).collect()
+}
+
+/// What PATTERN's first group matches in TEXT.
+fn found(pattern: &str, text: &str) -> BTreeSet<String> {
+    let pattern = regex_lite::Regex::new(pattern).expect("a pattern");
+    set(pattern.captures_iter(text).map(|found| found[1].to_owned()))
+}
+
+fn deployment() -> Deployment {
+    let template = Template::parse(&read("template.yaml")).expect("a template");
+    template.deploy(&BTreeMap::new(), "http://127.0.0.1").expect("a deployment")
+}
+
+fn folders() -> BTreeSet<String> {
+    let entries = std::fs::read_dir(root().join("functions")).expect("functions");
+    set(entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")))
+}
+
+/// Every source file below DIR with its text, without its unit tests.
+fn sources(dir: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut dirs = vec![root().join(dir)];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = read(&path);
+                let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_folder_of_functions_is_deployed_run_locally_and_in_the_readme() {
+    let folders = folders();
+    assert_eq!(folders, set(deployment().functions.into_keys()), "template.yaml");
+    assert_eq!(
+        folders,
+        set(FUNCTIONS.map(|function| function.name)),
+        "local/src/functions.rs and each FUNCTION's name"
+    );
+    assert_eq!(folders, found(r"(?m)^\| `functions/(\w+)` \|", &read("README.md")), "README.md");
+    for folder in folders {
+        let main = read(format!("functions/{folder}/src/main.rs"));
+        let code: Vec<&str> = main.lines().filter(|line| !line.starts_with("//!") && !line.is_empty()).collect();
+        assert_eq!(code.len(), 3, "functions/{folder}/src/main.rs does nothing but call main");
+        assert!(main.contains(&format!("{folder}::FUNCTION.main()")), "functions/{folder}/src/main.rs");
+    }
+}
+
+#[test]
+fn every_action_has_a_type_a_route_a_handler_a_row_and_a_test() {
+    let types = found(r#"(?m)^    "(\w+)" \w+ \{"#, &read("shared/src/protocol.rs"));
+    let websocket = deployment().websocket;
+    let routes = websocket.routes.keys().filter(|route| !route.starts_with('$'));
+    assert_eq!(types, set(routes.map(String::as_str)), "the routes of template.yaml");
+    let protocol = read("docs/protocol.md");
+    let rows = protocol.split("## Actions").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the table");
+    assert_eq!(types, found(r"(?m)^\| `(\w+)` \|", rows), "docs/protocol.md");
+    let tests: String = sources("tests").into_iter().map(|(_, text)| text).collect();
+    for action in types {
+        let function = &websocket.routes[&action];
+        let handler = format!("{}{}::ACTION", action[..1].to_uppercase(), &action[1..]);
+        assert!(read(format!("functions/{function}/src/lib.rs")).contains(&handler), "{function} handles {action}");
+        assert!(tests.contains(&format!("\"{action}\"")), "no test below tests/ says {action}");
+    }
+}
+
+#[test]
+fn every_event_and_error_code_is_in_the_protocol() {
+    let protocol = read("docs/protocol.md");
+    for event in found(r#"#\[serde\(rename = "([a-z:]+)"\)\]"#, &read("shared/src/protocol.rs")) {
+        assert!(protocol.contains(&format!("`{event}`")), "docs/protocol.md lacks the event {event}");
+    }
+    let codes = found(r#"=> \("([a-z_]+)", (?:true|false), \d+\)"#, &read("shared/src/error.rs"));
+    let section = protocol.split("## Error codes").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("codes");
+    let written = found(r"`([a-z]+_?[a-z_]*)`", section);
+    let unwritten: Vec<&String> = codes.difference(&written).collect();
+    assert!(codes.len() > 10 && unwritten.is_empty(), "docs/protocol.md lacks {unwritten:?}");
+    let unknown: Vec<&String> = written.difference(&codes).collect();
+    assert!(unknown.is_empty(), "docs/protocol.md has codes that nothing gives: {unknown:?}");
+}
+
+#[test]
+fn every_http_route_is_deployed_handled_and_in_the_protocol() {
+    let routes = set(deployment().http_routes.iter().map(|route| format!("{} {}", route.method, route.path)));
+    let handled = found(r#""((?:GET|POST|PUT|DELETE) /[^"]*)""#, &read("functions/admin/src/lib.rs"));
+    assert_eq!(routes, handled, "functions/admin");
+    assert_eq!(routes, found(r"(?m)^\| `((?:GET|POST|PUT|DELETE) /[^`]*)`", &read("docs/protocol.md")), "the protocol");
+}
+
+#[test]
+fn every_variable_is_set_and_read() {
+    let (_, config) = sources("shared/src").into_iter().find(|(path, _)| path.ends_with("config.rs")).expect("it");
+    let read = found(r#""([A-Z][A-Z_]+)""#, &config);
+    let functions = deployment().functions;
+    let set_somewhere = set(functions.values().flat_map(|function| function.environment.keys().map(String::as_str)));
+    assert_eq!(read, set_somewhere, "shared/src/config.rs and template.yaml");
+    for (name, function) in functions {
+        let has_secret = function.environment.contains_key("JWT_SECRET");
+        assert_eq!(has_secret, name == "authorize" || name == "admin", "{name}: who may know the token's secret");
+    }
+}
+
+#[test]
+fn only_one_file_knows_each_outside_thing() {
+    for (needle, only) in [
+        ("aws_sdk_dynamodb", "shared/src/store/table.rs"),
+        ("aws_sdk_apigatewaymanagement", "shared/src/push.rs"),
+        ("aws_lambda_events", "shared/src/run.rs"),
+        ("lambda_http", "shared/src/run.rs"),
+        ("std::env", "shared/src/config.rs"),
+        ("Timestamp::now", "shared/src/app.rs"),
+    ] {
+        for (path, text) in sources("shared/src").into_iter().chain(sources("functions")) {
+            assert!(!text.contains(needle) || path.ends_with(only), "{} uses {needle}", path.display());
+        }
+    }
+    for folder in folders() {
+        let manifest = read(format!("functions/{folder}/Cargo.toml"));
+        assert!(!manifest.contains("aws"), "functions/{folder} depends on shared, never on an AWS SDK");
+    }
+}
+
+#[test]
+fn nothing_scans_or_opens_a_transaction() {
+    for (path, text) in sources("shared/src").into_iter().chain(sources("functions")) {
+        for absent in [".scan(", "transact_write", "transact_get", "execute_statement"] {
+            assert!(!text.contains(absent), "{}: {absent}", path.display());
+        }
+    }
+    let template = read("template.yaml");
+    for absent in ["dynamodb:Scan", "dynamodb:*", "execute-api:*", "Resource: \"*\""] {
+        assert!(!template.contains(absent), "template.yaml: {absent}");
+    }
+}
+
+#[test]
+fn time_limits_and_limits_fit_each_other() {
+    let deployment = deployment();
+    // API Gateway waits 29 s for an integration:
+    // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    let integration = Duration::from_secs(29);
+    let answering = deployment.websocket.routes.values().chain(deployment.websocket.authorizer.iter());
+    for name in answering.chain(deployment.http_routes.iter().map(|route| &route.function)) {
+        let timeout = deployment.functions[name].timeout;
+        assert!(timeout < integration, "{name} would answer after API Gateway has given up");
+        assert!(limits::CALL_TIMEOUT < timeout, "{name} would end before its first call to the store");
+    }
+    for schedule in &deployment.schedules {
+        assert!(
+            deployment.functions[&schedule.function].timeout < schedule.period,
+            "{} overlaps itself",
+            schedule.name
+        );
+    }
+    let longest = deployment.functions["send"].timeout;
+    assert!(limits::VOID_AFTER > longest, "the sweep would compete with sends that are still under way");
+    assert!(limits::ATTEMPT_TIMEOUT < limits::CALL_TIMEOUT);
+    assert!(limits::CONNECTION_LIFE > Duration::from_secs(2 * 3_600), "a connection lives 2 h");
+}
+
+/// Limits that the compiler can hold against each other.
+const _: () = {
+    assert!(limits::DROP_BATCH < limits::OPEN_MAX);
+    assert!(limits::SETTLE_BATCH <= limits::BATCH_GET_KEYS_MAX);
+    assert!(limits::PRESENCE_USERS_MAX <= limits::BATCH_GET_KEYS_MAX);
+    assert!(limits::PAGE_BYTES_MAX < limits::MESSAGE_BYTES_MAX);
+    // A message with the longest content, each character escaped to six bytes or being four, fits a page.
+    assert!(limits::CONTENT_CHARS_MAX * 6 < limits::PAGE_BYTES_MAX);
+    assert!(limits::PAGE_ITEMS_DEFAULT <= limits::PAGE_ITEMS_MAX);
+    assert!(limits::SYNC_MESSAGES_MAX >= limits::PAGE_ITEMS_MAX as usize);
+};
