@@ -260,7 +260,8 @@ function drawMessage(node, { message, own, first }) {
   failure.hidden = state !== 'failed';
   if (failure.hidden) return;
   write(failure.firstElementChild, inWords(error));
-  write(failure.querySelector('.retry'), error.code === 'price_changed' ? `Send for ${coins(error.details.price)}` : 'Try again');
+  const again = error.code === 'price_changed' ? `Send for ${coins(error.details.price)}` : 'Try again';
+  write(failure.querySelector('.retry'), again);
   failure.querySelector('.retry').onclick = () => retry(message);
   failure.querySelector('.discard').onclick = () => wire.discard(message);
 }

@@ -62,7 +62,7 @@ export class Wire extends EventTarget {
   #failures = 0; // attempts since the last time online
   #requests = 0;
   #pending = new Map(); // requestId → {resolve, reject, timer}
-  #held = new Map(); // conversationId → Map of seq → Message, or null for a number the server has nothing to show for
+  #held = new Map(); // conversationId → Map of seq → Message, or null where the server has nothing to show
   #beginnings = new Set(); // conversations held from their first message
   #horizons = new Map(); // conversationId → {delivered, read} of the other side
   #outbox; // Outgoing[], oldest first
@@ -180,7 +180,6 @@ export class Wire extends EventTarget {
 
   /** Resolves once online; rejects when stopped, and after `deadlineMs`, if given. */
   #untilOnline(deadlineMs) {
-    if (this.state === 'online') return Promise.resolve();
     return new Promise((resolve, reject) => {
       const settle = (how, value) => {
         clearTimeout(timer);
@@ -194,6 +193,7 @@ export class Wire extends EventTarget {
       };
       const timer = deadlineMs === undefined ? undefined : setTimeout(fail, deadlineMs);
       this.addEventListener('state', look);
+      look();
     });
   }
 
@@ -313,7 +313,8 @@ export class Wire extends EventTarget {
 
   /** Sees to what a conversation with new messages still lacks. */
   #complete(conversationId) {
-    if (this.state === 'online' && !this.conversations.has(conversationId)) this.refresh(conversationId).catch(() => {});
+    const unknown = !this.conversations.has(conversationId);
+    if (unknown && this.state === 'online') this.refresh(conversationId).catch(() => {});
     if (!this.#filling.has(conversationId) && this.#gap(conversationId) !== undefined) {
       this.#filling.add(conversationId);
       setTimeout(() => this.#fill(conversationId), GAP_PATIENCE_MS);
