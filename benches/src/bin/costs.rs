@@ -83,7 +83,7 @@ async fn messages(
         let receiver = world.person("bob").connects().await;
         world.calls();
         receiver.balance().await;
-        costs.push(Cost::of("… folding one earning later", &world.calls(), &receiver, 2 * MESSAGES + 1, (9, 3.0)));
+        costs.push(Cost::of("… folding one earning later", &world.calls(), &receiver, 2 * MESSAGES + 1, (13, 3.0)));
     }
     costs
 }
