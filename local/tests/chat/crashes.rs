@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::client::{Client, send};
-use crate::world::{World, eventually, functions_of};
+use crate::world::{World, comes_to, eventually, functions_of};
 
 /// Who sends: in pairs to one another for free, and all of them to the star for coins.
 const SENDERS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
@@ -119,11 +119,11 @@ async fn check_logs(world: &World, sent: &[Vec<Sent>]) -> usize {
 /// No coin was made or lost, and every ledger adds up to its balance.
 async fn check_coins(world: &World, sent: &[Vec<Sent>]) {
     let paid = sent.iter().flatten().filter(|sent| sent.request["to"] == STAR).count();
-    assert_eq!(world.balance(STAR).await, i64::try_from(paid as u64 * STAR_PRICE).expect("fits"));
+    assert_eq!(world.coins(STAR).await.0, i64::try_from(paid as u64 * STAR_PRICE).expect("fits"));
     let mut total = 0;
     for user in SENDERS.iter().chain([&STAR]) {
-        let balance = world.balance(user).await;
-        assert_eq!(world.ledger(user).await, balance, "the ledger of {user}");
+        let (balance, ledger) = world.coins(user).await;
+        assert_eq!(ledger, balance, "the ledger of {user}");
         total += balance;
     }
     assert_eq!(total, i64::try_from(COINS * SENDERS.len() as u64).expect("fits"));
@@ -181,9 +181,9 @@ async fn a_struck_send_is_made_up_for(signal: Signal) {
     let id = answers[0]["data"]["message"]["conversationId"].as_str().expect("an id");
     assert_eq!(ann.reads_all(id).await.len(), requests.len());
     let sends = i64::try_from(sends).expect("fits");
-    assert_eq!((world.balance("bob").await, world.ledger("bob").await), (sends, sends));
+    comes_to((sends, sends), async || world.coins("bob").await).await;
     let rest = i64::try_from(COINS).expect("fits") - sends;
-    assert_eq!((world.balance("ann").await, world.ledger("ann").await), (rest, rest));
+    comes_to((rest, rest), async || world.coins("ann").await).await;
 }
 
 #[tokio::test]

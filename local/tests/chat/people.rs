@@ -1,9 +1,10 @@
 //! People chat, go away and come back.
 
+use futures::future::join;
 use serde_json::{Value, json};
 
 use crate::client::{Client, send};
-use crate::world::{World, eventually, sum};
+use crate::world::{World, comes_to, eventually, sum};
 
 #[tokio::test]
 async fn two_people_chat() {
@@ -22,8 +23,11 @@ async fn two_people_chat() {
     assert_eq!(bob.hears("message:new").await["message"], sent["message"]);
     ann.asks(send("bob", "are you there?", "2")).await;
 
-    let listed = bob.asks(json!({ "action": "getConversations" })).await;
-    assert_eq!((&listed["totalUnread"], &listed["conversations"][0]["unread"]), (&json!(2), &json!(2)));
+    comes_to(json!([2, 2]), async || {
+        let listed = bob.asks(json!({ "action": "getConversations" })).await;
+        json!([listed["totalUnread"], listed["conversations"][0]["unread"]])
+    })
+    .await;
     for (mark, status) in [("markDelivered", "delivered"), ("markRead", "read")] {
         bob.asks(json!({ "action": mark, "conversationId": conversation, "seq": 2 })).await;
         let told = ann.hears("message:status").await;
@@ -41,8 +45,27 @@ async fn two_people_chat() {
     let said: Vec<&Value> = history.iter().map(|message| &message["content"]).collect();
     assert_eq!(said, ["hello", "are you there?", "yes"]);
     assert_eq!(history[0]["status"], "read");
-    let one = bob.asks(json!({ "action": "getConversation", "conversationId": conversation })).await;
-    assert_eq!((&one["conversation"]["lastSeq"], &one["conversation"]["unread"]), (&json!(3), &json!(0)));
+    comes_to(json!([3, 0]), async || {
+        let one = bob.asks(json!({ "action": "getConversation", "conversationId": conversation })).await;
+        json!([one["conversation"]["lastSeq"], one["conversation"]["unread"]])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stranger_s_first_message_can_be_answered_as_soon_as_it_is_heard() {
+    let world = World::start(&[]).await;
+    let mut ann = Client::connects(&world, "ann").await;
+    for (n, action) in ["markDelivered", "markRead", "typing"].into_iter().cycle().enumerate().take(24) {
+        let stranger = format!("stranger {n}");
+        let mut bob = Client::connects(&world, &stranger).await;
+        let answers = async {
+            let id = bob.hears("message:new").await["message"]["conversationId"].take();
+            bob.asks(json!({ "action": action, "conversationId": id, "seq": 1, "typing": true })).await
+        };
+        let (_, answer) = join(ann.asks(send(&stranger, "hello", &n.to_string())), answers).await;
+        assert!(action == "typing" || answer["deliveredSeq"] == 1, "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -51,14 +74,8 @@ async fn who_leaves_is_offline_and_was_last_seen_then() {
     let (mut ann, bob) = (Client::connects(&world, "ann").await, Client::connects(&world, "bob").await);
     ann.asks(send("bob", "hello", "1")).await;
     let who = json!({ "action": "getPresence", "userIds": ["bob", "stranger"] });
-    let online = ann.asks(who.clone()).await;
-    assert_eq!(
-        online["users"],
-        json!([
-            { "userId": "bob", "online": true },
-            { "userId": "stranger", "online": false },
-        ])
-    );
+    let online = json!([{ "userId": "bob", "online": true }, { "userId": "stranger", "online": false }]);
+    comes_to(online, async || ann.asks(who.clone()).await["users"].take()).await;
     bob.leaves().await;
     eventually(async || {
         let bob = ann.asks(who.clone()).await["users"][0].take();
@@ -86,9 +103,13 @@ async fn a_paid_message_moves_coins_and_both_ledgers_add_up() {
     for (client, balance, kinds) in
         [(&mut ann, 2, vec!["charge", "charge", "topup"]), (&mut bob, 8, vec!["earning", "earning"])]
     {
-        assert_eq!(client.asks(json!({ "action": "getBalance" })).await["balance"], balance);
-        let ledger = client.asks(json!({ "action": "getTransactions" })).await;
-        assert_eq!(sum(&ledger), balance);
+        let mut ledger = Value::Null;
+        comes_to((json!(balance), balance), async || {
+            let mut answer = client.asks(json!({ "action": "getBalance" })).await;
+            ledger = client.asks(json!({ "action": "getTransactions" })).await;
+            (answer["balance"].take(), sum(&ledger))
+        })
+        .await;
         let lines = ledger["transactions"].as_array().expect("a page").iter();
         assert_eq!(lines.map(|line| line["kind"].as_str().expect("a kind")).collect::<Vec<_>>(), kinds);
     }
@@ -104,7 +125,7 @@ async fn who_was_away_gets_everything_in_order_and_once() {
         ann.asks(send("bob", &format!("number {n}"), &n.to_string())).await;
     }
     cid.asks(send("bob", "another conversation", "1")).await;
-    assert_eq!(world.stats().await["undelivered"], MESSAGES + 1);
+    comes_to(json!(MESSAGES + 1), async || world.stats().await["undelivered"].take()).await;
 
     let mut bob = Client::connects(&world, "bob").await;
     bob.has_heard("sync:page");
@@ -139,7 +160,7 @@ async fn a_push_to_a_dead_connection_removes_that_connection_only() {
 
     ann.asks(send("bob", "to both", "1")).await;
     assert_eq!(phone.hears("message:new").await["message"]["content"], "to both");
-    eventually(async || world.stats().await["connections"] == 2).await;
+    comes_to(json!(2), async || world.stats().await["connections"].take()).await;
     assert_eq!(ann.asks(who.clone()).await["users"][0]["online"], true);
     ann.asks(send("bob", "to the phone", "2")).await;
     assert_eq!(phone.hears("message:new").await["message"]["content"], "to the phone");
@@ -147,7 +168,11 @@ async fn a_push_to_a_dead_connection_removes_that_connection_only() {
     phone.leaves().await;
     assert_eq!(ann.asks(who.clone()).await["users"][0]["online"], true, "nobody was told that the phone has gone");
     ann.asks(send("bob", "to nobody", "3")).await;
-    eventually(async || world.stats().await["connections"] == 1).await;
+    comes_to(json!([1, 3]), async || {
+        let stats = world.stats().await;
+        json!([stats["connections"], stats["undelivered"]])
+    })
+    .await;
     assert_eq!(ann.asks(who.clone()).await["users"][0]["online"], false);
 
     let mut bob = Client::connects(&world, "bob").await;

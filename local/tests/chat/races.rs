@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::client::{Client, send};
-use crate::world::World;
+use crate::world::{World, comes_to};
 
 /// Several connections of one user.
 async fn devices(world: &World, user: &str, count: usize) -> Vec<Client> {
@@ -65,8 +65,8 @@ async fn one_send_made_fifty_times_at_once_is_one_message_and_one_charge() {
     assert_eq!(bob.hears("message:new").await["message"], *message);
     let id = message["conversationId"].as_str().expect("an id");
     assert_eq!(bob.reads_all(id).await.len(), 1);
-    assert_eq!((world.balance("ann").await, world.ledger("ann").await), (93, 93));
-    assert_eq!((world.balance("bob").await, world.ledger("bob").await), (7, 7));
+    comes_to((93, 93), async || world.coins("ann").await).await;
+    comes_to((7, 7), async || world.coins("bob").await).await;
 }
 
 #[tokio::test]
@@ -83,6 +83,6 @@ async fn a_hundred_paid_sends_at_once_spend_what_there_is_and_no_more() {
     assert_eq!(count(&answers, |answer| answer["error"]["code"] == "insufficient_balance"), 63);
     let numbers: HashSet<u64> = answers.iter().filter_map(|answer| answer["data"]["message"]["seq"].as_u64()).collect();
     assert_eq!(numbers, (1..=37).collect());
-    assert_eq!((world.balance("ann").await, world.ledger("ann").await), (0, 0));
-    assert_eq!((world.balance("bob").await, world.ledger("bob").await), (37, 37));
+    comes_to((0, 0), async || world.coins("ann").await).await;
+    comes_to((37, 37), async || world.coins("bob").await).await;
 }

@@ -1,25 +1,33 @@
 //! A machine, and what its operator does.
 
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::binary::{Machine, soon};
+use crate::binary::{DEADLINE, Machine};
 
 /// How long to wait before something is looked at again that can't be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Waits, but not for long, until LOOK finds it true.
-pub(crate) async fn eventually(mut look: impl AsyncFnMut() -> bool) {
-    let found = async {
-        while !look().await {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    soon(found).await;
+pub(crate) async fn eventually(look: impl AsyncFnMut() -> bool) {
+    comes_to(true, look).await;
+}
+
+/// Waits, but not for long, until LOOK finds this. A message is acknowledged before all of its effects are done.
+pub(crate) async fn comes_to<T: PartialEq + Debug>(expected: T, mut look: impl AsyncFnMut() -> T) {
+    let deadline = Instant::now() + DEADLINE;
+    let mut found = look().await;
+    while found != expected && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        found = look().await;
+    }
+    assert_eq!(found, expected);
 }
 
 /// What a page of the ledger comes to.
@@ -74,13 +82,16 @@ impl World {
         self.operate(&format!("PUT /api/users/{user}/price"), &json!({ "price": price }).to_string()).await;
     }
 
-    /// What this user can spend.
-    pub(crate) async fn balance(&self, user: &str) -> i64 {
+    /// What this user can spend, and what the ledger comes to.
+    pub(crate) async fn coins(&self, user: &str) -> (i64, i64) {
+        (self.balance(user).await, self.ledger(user).await)
+    }
+
+    async fn balance(&self, user: &str) -> i64 {
         self.operate(&format!("GET /api/wallets/{user}"), "").await["balance"].as_i64().expect("a number")
     }
 
-    /// What this user's whole ledger comes to.
-    pub(crate) async fn ledger(&self, user: &str) -> i64 {
+    async fn ledger(&self, user: &str) -> i64 {
         let (mut total, mut cursor) = (0, String::new());
         loop {
             let page = self.operate(&format!("GET /api/wallets/{user}/transactions?limit=100{cursor}"), "").await;
