@@ -1,6 +1,6 @@
 //! People chat, go away and come back.
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 
 use crate::client::{Client, send};
@@ -56,16 +56,16 @@ async fn two_people_chat() {
 async fn a_stranger_s_first_message_can_be_answered_as_soon_as_it_is_heard() {
     let world = World::start(&[]).await;
     let mut ann = Client::connects(&world, "ann").await;
-    for (n, action) in ["markDelivered", "markRead", "typing"].into_iter().cycle().enumerate().take(24) {
-        let stranger = format!("stranger {n}");
-        let mut bob = Client::connects(&world, &stranger).await;
-        let answers = async {
-            let id = bob.hears("message:new").await["message"]["conversationId"].take();
-            bob.asks(json!({ "action": action, "conversationId": id, "seq": 1, "typing": true })).await
-        };
-        let (_, answer) = join(ann.asks(send(&stranger, "hello", &n.to_string())), answers).await;
+    let names: Vec<String> = (0..24).map(|n| format!("stranger {n}")).collect();
+    let strangers = join_all(names.iter().map(|name| Client::connects(&world, name))).await;
+    let actions = ["markDelivered", "markRead", "typing"].into_iter().cycle();
+    let answering = strangers.into_iter().zip(actions).map(|(mut stranger, action)| async move {
+        let id = stranger.hears("message:new").await["message"]["conversationId"].take();
+        let answer = stranger.asks(json!({ "action": action, "conversationId": id, "seq": 1, "typing": true })).await;
         assert!(action == "typing" || answer["deliveredSeq"] == 1, "{answer}");
-    }
+    });
+    let sends: Vec<Value> = names.iter().map(|name| send(name, "hello", name)).collect();
+    join(ann.persists(&sends), join_all(answering)).await;
 }
 
 #[tokio::test]
