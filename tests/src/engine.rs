@@ -47,7 +47,7 @@ impl Engine {
             let (status, body) = self.answer("Scan", request.to_string().as_bytes());
             assert_eq!(status, 200, "Scan: {body}");
             let mut page: Value = serde_json::from_str(&body).expect("JSON");
-            items.extend(page["Items"].as_array().expect("items").iter().map(|item| plain_map(item)));
+            items.extend(page["Items"].as_array().expect("items").iter().map(plain_map));
             match page["LastEvaluatedKey"].take() {
                 Value::Null => return items,
                 key => request["ExclusiveStartKey"] = key,

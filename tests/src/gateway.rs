@@ -232,10 +232,11 @@ impl World {
     pub async fn http(&self, method: &str, path: &str, token: Option<&str>, body: Option<String>) -> HttpAnswer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let found = self.deployment().http_routes.iter().filter(|route| route.method == method);
-        let found: Option<(&_, _)> = found.filter_map(|route| Some((route, parameters(&route.path, path)?))).min_by_key(
-            // A literal path comes before one with a parameter.
-            |(_, parameters)| parameters.len(),
-        );
+        let found: Option<(&_, _)> =
+            found.filter_map(|route| Some((route, parameters(&route.path, path)?))).min_by_key(
+                // A literal path comes before one with a parameter.
+                |(_, parameters)| parameters.len(),
+            );
         let Some((route, parameters)) = found else {
             return HttpAnswer { status: 404, body: json!({ "message": "Not Found" }) };
         };

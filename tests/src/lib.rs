@@ -1,12 +1,12 @@
 //! A world to test in: the functions as they are deployed, the real AWS SDK, and in place of the network an in-process
 //! engine and gateway. No sockets, and with tokio's paused clock no waiting.
 //!
-//! 1. [`world`]: the [`World`]: deployment, time, invocations, the operators' verbs.
-//! 2. [`person`]: the people in it, as values with verbs: `ann.connects()`, `phone.sends_to("bob", "hi")`.
-//! 3. [`gateway`]: API Gateway: from a handshake, a frame or an HTTP request to a function's event and back.
-//! 4. [`network`]: the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
-//! 5. [`engine`]: DynamoDB.
-//! 6. [`soundness`]: what must hold, read from the engine directly.
+//! 1. [`world`] has the [`World`]: deployment, time, invocations, the operators' verbs.
+//! 2. [`person`] has the people in it, as values with verbs: `ann.connects()`, `phone.sends_to("bob", "hi")`.
+//! 3. [`gateway`] is API Gateway: from a handshake, a frame or an HTTP request to a function's event and back.
+//! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
+//! 5. [`engine`] is DynamoDB.
+//! 6. [`soundness`] says what must hold, read from the engine directly.
 
 pub mod engine;
 pub mod gateway;

@@ -170,7 +170,12 @@ impl Network {
         std::mem::take(&mut lock(&self.wires.calls))
     }
 
-    async fn carry(self, call: Call, invocation: Arc<Invocation>, body: Vec<u8>) -> Result<HttpResponse, ConnectorError> {
+    async fn carry(
+        self,
+        call: Call,
+        invocation: Arc<Invocation>,
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, ConnectorError> {
         let fault = lock(&self.wires.faults).as_mut().and_then(|faults| faults(&call));
         self.delay().await;
         let (status, body) = match fault {

@@ -132,7 +132,8 @@ impl Phone {
         let _ = self.person.world.frame(&self.connection, &frame.to_string()).await;
         let ours = |answer: &Value| answer["requestId"] == frame["requestId"];
         let frames = self.person.world.connections().take(&self.connection, ours);
-        let (pages, finals): (Vec<_>, Vec<_>) = frames.into_iter().partition(|frame| frame.json["event"] == "sync:page");
+        let (pages, finals): (Vec<_>, Vec<_>) =
+            frames.into_iter().partition(|frame| frame.json["event"] == "sync:page");
         // A push whose reply is lost is repeated; it says the same.
         let frame = finals.first()?.json.clone();
         assert!(finals.iter().all(|other| other.json == frame), "a request has one final answer: {finals:#?}");
@@ -206,7 +207,11 @@ impl Phone {
 
     /// Takes the messages that were pushed so far.
     pub fn heard_messages(&self) -> Vec<Value> {
-        self.heard().into_iter().filter(|frame| frame["event"] == "message:new").map(|frame| frame["data"]["message"].clone()).collect()
+        self.heard()
+            .into_iter()
+            .filter(|frame| frame["event"] == "message:new")
+            .map(|frame| frame["data"]["message"].clone())
+            .collect()
     }
 
     /// Waits for the next event of this name; its data.

@@ -55,8 +55,7 @@ impl World {
 impl Ledgers {
     fn new(items: Vec<Value>) -> Self {
         let (accounts, entries, logs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut state =
-            Self { accounts, entries, inboxes: Vec::new(), receipts: Vec::new(), metas: Vec::new(), logs };
+        let mut state = Self { accounts, entries, inboxes: Vec::new(), receipts: Vec::new(), metas: Vec::new(), logs };
         for item in items {
             let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
             match (pk.split_once('#').expect("a prefix"), sk.split_once('#').map_or(sk.as_str(), |(kind, _)| kind)) {

@@ -115,7 +115,8 @@ impl World {
         let instance = |function: &'static Function| {
             // The authorizer reads only what tokens need; the rest of its App is never used.
             let source = if function.name == "authorize" { "send" } else { function.name };
-            let config = Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
+            let config =
+                Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
             (function.name, function.in_world(App::new(config, &sdk, clock.clone()), verifier.clone()))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms};
+use super::table::{
+    Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms,
+};
 use crate::limits::{PAGE_BYTES_MAX, WALK_PAGE_SLOTS};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
 use crate::send::SendId;

@@ -72,7 +72,10 @@ async fn what_is_wrong_with_a_request_is_named() {
         let error = &answer.body["error"];
         assert_eq!((answer.status, &error["code"]), (400, &json!("bad_request")), "{method} {path} {body}");
         let (message, named) = (error["message"].as_str(), error["details"]["field"].as_str());
-        assert!(named == Some(field) || message.is_some_and(|message| message.contains(field)), "{path} {body}: {error}");
+        assert!(
+            named == Some(field) || message.is_some_and(|message| message.contains(field)),
+            "{path} {body}: {error}"
+        );
     }
     let token = world.token("operator", json!({ "roles": ["admin"] }));
     let answer = world.http("POST", credits, Some(&token), Some("not json".to_owned())).await;
@@ -104,7 +107,10 @@ async fn what_waits_for_somebody_can_be_seen_and_cleared() {
     let from_ann = ranges.iter().find(|one| one["conversationId"] == sent["message"]["conversationId"]);
     assert_eq!(from_ann.map(|one| (&one["fromSeq"], &one["toSeq"])), Some((&json!(1), &json!(2))));
     let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
-    assert_eq!((&stats["undelivered"], &stats["usersWaiting"], &stats["connections"]), (&json!(3), &json!(1), &json!(2)));
+    assert_eq!(
+        (&stats["undelivered"], &stats["usersWaiting"], &stats["connections"]),
+        (&json!(3), &json!(1), &json!(2))
+    );
     assert_eq!(stats["oldestAt"], sent["message"]["createdAt"]);
     assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 3 }));
     assert_eq!(bob.buffered().await["undelivered"], 0);
@@ -112,7 +118,10 @@ async fn what_waits_for_somebody_can_be_seen_and_cleared() {
     assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 0 }));
     world.comes_to_rest().await;
     let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
-    assert_eq!((&stats["openSends"], &stats["unsettledEarnings"], &stats["undelivered"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!(
+        (&stats["openSends"], &stats["unsettledEarnings"], &stats["undelivered"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
 }
 
 #[tokio::test(start_paused = true)]

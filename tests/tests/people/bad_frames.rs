@@ -62,7 +62,10 @@ async fn every_answer_echoes_its_request() {
         named["requestId"] = format!("request {n}").into();
         named["somethingNew"] = json!({ "is": "ignored" });
         let answer = ann.says(named).await;
-        assert_eq!((&answer.frame["success"], answer.frame["requestId"].as_str()), (&json!(true), Some(&*format!("request {n}"))));
+        assert_eq!(
+            (&answer.frame["success"], answer.frame["requestId"].as_str()),
+            (&json!(true), Some(&*format!("request {n}")))
+        );
         let silent = ann.writes(&frame.to_string()).await;
         assert!(silent.iter().all(|frame| frame.get("requestId").is_none()), "{silent:#?}");
         let mut wrong = frame;
@@ -80,18 +83,25 @@ async fn an_error_of_a_message_names_the_message() {
     frame["requestId"] = "r".into();
     let answer = ann.says(frame.clone()).await;
     assert_eq!(answer.event(), "message:error");
-    assert_eq!((&answer.frame["clientMessageId"], &answer.frame["requestId"]), (&frame["clientMessageId"], &json!("r")));
+    assert_eq!(
+        (&answer.frame["clientMessageId"], &answer.frame["requestId"]),
+        (&frame["clientMessageId"], &json!("r"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_internal_cause_stays_inside() {
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
-    world.breaks(|call| (call.function == "wallet" && call.operation.sk().is_some()).then_some(tests::Fault::Refuse(400)));
+    world.breaks(|call| {
+        (call.function == "wallet" && call.operation.sk().is_some()).then_some(tests::Fault::Refuse(400))
+    });
     let answer = ann.says(json!({ "action": "getBalance" })).await;
     assert_eq!((answer.code(), &answer.frame["error"]["retryable"]), ("internal", &json!(true)));
     assert!(answer.details()["requestId"].as_str().is_some_and(|id| id.starts_with("trace-")));
-    world.breaks(|call| (call.function == "wallet" && call.operation.sk().is_some()).then_some(tests::Fault::Refuse(503)));
+    world.breaks(|call| {
+        (call.function == "wallet" && call.operation.sk().is_some()).then_some(tests::Fault::Refuse(503))
+    });
     let answer = ann.says(json!({ "action": "getBalance" })).await;
     assert_eq!((answer.code(), &answer.frame["error"]["retryable"]), ("unavailable", &json!(true)));
     let told = answer.frame.to_string();

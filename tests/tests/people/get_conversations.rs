@@ -39,7 +39,9 @@ async fn pages_bring_every_conversation_once() {
                 asks["cursor"] = cursor;
             }
             let page = ann.says(asks).await;
-            found.extend(page["conversations"].as_array().expect("a list").iter().map(|one| one["participants"][1].clone()));
+            found.extend(
+                page["conversations"].as_array().expect("a list").iter().map(|one| one["participants"][1].clone()),
+            );
             cursor = page["nextCursor"].clone();
             if cursor.is_null() {
                 break;

@@ -65,6 +65,10 @@ async fn a_hundred_can_be_asked_for_at_once() {
     assert_eq!(twice["users"].as_array().map(Vec::len), Some(2));
     for bad in [json!([]), json!(vec!["x"; 101]), json!("ann"), json!([7])] {
         let answer = ann.says(json!({ "action": "getPresence", "userIds": bad })).await;
-        assert!(answer.details()["field"].as_str().is_some_and(|field| field.starts_with("userIds")), "{:#}", answer.frame);
+        assert!(
+            answer.details()["field"].as_str().is_some_and(|field| field.starts_with("userIds")),
+            "{:#}",
+            answer.frame
+        );
     }
 }

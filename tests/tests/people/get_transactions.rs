@@ -17,7 +17,10 @@ async fn a_ledger_is_newest_first_and_says_what_each_line_is_for() {
         .collect();
     assert_eq!(lines, [("earning", 3), ("charge", -3), ("topup", 10)]);
     let charge = &ledger["transactions"][1];
-    assert_eq!((&charge["counterparty"], &charge["conversationId"]), (&json!("bob"), &sent["message"]["conversationId"]));
+    assert_eq!(
+        (&charge["counterparty"], &charge["conversationId"]),
+        (&json!("bob"), &sent["message"]["conversationId"])
+    );
     assert_eq!(charge["createdAt"], sent["message"]["createdAt"]);
     assert_eq!(ledger.data().get("nextCursor"), None);
     world.comes_to_rest().await;
@@ -38,7 +41,9 @@ async fn pages_bring_every_line_once() {
                 asks["cursor"] = cursor;
             }
             let page = ann.says(asks).await;
-            amounts.extend(page["transactions"].as_array().expect("a list").iter().filter_map(|one| one["amount"].as_i64()));
+            amounts.extend(
+                page["transactions"].as_array().expect("a list").iter().filter_map(|one| one["amount"].as_i64()),
+            );
             cursor = page["nextCursor"].clone();
             if cursor.is_null() {
                 break;

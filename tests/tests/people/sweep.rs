@@ -73,6 +73,15 @@ async fn a_retry_during_the_sweep_ends_like_the_sweep_or_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sweeps_that_overlap_give_up_and_refund_once() {
+    let (world, ann, _) = claimed_and_dead().await;
+    world.advance(Duration::from_secs(61)).await;
+    futures::future::join_all((0..4).map(|_| world.sweeps())).await;
+    world.is_at_rest();
+    assert_eq!(ann.balance().await, 12);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_published_message_is_finished_and_pushed_by_the_sweep() {
     let world = World::new().await;
     world.prices("bob", 5).await;
@@ -109,7 +118,9 @@ async fn what_was_delivered_leaves_the_list_of_what_waits() {
     ann.sends(&conversation, "hi").await.data();
     ann.sends_to("carl", "hi").await.data();
     bob.marks_delivered(&conversation, 1).await.data();
-    let waiting = || world.items().iter().filter(|item| item["work_pk"].as_str().is_some_and(|pk| pk.starts_with("WAITING"))).count();
+    let waiting = || {
+        world.items().iter().filter(|item| item["work_pk"].as_str().is_some_and(|pk| pk.starts_with("WAITING"))).count()
+    };
     assert_eq!(waiting(), 2);
     world.advance(Duration::from_secs(25 * 3_600)).await;
     world.sweeps().await;
