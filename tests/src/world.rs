@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
+use local::functions::FUNCTIONS;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, Clock};
@@ -23,20 +24,6 @@ use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Fault, INVOCATION, Invocation, Network};
 use crate::person::Person;
 
-/// Every function.
-const FUNCTIONS: [&Function; 11] = [
-    &admin::FUNCTION,
-    &authorize::FUNCTION,
-    &connect::FUNCTION,
-    &conversations::FUNCTION,
-    &disconnect::FUNCTION,
-    &presence::FUNCTION,
-    &read::FUNCTION,
-    &send::FUNCTION,
-    &sweep::FUNCTION,
-    &sync::FUNCTION,
-    &wallet::FUNCTION,
-];
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
 const WEBSOCKET_ENDPOINT: &str = "https://local.execute-api.us-east-1.amazonaws.com/chat";
 /// When each world begins: 2026-01-01T00:00:00Z.

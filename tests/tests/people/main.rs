@@ -1,4 +1,5 @@
-//! What people in a room see: a module an action, and what must survive when things break.
+//! What people in a room see: a module an action, and what must survive when things break. One binary: linking takes
+//! longer than running.
 
 mod admin;
 mod bad_frames;
