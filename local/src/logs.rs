@@ -35,7 +35,7 @@ static COLOURED: LazyLock<bool> = LazyLock::new(|| {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 });
 
-/// Sets the least severe level that [`line`] shows; INFO if never called. The first call counts.
+/// Sets the least severe level that [`line()`] shows; INFO if never called. The first call counts.
 pub fn show_from(level: Level) {
     LEAST_SEVERE.get_or_init(|| level);
 }

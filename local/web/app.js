@@ -5,6 +5,7 @@ const PRESENCE_EVERY_MS = 20_000;
 const NOTICE_MS = 6_000;
 const RUN_MS = 5 * 60_000; // messages of one person within this time stand close together
 const BOTTOM_PX = 80; // nearer than this to the end counts as being there
+const SCREEN = 30; // so many messages fill a screen
 const HISTORY_PX = 300; // nearer than this to the start loads what came before
 const CONTENT_CHARS_MAX = 10_000;
 const TYPING_MIN_MS = 1_000; // two clocks may differ: the end of typing is kept within these
@@ -18,6 +19,8 @@ let wire;
 let openId; // the conversation that is shown
 let divider; // {from: seq, text} in the open conversation
 let transactionsCursor;
+let atEnd = true; // whether the open conversation is scrolled to its end, and stays there
+let below = 0; // messages that came while it was not
 const missed = new Map(); // conversationId → {from: seq, count}: what came while the connection was away
 const typists = new Map(); // conversationId → timer, while somebody types there
 const drafts = new Map(); // conversationId → text
@@ -189,7 +192,8 @@ function drawComposer({ price = 0 }, name) {
   write($('price'), price ? price.toLocaleString('en') : '');
   $('send').setAttribute('aria-label', price ? `Send for ${coins(price)}` : 'Send');
   $('send').title = price ? `A message to ${name} costs ${coins(price)}` : '';
-  const short = wire.balance !== undefined && wire.balance < price;
+  const said = wire.outgoing(openId).some(({ error }) => error?.code === 'insufficient_balance');
+  const short = wire.balance < price && !said;
   write($('warning'), short ? `You have ${coins(wire.balance)}; a message to ${name} costs ${coins(price)}.` : '');
 }
 
@@ -200,7 +204,7 @@ function messageRows() {
   for (const message of [...wire.messages(openId), ...wire.outgoing(openId)]) {
     const own = message.senderId === wire.user;
     const newDay = day(message.createdAt) !== (before && day(before.createdAt));
-    const isNew = divider?.from === message.seq && divider !== undefined;
+    const isNew = divider !== undefined && divider.from === message.seq;
     if (newDay) rows.push({ key: `day ${day(message.createdAt)} ${message.createdAt}`, line: day(message.createdAt) });
     if (isNew) rows.push({ key: 'new', line: divider.text });
     const near = before && new Date(message.createdAt) - new Date(before.createdAt) < RUN_MS;
@@ -213,16 +217,28 @@ function messageRows() {
 
 function drawMessages() {
   const scroll = $('scroll');
-  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < BOTTOM_PX;
-  const anchor = [...$('messages').children].find((row) => row.offsetTop + row.offsetHeight > scroll.scrollTop);
+  const shown = [...$('messages').querySelectorAll('.message')];
+  const anchor = shown.find((row) => row.offsetTop + row.offsetHeight > scroll.scrollTop);
   const offset = anchor && anchor.offsetTop - scroll.scrollTop;
   const make = ({ line }) => clone(line ? 'line-row' : 'message-row');
   arrange($('messages'), messageRows(), make, (node, row) => (row.line ? drawLine(node, row) : drawMessage(node, row)));
   const some = wire.messages(openId).length > 0;
   write($('history'), loading.has(openId) ? 'Loading…' : wire.hasOlder(openId) || some ? '' : 'Say hello.');
-  if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+  if (atEnd) scrollToEnd();
   else if (anchor?.isConnected) scroll.scrollTop = anchor.offsetTop - offset;
   drawLatest();
+}
+
+function scrollToEnd() {
+  $('scroll').scrollTop = $('scroll').scrollHeight;
+}
+
+function onScroll() {
+  const { scrollHeight, scrollTop, clientHeight } = $('scroll');
+  atEnd = scrollHeight - scrollTop - clientHeight < BOTTOM_PX;
+  drawLatest();
+  const count = openId ? wire.messages(openId).length : 0;
+  if (scrollTop < HISTORY_PX && count) loadHistory(count + 1);
 }
 
 function drawLine(node, { key, line }) {
@@ -244,18 +260,16 @@ function drawMessage(node, { message, own, first }) {
   failure.hidden = state !== 'failed';
   if (failure.hidden) return;
   write(failure.firstElementChild, inWords(error));
-  write(failure.querySelector('.retry'), error.code === 'price_changed' ? `Send for ${coins(error.details.price)}` : 'Try again');
+  const again = error.code === 'price_changed' ? `Send for ${coins(error.details.price)}` : 'Try again';
+  write(failure.querySelector('.retry'), again);
   failure.querySelector('.retry').onclick = () => retry(message);
   failure.querySelector('.discard').onclick = () => wire.discard(message);
 }
 
 function drawLatest() {
-  const { scrollHeight, scrollTop, clientHeight } = $('scroll');
-  const away = scrollHeight - scrollTop - clientHeight > 2 * BOTTOM_PX;
-  $('latest').hidden = !away;
-  if (!away) $('latest').dataset.count = 0;
-  const count = Number($('latest').dataset.count);
-  write($('latest').lastElementChild, count ? messages(count) : 'Latest');
+  $('latest').hidden = atEnd;
+  if (atEnd) below = 0;
+  write($('latest').lastElementChild, below ? messages(below) : 'Latest');
 }
 
 // What the person does.
@@ -277,22 +291,25 @@ function notify(text) {
 }
 
 async function open(conversationId) {
+  if (conversationId === openId) return;
   close();
   openId = conversationId;
   $('text').value = drafts.get(openId) ?? '';
-  $('latest').dataset.count = 0;
+  below = 0;
   const { unread, readSeq } = wire.conversations.get(openId);
   const away = missed.get(openId);
   if (away) divider = { from: away.from, text: `While you were away: ${messages(away.count)}` };
   missed.delete(openId);
   $('messages').replaceChildren();
-  await loadHistory(unread);
+  await loadHistory(Math.max(unread, SCREEN));
   if (openId !== conversationId) return;
   const others = wire.messages(openId).filter(({ seq, senderId }) => seq > readSeq && senderId !== wire.user);
   if (!divider && others.length) divider = { from: others[0].seq, text: messages(others.length) };
   draw();
   const line = $('messages').querySelector('.new');
-  $('scroll').scrollTop = line ? line.offsetTop - $('scroll').clientHeight / 3 : $('scroll').scrollHeight;
+  if (line) $('scroll').scrollTop = line.offsetTop - $('scroll').clientHeight / 3;
+  else scrollToEnd();
+  onScroll();
   if (matchMedia('(hover: hover)').matches) $('text').focus();
   wire.refresh(conversationId).catch(() => {}); // the price may have changed
 }
@@ -305,15 +322,15 @@ function close() {
   changed();
 }
 
-/** Loads a first page, and as many more as hold what is unread. */
-async function loadHistory(unread = 0) {
+/** Loads pages until `count` messages of the open conversation are there. */
+async function loadHistory(count) {
   const id = openId;
-  if (loading.has(id) || !wire.hasOlder(id)) return;
+  const lacking = () => wire.messages(id).length < count && wire.hasOlder(id);
+  if (loading.has(id) || !lacking()) return;
   loading.add(id);
   draw();
   await attempt(async () => {
-    do await wire.loadOlder(id);
-    while (wire.messages(id).length < unread && wire.hasOlder(id));
+    while (lacking()) await wire.loadOlder(id);
   });
   loading.delete(id);
   changed();
@@ -332,8 +349,8 @@ function send() {
   wire.send(openId, content, wire.conversations.get(openId).price ?? 0);
   $('text').value = '';
   sizeText();
+  atEnd = true;
   draw();
-  $('scroll').scrollTop = $('scroll').scrollHeight;
 }
 
 /** Tries again at the price that is shown now. */
@@ -374,11 +391,11 @@ async function showTransactions(more) {
 
 function onMessage({ detail: { message, how } }) {
   const { conversationId, senderId, seq, content } = message;
-  if (senderId === wire.user) return;
+  if (senderId === wire.user || message.deleted) return;
   stopTyping(conversationId);
   if (how === 'sync') noteMissed(conversationId, seq);
-  if (how === 'push' && !message.deleted) write($('announcer'), `${senderId}: ${content}`);
-  if (conversationId === openId) $('latest').dataset.count = Number($('latest').dataset.count) + 1;
+  if (how === 'push') write($('announcer'), `${senderId}: ${content}`);
+  if (conversationId === openId && !atEnd) below += 1;
 }
 
 function noteMissed(conversationId, seq) {
@@ -483,10 +500,8 @@ $('ledger-close').onclick = () => $('ledger').close();
 $('latest').onclick = () => $('scroll').scrollTo({ top: $('scroll').scrollHeight, behavior: 'smooth' });
 $('text').addEventListener('input', onInput);
 $('text').addEventListener('keydown', onKey);
-$('scroll').addEventListener('scroll', () => {
-  drawLatest();
-  if (openId && $('scroll').scrollTop < HISTORY_PX && wire.messages(openId).length) loadHistory();
-});
+$('scroll').addEventListener('scroll', onScroll);
+new ResizeObserver(() => atEnd && scrollToEnd()).observe($('scroll'));
 document.addEventListener('click', (event) => {
   if (!$('development').contains(event.target)) $('development').open = false;
 });

@@ -62,7 +62,7 @@ export class Wire extends EventTarget {
   #failures = 0; // attempts since the last time online
   #requests = 0;
   #pending = new Map(); // requestId → {resolve, reject, timer}
-  #held = new Map(); // conversationId → Map of seq → Message, or null for a number the server has nothing to show for
+  #held = new Map(); // conversationId → Map of seq → Message, or null where the server has nothing to show
   #beginnings = new Set(); // conversations held from their first message
   #horizons = new Map(); // conversationId → {delivered, read} of the other side
   #outbox; // Outgoing[], oldest first
@@ -94,9 +94,9 @@ export class Wire extends EventTarget {
 
   /** Connects, and keeps connecting until `stop`. Unsent messages go out as soon as the connection is up. */
   start() {
-    for (const { conversationId } of this.#outbox) this.#pump(conversationId);
     this.#timers.ping = setInterval(() => this.check(), PING_EVERY_MS);
     this.#connect();
+    for (const { conversationId } of this.#outbox) this.#pump(conversationId);
   }
 
   /** Closes the connection for good. */
@@ -178,19 +178,22 @@ export class Wire extends EventTarget {
     this.#emit('state', { state, retryAt });
   }
 
-  /** Resolves once online; after `deadlineMs`, if given, rejects. */
+  /** Resolves once online; rejects when stopped, and after `deadlineMs`, if given. */
   #untilOnline(deadlineMs) {
-    if (this.state === 'online') return Promise.resolve();
     return new Promise((resolve, reject) => {
       const settle = (how, value) => {
         clearTimeout(timer);
         this.removeEventListener('state', look);
         how(value);
       };
-      const look = () => this.state === 'online' && settle(resolve);
-      const expire = () => settle(reject, new WireError({ code: 'disconnected', retryable: true }));
-      const timer = deadlineMs === undefined ? undefined : setTimeout(expire, deadlineMs);
+      const fail = () => settle(reject, new WireError({ code: 'disconnected', retryable: true }));
+      const look = () => {
+        if (this.state === 'online') settle(resolve);
+        if (this.state === 'stopped') fail();
+      };
+      const timer = deadlineMs === undefined ? undefined : setTimeout(fail, deadlineMs);
       this.addEventListener('state', look);
+      look();
     });
   }
 
@@ -310,7 +313,8 @@ export class Wire extends EventTarget {
 
   /** Sees to what a conversation with new messages still lacks. */
   #complete(conversationId) {
-    if (this.state === 'online' && !this.conversations.has(conversationId)) this.refresh(conversationId).catch(() => {});
+    const unknown = !this.conversations.has(conversationId);
+    if (unknown && this.state === 'online') this.refresh(conversationId).catch(() => {});
     if (!this.#filling.has(conversationId) && this.#gap(conversationId) !== undefined) {
       this.#filling.add(conversationId);
       setTimeout(() => this.#fill(conversationId), GAP_PATIENCE_MS);
@@ -417,7 +421,9 @@ export class Wire extends EventTarget {
   }
 
   async refreshBalance() {
-    this.#setBalance((await this.request('getBalance')).balance);
+    const before = this.balance;
+    const { balance } = await this.request('getBalance');
+    if (this.balance === before) this.#setBalance(balance); // else a message sent meanwhile told it, which is newer
   }
 
   #setBalance(balance) {
@@ -478,16 +484,16 @@ export class Wire extends EventTarget {
     if (this.#sending.has(conversationId)) return;
     this.#sending.add(conversationId);
     const next = () => this.outgoing(conversationId).find(({ state }) => state === 'sending');
-    for (let outgoing; (outgoing = next()); ) await this.#deliver(outgoing);
+    for (let outgoing; this.state !== 'stopped' && (outgoing = next()); ) await this.#deliver(outgoing);
     this.#sending.delete(conversationId);
   }
 
   /** Repeats one send, under the same id, until it is accepted, refused for good or was tried often enough. */
   async #deliver(outgoing) {
     const { conversationId, clientMessageId, content, maxPrice } = outgoing;
-    for (let tries = 1; this.#outbox.includes(outgoing); ) {
-      await this.#untilOnline();
+    for (let tries = 1; this.state !== 'stopped' && this.#outbox.includes(outgoing); ) {
       try {
+        await this.#untilOnline();
         return this.#accept(await this.request('sendMessage', { conversationId, clientMessageId, content, maxPrice }));
       } catch ({ code, retryable, details = {} }) {
         if (code === 'disconnected') continue; // being offline uses up no tries

@@ -1,7 +1,7 @@
 //! `getMessages`, `markDelivered`, `markRead`, `getReceipts`: history, and how far everybody is in it.
 
 use shared::app::App;
-use shared::conversation::{Membership, messages, tell};
+use shared::conversation::{Membership, create_inboxes, messages, tell};
 use shared::error::Error;
 use shared::protocol::{
     ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
@@ -66,6 +66,11 @@ async fn mark(
     horizon: Horizon,
 ) -> Result<Answered, Error> {
     let mut moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
+    if let Moved::NoInbox = moved {
+        // A conversation's first push may have been faster than the write that makes the inbox; META knows who is in it.
+        create_inboxes(app, &Membership::find(app, &conversation_id, &caller.user).await?.meta).await?;
+        moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
+    }
     let mut seq = seq;
     if let Moved::Beyond(inbox) = &moved {
         // The push may have been faster than the sender's last write; the log knows.

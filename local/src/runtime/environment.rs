@@ -38,7 +38,7 @@ const LAST_LINES_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn live(pool: Arc<Pool>, function: usize, closing: watch::Receiver<bool>) {
     let spec = &pool.specs[function];
     let begun = Instant::now();
-    let mut environment = match Environment::start(&pool, spec, closing).await {
+    let mut environment = match Environment::start(&pool, function, closing).await {
         Ok(environment) => environment,
         Err(error) => {
             let message = format!("{} can't be started: {error}", pool.settings.program.path.display());
@@ -53,10 +53,9 @@ pub(super) async fn live(pool: Arc<Pool>, function: usize, closing: watch::Recei
             return pool.start_failed(function, environment.why_not_started(end));
         }
     };
-    pool.started(function);
     environment.log.platform(Level::DEBUG, &format!("Cold start in {} ms", begun.elapsed().as_millis()));
     loop {
-        let Some(invocation) = environment.next_event(&pool, function).await else {
+        let Some(invocation) = environment.next_event().await else {
             return environment.kill().await;
         };
         match environment.work(invocation, ready).await {
@@ -78,6 +77,8 @@ enum End {
 }
 
 struct Environment<'a> {
+    pool: &'a Arc<Pool>,
+    function: usize,
     spec: &'a Spec,
     child: Child,
     calls: mpsc::Receiver<Call>,
@@ -89,7 +90,8 @@ struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    async fn start(pool: &'a Pool, spec: &'a Spec, closing: watch::Receiver<bool>) -> io::Result<Self> {
+    async fn start(pool: &'a Arc<Pool>, function: usize, closing: watch::Receiver<bool>) -> io::Result<Self> {
+        let spec = &pool.specs[function];
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (sender, calls) = mpsc::channel(1);
@@ -104,7 +106,7 @@ impl<'a> Environment<'a> {
             // The functions' own lines go to stdout: these are what nobody planned, a panic's for example.
             log_readers.spawn(Arc::clone(&log).follow(stderr, Level::WARN));
         }
-        Ok(Self { spec, child, calls, closing, log, log_readers, _api: api })
+        Ok(Self { pool, function, spec, child, calls, closing, log, log_readers, _api: api })
     }
 
     /// Waits until the process asks for an event. If it works on one, its answer is passed on as soon as it comes.
@@ -117,7 +119,7 @@ impl<'a> Environment<'a> {
                     Call::Next(ready) => return Ok(ready),
                     Call::Answer(request_id, answer) => {
                         if let Some(invocation) = working_on.take_if(|event| event.request_id == request_id) {
-                            invocation.answer(answer);
+                            self.pool.answer(self.function, invocation, answer);
                         }
                     }
                     Call::InitError(message) => return Err(End::InitError(message)),
@@ -130,7 +132,8 @@ impl<'a> Environment<'a> {
     }
 
     /// Waits for an event, the process frozen. None: there will be none.
-    async fn next_event(&mut self, pool: &Arc<Pool>, function: usize) -> Option<Invocation> {
+    async fn next_event(&mut self) -> Option<Invocation> {
+        let (pool, function) = (self.pool, self.function);
         let mut idle = match pool.next(function) {
             Turn::Work(invocation) => return Some(invocation),
             Turn::Idle(idle) => idle,
@@ -166,7 +169,7 @@ impl<'a> Environment<'a> {
         match self.until_ready(&mut working_on, Instant::now() + self.spec.timeout).await {
             Ok(next) => {
                 if let Some(unanswered) = working_on {
-                    unanswered.answer(Err(no_answer()));
+                    self.pool.answer(self.function, unanswered, Err(no_answer()));
                 }
                 Some(next)
             }
@@ -175,7 +178,7 @@ impl<'a> Environment<'a> {
                 self.kill().await;
                 let error = self.why_not_done(end);
                 if let Some(unanswered) = working_on {
-                    unanswered.answer(Err(error));
+                    self.pool.answer(self.function, unanswered, Err(error));
                 }
                 None
             }

@@ -5,10 +5,10 @@
 //! module is the service that they ask. In reading order:
 //!
 //! 1. this file: what a caller needs;
-//! 2. [`pool`]: which event goes to which environment, and when one is started or ended;
-//! 3. [`environment`]: one environment's life, from start to end;
-//! 4. [`api`]: the Runtime API that an environment talks to;
-//! 5. [`process`]: how a process is started, with which variables.
+//! 2. `pool`: which event goes to which environment, and when one is started or ended;
+//! 3. `environment`: one environment's life, from start to end;
+//! 4. `api`: the Runtime API that an environment talks to;
+//! 5. `process`: how a process is started, with which variables.
 //!
 //! What Lambda does, this does: one event at a time for each environment; an environment is *frozen* while it has no
 //! event, so that work left behind by a handler stands still and is noticed; one that exceeds its time limit is killed.

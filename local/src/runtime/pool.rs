@@ -44,13 +44,6 @@ pub(super) struct Invocation {
     answer: oneshot::Sender<Answer>,
 }
 
-impl Invocation {
-    /// Gives the caller its answer. One who has stopped waiting doesn't mind.
-    pub(super) fn answer(self, answer: Answer) {
-        let _ = self.answer.send(answer);
-    }
-}
-
 /// What an environment that asks for the next event gets.
 pub(super) enum Turn {
     /// The event that has waited longest.
@@ -88,7 +81,8 @@ struct Fleet {
     queue: VecDeque<Invocation>,
     idle: Vec<Idle>,
     environments: usize,
-    starting: usize,
+    /// Those that will ask for an event very soon: they are starting, or have answered the last one.
+    ready_soon: usize,
     failure: Option<StartFailure>,
 }
 
@@ -147,25 +141,17 @@ impl Pool {
             state.fleets.iter_mut().flat_map(|fleet| fleet.queue.drain(..)).collect()
         };
         for invocation in waiting {
-            invocation.answer(Err(InvokeError::ShuttingDown));
+            let _ = invocation.answer.send(Err(InvokeError::ShuttingDown));
         }
         self.closing.send_replace(true);
         self.closing.closed().await;
-    }
-
-    /// An environment of FUNCTION asks for its first event.
-    pub(super) fn started(&self, function: usize) {
-        let mut state = self.lock();
-        let fleet = &mut state.fleets[function];
-        fleet.starting -= 1;
-        fleet.failure = None;
     }
 
     /// An environment of FUNCTION ended before it asked for an event.
     pub(super) fn start_failed(self: &Arc<Self>, function: usize, message: String) {
         let mut state = self.lock();
         let fleet = &mut state.fleets[function];
-        fleet.starting -= 1;
+        fleet.ready_soon -= 1;
         let backoff = match &fleet.failure {
             Some(failure) => (failure.backoff * 2).min(START_BACKOFF_MAX),
             None => START_BACKOFF_MIN,
@@ -174,10 +160,12 @@ impl Pool {
         self.remove_environment(&mut state, function);
     }
 
-    /// An environment of FUNCTION asks for an event.
+    /// An environment of FUNCTION, which has started or answered, asks for an event.
     pub(super) fn next(self: &Arc<Self>, function: usize) -> Turn {
         let mut state = self.lock();
         let fleet = &mut state.fleets[function];
+        fleet.ready_soon -= 1;
+        fleet.failure = None;
         while let Some(invocation) = fleet.queue.pop_front() {
             if !invocation.answer.is_closed() {
                 return Turn::Work(invocation);
@@ -188,6 +176,14 @@ impl Pool {
         // Another function may need the room that this one does not.
         self.scale(&mut state);
         Turn::Idle(turn)
+    }
+
+    /// An environment of FUNCTION has an answer for its event, or there will be none.
+    pub(super) fn answer(&self, function: usize, invocation: Invocation, answer: Answer) {
+        // First this, then the caller knows: if it invokes again at once, no other environment is started for that.
+        self.lock().fleets[function].ready_soon += 1;
+        // A caller that has stopped waiting doesn't mind.
+        let _ = invocation.answer.send(answer);
     }
 
     /// An environment of FUNCTION stops waiting in IDLE, unless it has just been given an event. None: it is to end,
@@ -210,9 +206,11 @@ impl Pool {
         None
     }
 
-    /// An environment of FUNCTION ended while it had an event.
+    /// An environment of FUNCTION, which has answered, ended instead of asking for another event.
     pub(super) fn ended(self: &Arc<Self>, function: usize) {
-        self.remove_environment(&mut self.lock(), function);
+        let mut state = self.lock();
+        state.fleets[function].ready_soon -= 1;
+        self.remove_environment(&mut state, function);
     }
 
     fn remove_environment(self: &Arc<Self>, state: &mut State, function: usize) {
@@ -277,7 +275,7 @@ impl Pool {
             }
             state.environments += 1;
             state.fleets[function].environments += 1;
-            state.fleets[function].starting += 1;
+            state.fleets[function].ready_soon += 1;
             let life = environment::live(Arc::clone(self), function, self.closing.subscribe());
             #[expect(clippy::disallowed_methods, reason = "shutdown waits for it: it holds a receiver of `closing`")]
             tokio::spawn(life);
@@ -309,7 +307,7 @@ impl State {
         let fleets = self.fleets.iter().zip(specs).enumerate();
         fleets
             .filter(|(_, (fleet, spec))| {
-                fleet.queue.len() > fleet.starting
+                fleet.queue.len() > fleet.ready_soon
                     && fleet.environments < spec.concurrency_max
                     && fleet.backing_off(now).is_none()
             })
@@ -341,7 +339,7 @@ impl Fleet {
         }
         let Some(message) = self.backing_off(now).map(|failure| failure.message.clone()) else { return };
         for invocation in self.queue.drain(..) {
-            invocation.answer(Err(InvokeError::Init { message: message.clone() }));
+            let _ = invocation.answer.send(Err(InvokeError::Init { message: message.clone() }));
         }
     }
 }
