@@ -2,6 +2,7 @@
 //! longer than running.
 
 mod admin;
+mod any_input;
 mod bad_frames;
 mod connecting;
 mod crashes;
