@@ -59,7 +59,12 @@ pub async fn decide(app: &App, attempt: &Attempt, trace_id: &str) -> Result<Deci
             return finished(attempt, receipt);
         }
         if let Some(open) = look.account.open.get(&attempt.id) {
-            return resume(attempt, look.meta, open.clone(), look.connected);
+            // META was read beside ACCOUNT: the attempt that claimed may have made the conversation in between.
+            let meta = match look.meta {
+                Some(meta) => Some(meta),
+                None => app.store.conversation(&attempt.conversation).await?,
+            };
+            return resume(attempt, meta, open.clone(), look.connected);
         }
         let meta = permit(app, attempt, &look, trace_id).await?;
         match claim(app, attempt, &look, meta).await? {
@@ -118,9 +123,12 @@ async fn affordable(app: &App, attempt: &Attempt, look: &Look) -> Result<(), Err
         return Err(limited(wait));
     }
     if look.account.balance < look.price {
-        let balance = app.store.settle(&attempt.sender).await?;
-        if balance < look.price {
-            return Err(Error::InsufficientBalance { balance, price: look.price });
+        app.store.settle(&attempt.sender).await?;
+        let account = app.store.account(&attempt.sender).await?;
+        // Another attempt may have paid for this very send with what was settled: then the claim finds it.
+        let unclaimed = !account.open.contains_key(&attempt.id) && account.epoch == look.account.epoch;
+        if account.balance < look.price && unclaimed {
+            return Err(Error::InsufficientBalance { balance: account.balance, price: look.price });
         }
     }
     Ok(())
