@@ -7,9 +7,12 @@
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
 //! 5. [`engine`] is DynamoDB.
 //! 6. [`soundness`] says what must hold, read from the engine directly.
+//!
+//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
 pub mod engine;
 pub mod gateway;
+pub mod model;
 pub mod network;
 pub mod person;
 pub mod soundness;

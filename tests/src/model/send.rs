@@ -1,0 +1,437 @@
+//! One send's way. Stands for `shared::send` (look, decide, publish, effects, drop: in this order here, too) and for `send` in
+//! `functions/send`. Each request to the store is a step of its own; what is decided from its answer belongs to the same step,
+//! as nobody else can see it.
+
+use super::configurations::Role;
+use super::mutants::Mutant;
+use super::settle::Settle;
+use super::state::{Process, State};
+use super::step::{Claim, Decided, Drop, Look, Seen, Step, Then};
+use super::store::{
+    Answer, Bits, Content, Fault, NOBODY, OpenSend, Receipt, SENDERS, SENDS, Said, SendId, Slot, Write, each, earn,
+    found, share,
+};
+
+impl Process<'_> {
+    // ---- look.rs ---------------------------------------------------------------------------------------------------
+
+    pub(super) fn look(&mut self, look: Look) {
+        let sid = usize::from(self.sid());
+        let receipt = self.db().receipts[sid];
+        if self.is(Mutant::ReceiptBeforeAccount) && look.receipt.is_none() {
+            let next = Step::Look(Look { receipt: Some(receipt), ..look });
+            return self.read(next, || format!("look: reads RECEIPT, too early: {}", found(receipt)));
+        }
+        if look.account.is_none() {
+            let account = self.db().accounts[usize::from(self.user())];
+            let poor = self.configuration.first_message && account.balance < self.own_price().cast_signed();
+            let seen = Seen { epoch: account.epoch, open: self.db().open[sid], poor };
+            let next = self.looked(Look { account: Some(seen), ..look });
+            self.read(next, || format!("look: reads ACCOUNT: {account}, open: {}", found(seen.open)));
+        }
+        if look.base.is_none() {
+            let base = self.db().log_tail();
+            let next = self.looked(Look { base: Some(base), ..look });
+            self.read(next, || format!("look: reads the log's tail: {base}"));
+        }
+        if look.conversation.is_none() && self.configuration.first_message {
+            let conversation = self.db().conversation;
+            let next = self.looked(Look { conversation: Some(conversation), ..look });
+            self.read(next, || format!("look: reads META: {}", if conversation { "it is there" } else { "nothing" }));
+        }
+        if look.first_seq.is_none() && self.configuration.archives {
+            let first_seq = self.db().first_seq;
+            let next = self.looked(Look { first_seq: Some(first_seq), ..look });
+            self.read(next, || format!("look: reads META: first_seq {first_seq}"));
+        }
+        let Look { account: Some(account), base: Some(base), first_seq: Some(first_seq), .. } = look else { return };
+        if let Some(conversation) = look.conversation {
+            let claim = Claim { round: look.round, epoch: account.epoch, base, first_seq, settled: false };
+            self.judge_look(look, account, conversation, claim);
+        }
+    }
+
+    /// A look after one of its first reads. Where META doesn't change, that read needs no step.
+    fn looked(&self, look: Look) -> Step {
+        let first_seq = look.first_seq.or((!self.configuration.archives).then_some(0));
+        let conversation = look.conversation.or((!self.configuration.first_message).then_some(true));
+        Step::Look(Look { first_seq, conversation, ..look })
+    }
+
+    // ---- decide.rs -------------------------------------------------------------------------------------------------
+
+    /// The look's last read, RECEIPT, and `decide`: ended, under way, and only then whether it may be.
+    fn judge_look(&mut self, look: Look, account: Seen, conversation: bool, claim: Claim) {
+        let receipt = look.receipt.unwrap_or(self.db().receipts[usize::from(self.sid())]);
+        let early = look.receipt.map_or("reads", |_| "goes by the early");
+        let words = || format!("look: {early} RECEIPT: {}", found(receipt));
+        if let Some(receipt) = receipt {
+            return self.finished(receipt, words);
+        }
+        let next = match account.open {
+            Some(open) if conversation => {
+                let base = if self.is(Mutant::ResumeWithOwnBase) { claim.base } else { open.base };
+                return self.resume(OpenSend { base, ..open }, claim.first_seq, words);
+            }
+            Some(_) if self.is(Mutant::ResumeWithoutConversation) => {
+                return self.step(words, |state, index| {
+                    state.processes[index] = Step::Ended;
+                    state.history.fault = Some(Fault::RefusedThoughClaimed);
+                });
+            }
+            Some(open) => Step::ConversationAgain(open),
+            None if conversation => Step::Claim(claim),
+            None if account.poor => Step::Affordable(claim, Settle::START),
+            None => Step::CreateDirect(claim),
+        };
+        self.read(next, words);
+    }
+
+    /// META was read beside ACCOUNT, and the conversation was made in between.
+    pub(super) fn conversation_again(&mut self, open: OpenSend) {
+        let there = self.db().conversation;
+        if there {
+            self.resume(open, 0, || "decide: reads META again: it is there".to_owned());
+        }
+    }
+
+    /// `affordable`: refuses early what the claim would refuse, so that no conversation is made. After settling the coins may
+    /// be gone because another attempt has claimed this very send with them: that is no reason to refuse.
+    pub(super) fn affordable(&mut self, claim: Claim, settle: Settle) {
+        let Role::Attempt { sid, price, .. } = self.role() else { return };
+        if settle != Settle::Done {
+            return self.settle(self.user(), settle, |settle| Step::Affordable(claim, settle));
+        }
+        let account = self.db().accounts[usize::from(self.user())];
+        let open = self.db().open[usize::from(sid)];
+        let unclaimed = open.is_none() && account.epoch == claim.epoch;
+        let poor = account.balance < price.cast_signed() && (unclaimed || self.is(Mutant::AffordableByBalanceAlone));
+        let words = || format!("affordable: reads ACCOUNT: {account}, open: {}", found(open));
+        self.step(words, |state, index| {
+            state.processes[index] = match poor {
+                true => state.insufficient_balance(sid, Claim { settled: true, ..claim }),
+                false => Step::CreateDirect(claim),
+            };
+        });
+    }
+
+    /// `finished`: the same send is answered as before; another with its id is refused.
+    fn finished(&mut self, receipt: Receipt, words: impl FnOnce() -> String) {
+        let Role::Attempt { sid, content, .. } = self.role() else { return self.read(Step::Ended, words) };
+        self.step(words, |state, index| {
+            state.processes[index] = Step::Ended;
+            if receipt.fingerprint != content {
+                state.refuse_reused(sid, content);
+            } else {
+                let answer = if receipt.void { Answer::Expired } else { Answer::Sent(receipt.seq) };
+                state.answer(sid, content, answer);
+            }
+        });
+    }
+
+    /// `resume`: goes on with what was recorded.
+    fn resume(&mut self, send: OpenSend, first_seq: u8, words: impl FnOnce() -> String) {
+        let next = self.resumed(send, first_seq);
+        let Role::Attempt { sid, content, .. } = self.role() else { return };
+        self.step(words, |state, index| {
+            state.processes[index] = next;
+            if next == Step::Ended {
+                state.refuse_reused(sid, content);
+            }
+        });
+    }
+
+    fn resumed(&self, send: OpenSend, first_seq: u8) -> Step {
+        let Role::Attempt { sid, content, .. } = self.role() else { return Step::Ended };
+        if send.fingerprint != content && !self.is(Mutant::FingerprintUnchecked) {
+            return Step::Ended;
+        }
+        self.publish(Decided { sid, send, first_seq, rest: [None; SENDS] })
+    }
+
+    /// `claim`: claims with one look, and judges a refusal.
+    pub(super) fn claim(&mut self, claim: Claim) {
+        let Role::Attempt { sid, content, price } = self.role() else { return };
+        let send = OpenSend { base: claim.base, price, fingerprint: content };
+        let made = self.publish(Decided { sid, send, first_seq: claim.first_seq, rest: [None; SENDS] });
+        let db = self.db();
+        let account = db.accounts[usize::from(SENDERS[usize::from(sid)])];
+        let open = db.open[usize::from(sid)];
+        let epoch_differs = account.epoch != claim.epoch;
+        let full = db.open_of(self.user()).count_ones() >= u32::from(self.configuration.open_max);
+        let poor = account.balance < price.cast_signed();
+        let (balance_first, epoch_first) =
+            (self.is(Mutant::BalanceJudgedBeforeOpen), self.is(Mutant::EpochJudgedBeforeOpen));
+        let resumed = open.map(|open| self.resumed(open, claim.first_seq));
+        let look_again = self.look_again(claim.round);
+        self.write(Write::AccountClaim { sid, send, epoch: claim.epoch }, |state, done| match resumed {
+            _ if done => made,
+            _ if poor && balance_first => state.insufficient_balance(sid, claim),
+            _ if epoch_differs && epoch_first => look_again,
+            Some(Step::Ended) => {
+                state.refuse_reused(sid, content);
+                Step::Ended
+            }
+            Some(next) => next,
+            None if epoch_differs => look_again,
+            None if full => Step::DropAccount(Then::LookAgain(claim)),
+            None => state.insufficient_balance(sid, claim),
+        });
+    }
+
+    fn look_again(&self, round: u8) -> Step {
+        let round = round + 1;
+        if round < self.configuration.looks_max { Step::Look(Look { round, ..Look::default() }) } else { Step::Ended }
+    }
+
+    // ---- publish.rs ------------------------------------------------------------------------------------------------
+
+    /// `publish`: where the walk begins.
+    pub(super) fn publish(&self, decided: Decided) -> Step {
+        let first = decided.send.base + 1;
+        let voids = matches!(self.role(), Role::Sweep { .. });
+        if self.is(Mutant::BaseAfterClaim) {
+            Step::Tail(decided)
+        } else if self.is(Mutant::VoidBypassesPublish) && voids {
+            Step::ReceiptPut { decided, seq: 0, void: true }
+        } else if self.is(Mutant::ReceiptBeforePublish) && !voids {
+            Step::ReceiptPut { decided, seq: first, void: false }
+        } else if decided.first_seq > first && !self.is(Mutant::ReceiptNotReadAgain) {
+            Step::ReceiptAgain(decided)
+        } else {
+            Step::LogPublish(decided, first.max(decided.first_seq))
+        }
+    }
+
+    pub(super) fn receipt_again(&mut self, decided: Decided) {
+        let receipt = self.db().receipts[usize::from(decided.sid)];
+        let words = || format!("publish: reads RECEIPT again: {}", found(receipt));
+        match receipt {
+            None => self.read(Step::LogPublish(decided, decided.first_seq), words),
+            Some(_) if matches!(self.role(), Role::Sweep { .. }) => self.read(self.sweep_next(decided.rest), words),
+            Some(receipt) => self.finished(receipt, words),
+        }
+    }
+
+    pub(super) fn log_publish(&mut self, decided: Decided, seq: u8) {
+        let (sid, said) = match self.role() {
+            Role::Attempt { content, .. } => (decided.sid, Said::Message(content)),
+            _ if self.is(Mutant::VoidWithoutSid) => (NOBODY, Said::Void),
+            _ => (decided.sid, Said::Void),
+        };
+        let there = self.db().slot(seq);
+        let here = self.placed(decided, seq, said == Said::Void);
+        let taken = match there {
+            Some(slot) if slot.sid == decided.sid && self.notices_own() => {
+                self.placed(decided, seq, slot.said == Said::Void)
+            }
+            _ => (Step::LogSlots { decided, from: seq + 1, at: seq + 1, others: 0, own: None }, None),
+        };
+        let role = self.role();
+        self.write(Write::LogPublish { seq, slot: Slot { sid, said } }, |state, made| {
+            state.go(role, if made { here } else { taken })
+        });
+    }
+
+    /// `log_slots`, a slot a step; then the walk goes on at the first number missing.
+    pub(super) fn log_slots(&mut self, decided: Decided, from: u8, at: u8, others: Bits, own: Option<(u8, bool)>) {
+        let slot = self.db().slot(at);
+        let own = match slot {
+            Some(slot) if slot.sid == decided.sid && self.notices_own() => own.or(Some((at, slot.said == Said::Void))),
+            _ => own,
+        };
+        let others = if slot.is_some() { others | 1 << at } else { others };
+        let next = if at < self.configuration.slots() {
+            (Step::LogSlots { decided, from, at: at + 1, others, own }, None)
+        } else if let Some((seq, void)) = own {
+            self.placed(decided, seq, void)
+        } else {
+            let mut next = (from..).find(|seq| others & (1 << seq) == 0).unwrap_or(from);
+            if self.is(Mutant::HighestPlusOne) {
+                next = each(others).last().map_or(from, |highest| highest + 1);
+            }
+            let end = decided.first_seq.max(decided.send.base + 1) + self.configuration.walk_slots_max;
+            let base = if self.is(Mutant::RaiseBaseTooFar) { next } else { next - 1 };
+            (if next < end { Step::LogPublish(decided, next) } else { Step::RaiseBase(decided, base) }, None)
+        };
+        let role = self.role();
+        self.step(
+            || format!("log_slots: reads slot {at}: {}", found(slot)),
+            |state, index| {
+                state.processes[index] = state.go(role, next);
+            },
+        );
+    }
+
+    fn notices_own(&self) -> bool {
+        !(self.is(Mutant::OwnSlotUnnoticed) && matches!(self.role(), Role::Sweep { .. }))
+    }
+
+    /// What follows when the send's place is known, and what the client is told: `send` in `functions/send`, `end` in the
+    /// sweep. The answer is sent at once; a client that never gets it sees less.
+    fn placed(&self, decided: Decided, seq: u8, void: bool) -> (Step, Option<Answer>) {
+        let sweeps = matches!(self.role(), Role::Sweep { .. });
+        if void && !sweeps {
+            match self.is(Mutant::OwnVoidTakenForMessage) {
+                true => (self.finish(decided, seq), Some(Answer::Sent(seq))),
+                false => (Step::Ended, Some(Answer::Expired)),
+            }
+        } else if void || self.is(Mutant::ReceiptBeforeEffects) {
+            (Step::ReceiptPut { decided, seq, void }, Some(Answer::Sent(seq)))
+        } else {
+            (self.finish(decided, seq), Some(Answer::Sent(seq)))
+        }
+    }
+
+    // ---- effects.rs ------------------------------------------------------------------------------------------------
+
+    /// `finish`: the ledger entries, then the RECEIPT.
+    fn finish(&self, decided: Decided, seq: u8) -> Step {
+        let (earning, share) = self.configuration.amounts(self.price(decided));
+        let todo = Bits::from(earning > 0) | Bits::from(share > 0) << 1;
+        match todo {
+            0 => self.after_entries(decided, seq),
+            _ => Step::Entries { decided, seq, todo },
+        }
+    }
+
+    fn price(&self, decided: Decided) -> u8 {
+        match self.role() {
+            Role::Attempt { price, .. } if self.is(Mutant::ResumeWithOwnPrice) => price,
+            _ => decided.send.price,
+        }
+    }
+
+    pub(super) fn entries(&mut self, decided: Decided, seq: u8, todo: Bits) {
+        let (earning, house) = self.configuration.amounts(self.price(decided));
+        for entry in each(todo) {
+            let left = todo & !(1 << entry);
+            let next = match left {
+                0 => self.after_entries(decided, seq),
+                todo => Step::Entries { decided, seq, todo },
+            };
+            let (id, amount) = if entry == 0 { (earn(decided.sid), earning) } else { (share(decided.sid), house) };
+            self.write(Write::EntryPut { id, amount }, |_, _| next);
+        }
+    }
+
+    fn after_entries(&self, decided: Decided, seq: u8) -> Step {
+        if self.is(Mutant::ReceiptBeforeEffects) || self.is(Mutant::ReceiptBeforePublish) && self.sid() != NOBODY {
+            self.after_receipt(decided)
+        } else {
+            Step::ReceiptPut { decided, seq, void: false }
+        }
+    }
+
+    pub(super) fn receipt_put(&mut self, decided: Decided, seq: u8, void: bool) {
+        let receipt = Receipt { fingerprint: decided.send.fingerprint, seq, void };
+        let next = if self.is(Mutant::ReceiptBeforeEffects) && !void {
+            let (earning, share) = self.configuration.amounts(self.price(decided));
+            let todo = Bits::from(earning > 0) | Bits::from(share > 0) << 1;
+            if todo == 0 { self.after_receipt(decided) } else { Step::Entries { decided, seq, todo } }
+        } else if self.is(Mutant::ReceiptBeforePublish) && self.sid() != NOBODY {
+            Step::LogPublish(decided, seq)
+        } else {
+            self.after_receipt(decided)
+        };
+        self.write(Write::ReceiptPut { sid: decided.sid, receipt }, |_, _| next);
+    }
+
+    /// `tidy`, or the sweep's next. Here every attempt drops; one that doesn't is one that dies first.
+    fn after_receipt(&self, decided: Decided) -> Step {
+        match self.role() {
+            Role::Sweep { .. } => self.sweep_next(decided.rest),
+            _ => Step::DropAccount(Then::End),
+        }
+    }
+
+    // ---- drop.rs ---------------------------------------------------------------------------------------------------
+
+    pub(super) fn drop_account(&mut self, then: Then) {
+        let user = self.user();
+        let epoch = self.db().accounts[usize::from(user)].epoch;
+        let todo = self.db().open_of(user);
+        let prices = self.db().open.map(|open| open.map_or(0, |open| open.price));
+        let prices = std::array::from_fn(|sid| if todo & (1 << sid) != 0 { prices[sid] } else { 0 });
+        let drop = Drop { then, epoch, prices, todo, finished: 0, refunds: [0; SENDS] };
+        let next = if todo == 0 { self.after_drop(&drop) } else { Step::DropReceipts(drop) };
+        self.read(next, || format!("drop: reads ACCOUNT: epoch {epoch}, open {:?}", each(todo).collect::<Vec<_>>()));
+    }
+
+    pub(super) fn drop_receipts(&mut self, drop: Drop) {
+        for sid in each(drop.todo) {
+            let at = usize::from(sid);
+            let receipt = self.db().receipts[at];
+            let mut drop = Drop { todo: drop.todo & !(1 << sid), ..drop };
+            if receipt.is_some() || self.is(Mutant::DropWithoutReceipt) {
+                drop.finished |= 1 << sid;
+            }
+            if receipt.is_some_and(|receipt| receipt.void) && !self.is(Mutant::RefundNeverMade) {
+                drop.refunds[at] = drop.prices[at];
+            }
+            let next = match drop {
+                Drop { todo: 0, finished: 0, .. } => self.after_drop(&drop),
+                Drop { todo: 0, .. } => Step::DropWrite(drop),
+                _ => Step::DropReceipts(drop),
+            };
+            self.read(next, || format!("drop: reads RECEIPT of send {sid}: {}", found(receipt)));
+        }
+    }
+
+    pub(super) fn drop_write(&mut self, drop: Drop) {
+        let outside = self.is(Mutant::RefundOutsideDrop) && drop.refunds != [0; SENDS];
+        let after = self.after_drop(&drop);
+        let refunds = if outside { [0; SENDS] } else { drop.refunds };
+        let write = Write::AccountDrop { user: self.user(), epoch: drop.epoch, finished: drop.finished, refunds };
+        self.write(write, |_, made| if made && outside { Step::Refund(drop) } else { after });
+    }
+
+    /// Who needed room looks again if there was something to drop, and is `rate_limited` if not.
+    pub(super) fn after_drop(&self, drop: &Drop) -> Step {
+        match drop.then {
+            Then::LookAgain(claim) if drop.finished != 0 && self.is(Mutant::ClaimAfterOwnDrop) => {
+                Step::Claim(Claim { epoch: drop.epoch + 1, ..claim })
+            }
+            Then::LookAgain(claim) if drop.finished != 0 => self.look_again(claim.round),
+            Then::End | Then::LookAgain(_) => Step::Ended,
+            Then::Unlist => Step::Unlist,
+        }
+    }
+}
+
+impl State {
+    /// `InsufficientBalance`, after one settling. It may not be said of a send that was claimed: it is charged.
+    fn insufficient_balance(&mut self, sid: SendId, claim: Claim) -> Step {
+        if !claim.settled {
+            return Step::ClaimSettle(claim, Settle::START);
+        }
+        if self.history.charges[usize::from(sid)] > 0 {
+            self.history.fault = Some(Fault::RefusedThoughClaimed);
+        }
+        Step::Ended
+    }
+
+    /// `ClientMessageIdReused`.
+    fn refuse_reused(&mut self, sid: SendId, content: Content) {
+        self.history.reused[content as usize] |= 1 << sid;
+    }
+
+    /// Goes to a step, and tells the client if it is a client's attempt.
+    fn go(&mut self, role: Role, (next, answer): (Step, Option<Answer>)) -> Step {
+        if let (Role::Attempt { sid, content, .. }, Some(answer)) = (role, answer) {
+            self.answer(sid, content, answer);
+        }
+        next
+    }
+
+    /// A client sees a final answer.
+    fn answer(&mut self, sid: SendId, content: Content, answer: Answer) {
+        let history = &mut self.history;
+        let first = history.answers[usize::from(sid)].get_or_insert(answer);
+        if *first != answer {
+            history.fault = Some(Fault::AnswerContradicted);
+        } else if history.reused[content as usize] & (1 << sid) != 0 {
+            history.fault = Some(Fault::OtherContentAcknowledged);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The model of the send protocol and of settling: nothing is broken in any order of requests, and without one of its guards
+//! something is. The large configurations: `cargo run -p tests --release --bin model`.
+
+use tests::model::{Configuration, Ending, Mutant, Report, configurations, explore};
+
+/// No small configuration has half as many.
+const STATES_MAX: usize = 100_000;
+
+fn explored(configuration: &Configuration, mutant: Option<Mutant>) -> Report {
+    explore(configuration, mutant, STATES_MAX, |_| true)
+}
+
+/// Explores what a mutant is meant to break.
+fn mutated(mutant: Mutant) -> Report {
+    let configuration = Configuration::named(mutant.configuration()).expect("a mutant names a configuration");
+    assert!(configuration.small, "{mutant:?} would take too long");
+    explored(&configuration, Some(mutant))
+}
+
+#[test]
+fn nothing_is_broken_in_any_order_of_requests() {
+    for configuration in configurations().iter().filter(|configuration| configuration.small) {
+        let report = explored(configuration, None);
+        let trace = report.trace.join("\n");
+        assert_eq!(report.ending, Ending::Complete, "{}: {}\n{trace}", configuration.name, configuration.about);
+    }
+}
+
+#[test]
+fn every_guard_is_needed() {
+    for mutant in Mutant::all().iter().filter(|mutant| mutant.harmless().is_none()) {
+        let ending = mutated(*mutant).ending;
+        assert!(matches!(ending, Ending::Violation(_)), "{mutant:?} is not caught: {}", mutant.about());
+    }
+}
+
+#[test]
+fn a_guard_that_is_called_harmless_is() {
+    for mutant in Mutant::all().iter().filter(|mutant| mutant.harmless().is_some()) {
+        let report = mutated(*mutant);
+        assert_eq!(report.ending, Ending::Complete, "{mutant:?}:\n{}", report.trace.join("\n"));
+    }
+}
