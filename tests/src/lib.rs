@@ -7,11 +7,13 @@
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
 //! 5. [`engine`] is DynamoDB.
 //! 6. [`soundness`] says what must hold, read from the engine directly.
+//! 7. [`simulation`] runs such worlds from a seed, with faults everywhere.
 
 pub mod engine;
 pub mod gateway;
 pub mod network;
 pub mod person;
+pub mod simulation;
 pub mod soundness;
 pub mod world;
 

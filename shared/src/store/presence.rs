@@ -1,7 +1,7 @@
 //! PRESENCE: a user's live connections, all in one item: one read finds every device of a user, one batch those of a
 //! hundred users. `$disconnect` may never come, so an entry also ends by its time and by the first 410.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub struct Connection {
 pub struct Presence {
     /// By id.
     #[serde(default)]
-    pub connections: HashMap<ConnectionId, Connection>,
+    pub connections: BTreeMap<ConnectionId, Connection>,
     /// When a connection last ended, milliseconds since 1970.
     #[serde(default)]
     pub last_seen_at: Option<i64>,
