@@ -275,8 +275,8 @@ fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max:
         ] {
             environment.insert(name.to_owned(), value.to_owned());
         }
-        let concurrency_max = function.reserved_concurrency.unwrap_or(environments_max).clamp(1, environments_max);
-        runtime::Spec { name, timeout: function.timeout, memory_mb: function.memory_mb, environment, concurrency_max }
+        let (timeout, memory_mb) = (function.timeout, function.memory_mb);
+        runtime::Spec { name, timeout, memory_mb, environment, concurrency_max: environments_max }
     };
     functions.map(spec).collect()
 }

@@ -24,7 +24,19 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: RunArguments) -> ExitCode {
     let settings = arguments.settings();
-    let machine = match Machine::start(settings.clone()).await {
+    // Caught before anybody can be told that the machine is ready: a Ctrl-C right after that must stop it cleanly.
+    let mut interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            eprintln!("error: signals can't be caught: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let started = tokio::select! {
+        started = Machine::start(settings.clone()) => started,
+        () = interrupts.next() => std::process::exit(EXIT_INTERRUPTED),
+    };
+    let machine = match started {
         Ok(machine) => machine,
         Err(error) => {
             eprintln!("error: {error}");
@@ -33,11 +45,11 @@ async fn run(arguments: RunArguments) -> ExitCode {
     };
     // Without a terminal there is nobody to tell, which is no reason not to serve.
     let _ = announce(&settings, &machine);
-    interrupted().await;
+    interrupts.next().await;
     eprintln!("stopping; Ctrl-C again stops at once");
     tokio::select! {
         () = machine.stop() => ExitCode::SUCCESS,
-        () = interrupted() => std::process::exit(EXIT_INTERRUPTED),
+        () = interrupts.next() => std::process::exit(EXIT_INTERRUPTED),
     }
 }
 
@@ -58,18 +70,44 @@ fn announce(settings: &Settings, machine: &Machine) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Waits for Ctrl-C or, where there is one, SIGTERM.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
+/// Ctrl-C and SIGTERM, caught from the moment this is made.
+#[cfg(unix)]
+struct Interrupts {
+    interrupt: signal::unix::Signal,
+    terminate: signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        use signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    // Without signals the machine runs until it is killed, which loses nothing either.
-    if signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+struct Interrupts;
+
+#[cfg(not(unix))]
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        // Without signals the machine runs until it is killed, which loses nothing either.
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -110,8 +110,6 @@ pub struct Function {
     pub memory_mb: u32,
     /// `Environment.Variables`, with every intrinsic function evaluated.
     pub environment: BTreeMap<String, String>,
-    /// `ReservedConcurrentExecutions`: the most invocations at a time, where the template limits them.
-    pub reserved_concurrency: Option<usize>,
 }
 
 /// Which function answers which frame.
@@ -319,8 +317,6 @@ impl Template {
                 .map_or(Ok(MEMORY_DEFAULT_MB), u32::try_from)
                 .map_err(|_| part(path("MemorySize"), "is more than Lambda gives"))?,
             environment,
-            reserved_concurrency: number("ReservedConcurrentExecutions")?
-                .map(|number| usize::try_from(number).unwrap_or(usize::MAX)),
         })
     }
 
@@ -671,7 +667,6 @@ mod tests {
         assert_eq!(send.environment["WEBSOCKET_ENDPOINT"], ENDPOINT);
         assert_eq!(send.environment["SENDS_PER_SECOND"], "7");
         assert_eq!(send.environment["LOG_LEVEL"], "info", "a variable of Globals");
-        assert_eq!(deployment.functions["sweep"].reserved_concurrency, Some(1));
     }
 
     #[test]

@@ -153,6 +153,8 @@ pub(crate) trait Edge: Send {
     fn begins(&mut self, function: &'static str, trace_id: &str) -> Life;
     /// It has ended; why, when it has no answer.
     fn ends(&mut self, function: &'static str, trace_id: &str, failed: Option<&Failed>);
+    /// `$connect` has been answered; how long until this connection can be pushed to.
+    fn opens(&mut self, connection: &str) -> Duration;
     /// A call is about to be made.
     fn passes(&mut self, call: &Call) -> Passage;
     /// A call has arrived: answers it.

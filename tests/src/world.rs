@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
+use local::functions::FUNCTIONS;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, Clock};
@@ -23,20 +24,6 @@ use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network};
 use crate::person::Person;
 
-/// Every function.
-const FUNCTIONS: [&Function; 11] = [
-    &admin::FUNCTION,
-    &authorize::FUNCTION,
-    &connect::FUNCTION,
-    &conversations::FUNCTION,
-    &disconnect::FUNCTION,
-    &presence::FUNCTION,
-    &read::FUNCTION,
-    &send::FUNCTION,
-    &sweep::FUNCTION,
-    &sync::FUNCTION,
-    &wallet::FUNCTION,
-];
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
 const WEBSOCKET_ENDPOINT: &str = "https://local.execute-api.us-east-1.amazonaws.com/chat";
 /// When each world begins: 2026-01-01T00:00:00Z.
@@ -238,6 +225,11 @@ impl World {
     /// From now on a simulation decides about everything that travels.
     pub(crate) fn set_edge(&self, edge: Box<dyn Edge>) {
         self.inner.network.set_edge(edge);
+    }
+
+    /// How long a simulation lets a connection wait that was accepted.
+    pub(crate) fn opens(&self, connection: &str) -> Option<Duration> {
+        self.inner.network.edge(|edge| edge.opens(connection))
     }
 
     /// A new id that starts so. Within a simulation's step it doesn't depend on the other steps.

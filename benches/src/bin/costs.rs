@@ -53,13 +53,7 @@ async fn main() -> ExitCode {
 }
 
 /// A conversation's first message and the mean of those that follow, both people connected; what folding earnings costs.
-async fn messages(
-    what: &'static str,
-    first: &'static str,
-    price: u64,
-    share: &str,
-    limit: (usize, f64),
-) -> Vec<Cost> {
+async fn messages(what: &'static str, first: &'static str, price: u64, share: &str, limit: (usize, f64)) -> Vec<Cost> {
     let world = World::deployed_with(&[("ReceiverSharePercent", share)]).await;
     world.prices("bob", price).await;
     world.tops_up("ann", 10_000).await;

@@ -32,6 +32,8 @@ const LATE_MS_MAX: u64 = 8_000;
 const DEATH_MS_MAX: u64 = 150;
 /// Functions' clocks are off by up to this.
 const SKEW_MS_MAX: u64 = 2_000;
+/// A connection that was accepted is open within this.
+const OPENING_MS_MAX: u64 = 60;
 /// A read that is behind lacks up to so many writes.
 const BEHIND_WRITES_MAX: u64 = 40;
 
@@ -292,6 +294,10 @@ impl Edge for Weather {
         {
             state.check(Err(("nothing fails by itself", format!("{function} {trace_id}: {failed:?}"))));
         }
+    }
+
+    fn opens(&mut self, connection: &str) -> Duration {
+        Duration::from_millis(lock(&self.0).chance_of(connection).below(OPENING_MS_MAX))
     }
 
     fn passes(&mut self, call: &Call) -> Passage {

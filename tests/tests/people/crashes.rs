@@ -58,7 +58,9 @@ fn break_nth(world: &World, function: &'static str, n: usize, how: Break) -> Arc
 
 /// A world where Ann has sent so many messages to Bob for 10 coins each, and can pay for two more.
 async fn room(sent: usize) -> (World, Phone, Phone) {
-    let world = World::deployed_with(&[("ReceiverSharePercent", "70"), ("DefaultPrice", "10")]).await;
+    // One a second: after a first message the rate is judged by its second form, which alone would let a repeat through.
+    let parameters = [("ReceiverSharePercent", "70"), ("DefaultPrice", "10"), ("SendsPerSecond", "1")];
+    let world = World::deployed_with(&parameters).await;
     world.tops_up("ann", 20 + 10 * sent as u64).await;
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
     for n in 0..sent {

@@ -1,6 +1,8 @@
-//! What people in a room see: a module an action, and what must survive when things break.
+//! What people in a room see: a module an action, and what must survive when things break. One binary: linking takes
+//! longer than running.
 
 mod admin;
+mod any_input;
 mod bad_frames;
 mod connecting;
 mod crashes;
