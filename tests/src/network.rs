@@ -240,10 +240,7 @@ impl Network {
 
     /// Asks the simulation, if there is one.
     pub(crate) fn edge<T>(&self, ask: impl FnOnce(&mut (dyn Edge + 'static)) -> T) -> Option<T> {
-        match &mut *lock(&self.wires.edge) {
-            Some(edge) => Some(ask(edge.as_mut())),
-            None => None,
-        }
+        lock(&self.wires.edge).as_mut().map(|edge| ask(edge.as_mut()))
     }
 
     /// The engine.
@@ -296,6 +293,7 @@ impl Network {
     }
 
     /// Carries a call as a simulation wants it.
+    #[expect(clippy::disallowed_methods, reason = "a request that is under way doesn't end with its function")]
     async fn carry_by_edge(
         self,
         passage: Passage,

@@ -9,8 +9,6 @@ use tests::simulation::{ACTIONS, Act, Mutant, Plan, STEPS_DEFAULT, run};
 
 /// Seeds that run every time.
 const FIXED: std::ops::Range<u64> = 0..32;
-/// Seeds that have found something once.
-const KEPT: [u64; 2] = [6, 29];
 /// Fresh seeds that run at most, and for how long more are begun.
 const FRESH: (usize, Duration) = (16, Duration::from_secs(10));
 /// Threads that run them.
@@ -41,7 +39,7 @@ fn all_hold(seeds: &[u64], more: impl Fn() -> bool + Sync) {
 
 #[test]
 fn every_fixed_seed_holds() {
-    all_hold(&FIXED.chain(KEPT).collect::<Vec<u64>>(), || true);
+    all_hold(&FIXED.collect::<Vec<u64>>(), || true);
 }
 
 #[test]
@@ -68,7 +66,7 @@ fn a_seed_always_runs_alike() {
 fn a_missing_guard_is_noticed() {
     let guards: BTreeSet<Mutant> =
         FIXED.take(4).flat_map(|seed| run(&Plan::new(seed, STEPS_DEFAULT), None, 1).guards).collect();
-    for name in ["MSG: attribute_not_exists(pk)", "ACCOUNT: #epoch = :epoch", "strong read: GetItem ACCOUNT"] {
+    for name in ["ENTRY: attribute_not_exists(pk)", "ACCOUNT: #balance >= :price"] {
         let mutant = guards.iter().find(|guard| guard.to_string().starts_with(name));
         let mutant = mutant.unwrap_or_else(|| panic!("no guard is called {name}: {guards:#?}"));
         let caught =

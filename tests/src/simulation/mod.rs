@@ -82,6 +82,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
+#[expect(clippy::disallowed_methods, reason = "steps happen at the same time; all are awaited")]
 async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     let parameters = [
         ("DefaultPrice", &*plan.default_price.to_string()),

@@ -162,8 +162,6 @@ pub struct Plan {
     pub default_price: u64,
     /// What of each price the receiver earns.
     pub share_percent: u64,
-    /// What each has in the beginning.
-    pub coins: u64,
     /// How often each fault happens, of 1,000 chances.
     pub faults: BTreeMap<Fault, u64>,
     /// What happens.
@@ -177,15 +175,14 @@ impl Plan {
     pub fn new(seed: u64, steps: usize) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
         let people = 3 + chance.below(4) as usize;
-        let default_price = [0, 0, 5, 10][chance.below(4) as usize];
+        let default_price = [0, 5, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
-        let coins = [0, 40, 1_000][chance.below(3) as usize];
         let gentle = chance.below(4) == 0;
         let faults = Fault::ALL.into_iter().filter(|fault| (!gentle || fault.is_gentle()) && chance.below(5) < 2);
         let faults: Vec<Fault> = faults.collect();
         let faults = faults.into_iter().map(|fault| (fault, fault.chances()[chance.below(3) as usize])).collect();
         let steps = draw_steps(&mut chance, people, steps);
-        Self { seed, people, default_price, share_percent, coins, faults, steps, muted: BTreeSet::new() }
+        Self { seed, people, default_price, share_percent, faults, steps, muted: BTreeSet::new() }
     }
 
     /// Whether everything that is begun ends well.
@@ -212,7 +209,8 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
         let usual = match act {
             Act::Says("sendMessage") => 120,
             Act::Repeats => 40,
-            Act::Says("markRead" | "markDelivered" | "getMessages" | "sync" | "getBalance") => 16,
+            Act::Says("markRead" | "markDelivered" | "getMessages" | "sync") => 16,
+            Act::Says("getBalance") | Act::TopsUp => 30,
             Act::Connects | Act::Sweeps => 20,
             _ => 8,
         };
@@ -221,8 +219,9 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
     let weights: Vec<(Act, u64)> = acts.chain(others).map(|act| weigh(act, chance)).collect();
     let all: u64 = weights.iter().map(|(_, weight)| weight).sum();
     // Some plans are crowds that act at once, some take hours.
-    let gap_ms = [5, 30, 200, 2_000][chance.below(4) as usize];
+    let gap_ms = [2, 8, 40, 800][chance.below(4) as usize];
     let mut at_ms = 0;
+    let mut last = None;
     let step = |number: usize| {
         at_ms += chance.below(gap_ms * 2);
         if chance.below(20) == 0 {
@@ -234,8 +233,14 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
             at = at.saturating_sub(*weight);
             found
         });
-        let act = drawn.map_or(Act::Sweeps, |(act, _)| *act);
-        let (person, device) = (chance.below(people as u64) as usize, chance.below(DEVICES as u64) as usize);
+        let device = chance.below(DEVICES as u64) as usize;
+        let mut what = (drawn.map_or(Act::Sweeps, |(act, _)| *act), chance.below(people as u64) as usize);
+        // Often somebody does the same thing again at once: two devices, an impatient finger.
+        if chance.below(3) == 0 {
+            what = last.unwrap_or(what);
+        }
+        last = Some(what);
+        let (act, person) = what;
         Step { number: number as u32 + 1, at_ms, person, device, act, draw: chance.next() }
     };
     (0..count).map(step).collect()

@@ -96,24 +96,22 @@ impl Stage {
 
     /// Accepted = stored, and stored = delivered + waiting, for everybody.
     async fn deliveries_are_conserved(&self) -> Checked {
-        for person in 0..self.people {
-            let path = format!("/api/messages/buffered/{}", NAMES[person]);
+        for (person, name) in NAMES.iter().enumerate().take(self.people) {
+            let path = format!("/api/messages/buffered/{name}");
             let waiting = self.world.admin("GET", &path, None).await.body;
             let state = lock(&self.weather.0);
             let mut undelivered = 0;
             for (id, log) in messages(&state, person) {
-                let inbox = state.past.now(&format!("USER#{}", NAMES[person]), &format!("INBOX#{id}"));
+                let inbox = state.past.now(&format!("USER#{name}"), &format!("INBOX#{id}"));
                 let [delivered, last] =
                     ["delivered_seq", "last_seq"].map(|name| inbox.map_or(0, |inbox| number(inbox, name)));
                 let highest = log.keys().next_back().copied().unwrap_or_default();
                 let told = last >= i64::try_from(highest).unwrap_or_default();
-                holds("stored = delivered + waiting", told, || {
-                    format!("{} isn't told of {id} {highest}", NAMES[person])
-                })?;
+                holds("stored = delivered + waiting", told, || format!("{name} isn't told of {id} {highest}"))?;
                 undelivered += last - delivered;
             }
             holds("stored = delivered + waiting", waiting["undelivered"] == undelivered, || {
-                format!("{} waits for {undelivered}, not {waiting}", NAMES[person])
+                format!("{name} waits for {undelivered}, not {waiting}")
             })?;
         }
         let state = lock(&self.weather.0);
