@@ -196,8 +196,9 @@ fn empty_inbox(membership: &Membership) -> Result<Inbox, Error> {
 /// # Errors
 /// Those of the store.
 pub async fn tell(app: &App, users: &[UserId], event: &crate::protocol::Event) -> Result<(), Error> {
-    let connected = app.store.connected(users, app.clock.now(), Read::Eventual).await?;
-    app.push.to_all(&app.store, &connected, event).await;
+    let now = app.clock.now();
+    let connected = app.store.connected(users, now, Read::Eventual).await?;
+    app.push.to_all(&app.store, now, &connected, event).await;
     Ok(())
 }
 

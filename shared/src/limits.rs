@@ -55,6 +55,8 @@ pub const TOKEN_BYTES_MAX: usize = 4_096;
 pub const SECRET_BYTES_MIN: usize = 32;
 /// A connection is taken for dead after this: API Gateway ends each after 2 h, and clocks differ.
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
+/// How long a new connection may answer 410 because `$connect`, 10 s at most, has not returned yet; clocks differ.
+pub const CONNECT_GRACE: Duration = Duration::from_secs(30);
 /// The most live connections of one user. Each costs about 100 bytes of the PRESENCE item.
 pub const CONNECTIONS_MAX: usize = 50;
 /// How long fetched signing keys are used before they are fetched again.

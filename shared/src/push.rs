@@ -8,7 +8,7 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures::StreamExt as _;
 
 use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
-use crate::protocol::{ConnectionId, Event};
+use crate::protocol::{ConnectionId, Event, Time};
 use crate::store::Store;
 use crate::store::presence::Connected;
 
@@ -77,18 +77,19 @@ impl Push {
         }
     }
 
-    /// Sends an event to connections, and takes those that have gone out of presence: exactly them.
-    pub async fn to_all(&self, store: &Store, connections: &[Connected], event: &Event) {
+    /// Sends an event to connections, and takes those that have gone out of presence: exactly them, and none that may be
+    /// only about to open.
+    pub async fn to_all(&self, store: &Store, now: Time, connections: &[Connected], event: &Event) {
         let frame = event.frame(None);
-        let push = |to| self.to_one(store, to, frame.clone());
+        let push = |to| self.to_one(store, now, to, frame.clone());
         // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
         let pushes: Vec<_> = connections.iter().map(push).collect();
         futures::stream::iter(pushes).buffer_unordered(PUSHES_AT_ONCE).collect::<()>().await;
     }
 
     /// Sends a frame to one connection of a user.
-    async fn to_one(&self, store: &Store, to: &Connected, frame: Vec<u8>) {
-        if self.to(&to.connection, frame).await != Pushed::Gone {
+    async fn to_one(&self, store: &Store, now: Time, to: &Connected, frame: Vec<u8>) {
+        if self.to(&to.connection, frame).await != Pushed::Gone || !to.is_settled(now) {
             return;
         }
         if let Err(error) = store.presence_remove(&to.user, &to.connection, None).await {

@@ -108,7 +108,7 @@ fn create_table(table: &Table) -> Value {
 }
 
 /// An item, or the inside of a map.
-fn plain_map(item: &Value) -> Value {
+pub(crate) fn plain_map(item: &Value) -> Value {
     let map: Map<String, Value> =
         item.as_object().expect("a map").iter().map(|(name, value)| (name.clone(), plain(value))).collect();
     Value::Object(map)

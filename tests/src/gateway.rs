@@ -179,6 +179,9 @@ impl World {
             Some(200..300) => {}
             status => return Err(status.unwrap_or(502)),
         }
+        if let Some(wait) = self.opens(&id) {
+            tokio::time::sleep(wait).await;
+        }
         let wire = Wire { authorizer, connected_at: now, open: true, frames: VecDeque::new() };
         lock(&self.connections().wires).insert(id.clone(), wire);
         let subprotocol = answer["headers"]["Sec-WebSocket-Protocol"].as_str().map(str::to_owned);

@@ -7,6 +7,7 @@
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
 //! 5. [`engine`] is DynamoDB.
 //! 6. [`soundness`] says what must hold, read from the engine directly.
+//! 7. [`simulation`] runs such worlds from a seed, with faults everywhere.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
@@ -15,6 +16,7 @@ pub mod gateway;
 pub mod model;
 pub mod network;
 pub mod person;
+pub mod simulation;
 pub mod soundness;
 pub mod world;
 

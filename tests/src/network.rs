@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::gateway::Connections;
+use crate::world::Failed;
 
 /// The longest delay of a call, one way.
 const DELAY_MS_MAX: u64 = 8;
@@ -103,6 +104,63 @@ pub enum Fault {
     KillAfter,
 }
 
+/// What the edge has drawn for one run of a function.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Life {
+    /// How far its clock is off.
+    pub(crate) skew_ms: i64,
+    /// When it dies, if before its time.
+    pub(crate) dies_after: Option<Duration>,
+}
+
+/// How a call travels.
+#[derive(Clone, Debug)]
+pub(crate) struct Passage {
+    /// From the function to the service.
+    pub(crate) there: Duration,
+    /// And back.
+    pub(crate) back: Duration,
+    /// For so long the function stands still, all of it, once it has made the call.
+    pub(crate) pause: Option<Duration>,
+    /// What breaks.
+    pub(crate) fate: Fate,
+}
+
+/// What becomes of a call at a simulation's edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is answered with this status and body, and does nothing.
+    Refused(u16, String),
+    /// It does what it should and is answered with this status.
+    Failed(u16),
+    /// It never arrives.
+    Unreached,
+    /// It does what it should; its answer is lost.
+    Unanswered,
+    /// It arrives this much later, when the caller has given up.
+    Late(Duration),
+    /// The function dies before it.
+    KilledBefore,
+    /// It does what it should; then the function dies.
+    KilledAfter,
+}
+
+/// A simulation's hold on the network: it is asked about everything, and sees everything.
+pub(crate) trait Edge: Send {
+    /// A function is about to run.
+    fn begins(&mut self, function: &'static str, trace_id: &str) -> Life;
+    /// It has ended; why, when it has no answer.
+    fn ends(&mut self, function: &'static str, trace_id: &str, failed: Option<&Failed>);
+    /// `$connect` has been answered; how long until this connection can be pushed to.
+    fn opens(&mut self, connection: &str) -> Duration;
+    /// A call is about to be made.
+    fn passes(&mut self, call: &Call) -> Passage;
+    /// A call has arrived: answers it.
+    fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String);
+}
+
 /// Says which calls break.
 pub(crate) type Faults = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
@@ -113,14 +171,38 @@ pub struct Invocation {
     pub function: &'static str,
     /// Its id.
     pub trace_id: String,
+    /// How far its clock is off.
+    pub(crate) skew_ms: i64,
     /// The longest chain of calls that were answered.
     answered: Mutex<usize>,
     killed: Notify,
+    paused: Mutex<Option<Duration>>,
 }
 
 impl Invocation {
-    pub(crate) fn new(function: &'static str, trace_id: String) -> Arc<Self> {
-        Arc::new(Self { function, trace_id, answered: Mutex::default(), killed: Notify::new() })
+    pub(crate) fn new(function: &'static str, trace_id: String, skew_ms: i64) -> Arc<Self> {
+        let (answered, killed, paused) = (Mutex::default(), Notify::new(), Mutex::default());
+        Arc::new(Self { function, trace_id, skew_ms, answered, killed, paused })
+    }
+
+    /// Runs it; where a call has asked for a pause, nothing of it moves until that is over: a frozen process.
+    pub(crate) async fn with_pauses<T>(&self, run: impl Future<Output = T>) -> T {
+        let mut run = std::pin::pin!(run);
+        let mut standing: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
+        std::future::poll_fn(|context| {
+            loop {
+                if let Some(sleep) = &mut standing {
+                    std::task::ready!(sleep.as_mut().poll(context));
+                    standing = None;
+                }
+                let polled = run.as_mut().poll(context);
+                match lock(&self.paused).take() {
+                    Some(pause) if polled.is_pending() => standing = Some(Box::pin(tokio::time::sleep(pause))),
+                    _ => return polled,
+                }
+            }
+        })
+        .await
     }
 
     /// Ends when the function must die.
@@ -140,14 +222,25 @@ struct Wires {
     connections: Connections,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
+    edge: Mutex<Option<Box<dyn Edge>>>,
     chance: Mutex<Chance>,
 }
 
 impl Network {
     /// Between the functions and these.
     pub(crate) fn new(engine: Engine, connections: Connections, seed: u64) -> Self {
-        let (calls, faults) = (Mutex::default(), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, calls, faults, chance: Mutex::new(Chance(seed)) }) }
+        let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { wires: Arc::new(Wires { engine, connections, calls, faults, edge, chance: Mutex::new(Chance(seed)) }) }
+    }
+
+    /// From now on a simulation decides about everything.
+    pub(crate) fn set_edge(&self, edge: Box<dyn Edge>) {
+        *lock(&self.wires.edge) = Some(edge);
+    }
+
+    /// Asks the simulation, if there is one.
+    pub(crate) fn edge<T>(&self, ask: impl FnOnce(&mut (dyn Edge + 'static)) -> T) -> Option<T> {
+        lock(&self.wires.edge).as_mut().map(|edge| ask(edge.as_mut()))
     }
 
     /// The engine.
@@ -197,6 +290,50 @@ impl Network {
         }
         let status = status.try_into().map_err(|_| ConnectorError::other("not a status".into(), None))?;
         Ok(HttpResponse::new(status, SdkBody::from(body)))
+    }
+
+    /// Carries a call as a simulation wants it.
+    #[expect(clippy::disallowed_methods, reason = "a request that is under way doesn't end with its function")]
+    async fn carry_by_edge(
+        self,
+        passage: Passage,
+        call: Call,
+        invocation: Arc<Invocation>,
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, ConnectorError> {
+        *lock(&invocation.paused) = passage.pause;
+        tokio::time::sleep(passage.there).await;
+        let unreached = || ConnectorError::io("the connection was reset".into());
+        let (status, body) = match passage.fate {
+            Fate::KilledBefore => return die(&invocation).await,
+            Fate::Unreached => return Err(unreached()),
+            Fate::Refused(status, body) => (status, body),
+            Fate::Late(wait) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    self.serve(&call, &body);
+                });
+                return std::future::pending().await;
+            }
+            fate => {
+                let (status, body) = self.serve(&call, &body);
+                match fate {
+                    Fate::KilledAfter => return die(&invocation).await,
+                    Fate::Unanswered => return Err(unreached()),
+                    Fate::Failed(status) => (status, String::new()),
+                    _ => (status, body),
+                }
+            }
+        };
+        tokio::time::sleep(passage.back).await;
+        let status = status.try_into().map_err(|_| ConnectorError::other("not a status".into(), None))?;
+        Ok(HttpResponse::new(status, SdkBody::from(body)))
+    }
+
+    /// A call has arrived where a simulation answers.
+    fn serve(&self, call: &Call, body: &[u8]) -> (u16, String) {
+        let (engine, connections) = (&self.wires.engine, &self.wires.connections);
+        self.edge(|edge| edge.serves(engine, connections, call, body)).expect("a simulation has an edge")
     }
 
     /// Takes a call where it goes.
@@ -270,11 +407,15 @@ impl HttpConnector for Network {
             status: None,
             units: 0.0,
         };
-        HttpConnectorFuture::new(self.clone().carry(call, invocation, body))
+        match self.edge(|edge| edge.passes(&call)) {
+            Some(passage) => HttpConnectorFuture::new(self.clone().carry_by_edge(passage, call, invocation, body)),
+            None => HttpConnectorFuture::new(self.clone().carry(call, invocation, body)),
+        }
     }
 }
 
 /// Numbers from a seed: `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.
+#[derive(Clone, Debug)]
 pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
@@ -288,7 +429,7 @@ impl Chance {
     }
 
     /// A number below this.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }

@@ -38,6 +38,16 @@ impl World {
         state.nothing_shown_has_changed(&self.connections().shown());
     }
 
+    /// Says what doesn't hold of it.
+    pub(crate) fn try_sound(&self) -> Result<(), String> {
+        caught(|| self.is_sound())
+    }
+
+    /// Says what doesn't hold of it.
+    pub(crate) fn try_rest(&self) -> Result<(), String> {
+        caught(|| self.is_at_rest())
+    }
+
     /// Checks also what must hold when every send has ended.
     ///
     /// # Panics
@@ -50,6 +60,14 @@ impl World {
         state.entries_add_up();
         state.charges_have_messages();
     }
+}
+
+/// What a failed check says.
+fn caught(check: impl FnOnce()) -> Result<(), String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    })
 }
 
 impl Ledgers {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::gateway::{Connections, HttpAnswer};
-use crate::network::{Call, Chance, Fault, INVOCATION, Invocation, Network};
+use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network};
 use crate::person::Person;
 
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
@@ -32,6 +32,11 @@ const BEGINNING: Time = Time { ms: 1_767_225_600_000 };
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// The secret of the world's tokens.
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
+
+tokio::task_local! {
+    /// The step of a simulation that is running, and how many ids it has given.
+    pub(crate) static STEP: (u32, AtomicU64);
+}
 
 /// How a world begins.
 #[derive(Default)]
@@ -89,7 +94,12 @@ impl World {
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
         let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
         let began = Instant::now();
-        let clock = Clock::new(move || BEGINNING.after(began.elapsed()));
+        let clock = Clock::new(move || {
+            // Each function's clock is off by its own.
+            let skew_ms = INVOCATION.try_with(|invocation| invocation.skew_ms).unwrap_or_default();
+            let now = BEGINNING.after(began.elapsed());
+            Time { ms: now.ms + skew_ms }
+        });
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::from_static(REGION))
             .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
@@ -212,8 +222,21 @@ impl World {
         jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
     }
 
-    /// A new id that starts so.
+    /// From now on a simulation decides about everything that travels.
+    pub(crate) fn set_edge(&self, edge: Box<dyn Edge>) {
+        self.inner.network.set_edge(edge);
+    }
+
+    /// How long a simulation lets a connection wait that was accepted.
+    pub(crate) fn opens(&self, connection: &str) -> Option<Duration> {
+        self.inner.network.edge(|edge| edge.opens(connection))
+    }
+
+    /// A new id that starts so. Within a simulation's step it doesn't depend on the other steps.
     pub fn next_id(&self, kind: &str) -> String {
+        if let Ok(id) = STEP.try_with(|step| format!("{kind}-{}-{}", step.0, step.1.fetch_add(1, Ordering::Relaxed))) {
+            return id;
+        }
         let n = self.inner.ids.fetch_add(1, Ordering::Relaxed);
         let random = Chance(self.inner.seed.wrapping_mul(0x0100_0001).wrapping_add(n)).next();
         format!("{kind}-{n}-{random:016x}")
@@ -238,19 +261,24 @@ impl World {
         let (name, instance) = self.inner.instances.get_key_value(name).expect("a function");
         let timeout = self.inner.deployment.functions[*name].timeout;
         let deadline = self.now().after(timeout);
-        let invocation = Invocation::new(name, self.next_id("trace"));
-        let killed = invocation.clone();
+        let trace_id = self.next_id("trace");
+        let life = self.inner.network.edge(|edge| edge.begins(name, &trace_id)).unwrap_or_default();
+        let invocation = Invocation::new(name, trace_id, life.skew_ms);
+        let running = invocation.clone();
         let run = async {
             tokio::select! {
                 biased;
-                () = killed.killed() => Err(Failed::Killed),
+                () = running.killed() => Err(Failed::Killed),
+                () = tokio::time::sleep(life.dies_after.unwrap_or(Duration::MAX)) => Err(Failed::Killed),
                 () = tokio::time::sleep(timeout) => Err(Failed::TimedOut),
-                result = instance.invoke(event, &killed.trace_id, deadline) => {
+                result = running.with_pauses(instance.invoke(event, &running.trace_id, deadline)) => {
                     result.map_err(|error| Failed::Error(error.to_string()))
                 }
             }
         };
-        INVOCATION.scope(invocation, run).await
+        let result = INVOCATION.scope(invocation.clone(), Box::pin(run)).await;
+        self.inner.network.edge(|edge| edge.ends(name, &invocation.trace_id, result.as_ref().err()));
+        result
     }
 }
 

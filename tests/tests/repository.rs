@@ -83,6 +83,8 @@ fn every_action_has_a_type_a_route_a_handler_a_row_and_a_test() {
     let protocol = read("docs/protocol.md");
     let rows = protocol.split("## Actions").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the table");
     assert_eq!(types, found(r"(?m)^\| `(\w+)` \|", rows), "docs/protocol.md");
+    let simulated = tests::simulation::ACTIONS.iter().map(|(action, _)| *action);
+    assert_eq!(types, set(simulated), "tests/src/simulation/workload.rs: the simulation says every action");
     let tests: String = sources("tests").into_iter().map(|(_, text)| text).collect();
     for action in types {
         let function = &websocket.routes[&action];

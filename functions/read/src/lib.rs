@@ -76,7 +76,7 @@ async fn mark(
         // The push may have been faster than the sender's last write; the log knows.
         seq = seq.min(app.store.log_tail(&conversation_id).await?);
         if seq > inbox.last_seq {
-            app.store.inbox_raise_last(&caller.user, &conversation_id, seq).await?;
+            app.store.inbox_raise_last(&caller.user, &conversation_id, seq, app.clock.now()).await?;
         }
         moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
     }

@@ -1,6 +1,6 @@
 //! Steps 4 and 5: push and effects, in parallel; then the RECEIPT. Each may be repeated by anybody.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use futures::future::{join, try_join, try_join_all};
 
@@ -16,8 +16,8 @@ use crate::store::table::Read;
 
 /// Does everything that follows from a published message, and then says so in the RECEIPT.
 ///
-/// CONNECTED is where a look saw the participants; whoever has connected since is told, too. ANSWERED is the connection
-/// that gets the answer instead.
+/// CONNECTED is where a look saw the participants; whoever has connected since, or was about to, is told after the inboxes
+/// are. ANSWERED is the connection that gets the answer instead.
 ///
 /// # Errors
 /// Those of the store; whoever looks next finds the send open, and repeats this.
@@ -29,10 +29,12 @@ pub async fn finish(
     answered: Option<&ConnectionId>,
 ) -> Result<(), Error> {
     let event = Event::MessageNew { message: message.clone() };
-    let told: Vec<Connected> = connected.iter().filter(|to| Some(&to.connection) != answered).cloned().collect();
+    let now = app.clock.now();
+    let told = connected.iter().filter(|to| Some(&to.connection) != answered && to.is_settled(now));
+    let told: Vec<Connected> = told.cloned().collect();
     let ((), written) = join(
-        app.push.to_all(&app.store, &told, &event),
-        try_join(entries(app, decided), deliver(app, decided, message.seq, &event, connected, answered)),
+        app.push.to_all(&app.store, now, &told, &event),
+        try_join(entries(app, decided), deliver(app, decided, message.seq, &event, &told, answered)),
     )
     .await;
     written?;
@@ -48,23 +50,24 @@ pub async fn give_up(app: &App, decided: &Decided, seq: Seq) -> Result<(), Error
     Ok(app.store.receipt_put(&decided.sender, &decided.receipt(seq, true)).await?)
 }
 
-/// Tells the inboxes, and then whoever has connected since the look: a client that connects and syncs has either seen the
-/// inbox as it is now, or is in presence as it is now.
+/// Tells the inboxes, and then whoever wasn't TOLD at the look: a client that connects and syncs has either seen the inbox
+/// as it is now, or is in presence as it is now.
 async fn deliver(
     app: &App,
     decided: &Decided,
     seq: Seq,
     event: &Event,
-    connected: &[Connected],
+    told: &[Connected],
     answered: Option<&ConnectionId>,
 ) -> Result<(), StoreError> {
     let members = &decided.meta.members;
     try_join_all(members.iter().map(|user| arrive(app, decided, user, seq))).await?;
-    let known: HashSet<&Connected> = connected.iter().collect();
-    let now = app.store.connected(members, app.clock.now(), Read::Strong).await?;
+    let told: BTreeSet<&Connected> = told.iter().collect();
+    let now = app.clock.now();
+    let there = app.store.connected(members, now, Read::Strong).await?;
     let late: Vec<Connected> =
-        now.into_iter().filter(|to| !known.contains(to) && Some(&to.connection) != answered).collect();
-    app.push.to_all(&app.store, &late, event).await;
+        there.into_iter().filter(|to| !told.contains(to) && Some(&to.connection) != answered).collect();
+    app.push.to_all(&app.store, now, &late, event).await;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! ACCOUNT: what a user can spend, and the sends that are under way. Every decision about a send is one write on it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub struct Account {
     /// What can be spent.
     pub balance: Coins,
     /// Sends that are under way, or finished and not yet dropped.
-    pub open: HashMap<SendId, OpenSend>,
+    pub open: BTreeMap<SendId, OpenSend>,
     /// Counts the drops.
     pub epoch: u64,
     /// When the sends so far would have ended at the sustained rate: the "theoretical arrival time" of GCRA
@@ -58,7 +58,7 @@ pub struct Account {
     pub settle_version: u64,
     /// The entries that the last folding took, until their flags are removed.
     #[serde(default)]
-    pub settling: HashSet<String>,
+    pub settling: BTreeSet<String>,
 }
 
 /// How fast a user may send.

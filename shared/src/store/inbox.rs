@@ -216,15 +216,23 @@ impl Store {
     }
 
     /// Tells an inbox of a number that its log has, **if** it is there and knows of none so high: a reader may be faster
-    /// than the sender's last write.
+    /// than the sender's last write. Marks it as waiting, as that write would have: the reader may stop before its mark.
     pub async fn inbox_raise_last(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         seq: Seq,
+        now: Time,
     ) -> Result<(), StoreError> {
-        let update = self.update(Key::inbox(user, conversation), "SET #last_seq = :seq").only_if("#last_seq < :seq");
-        update.value(":seq", number(seq)).run().await.map(drop)
+        let update = self.update(
+            Key::inbox(user, conversation),
+            "SET #last_seq = :seq, #work_pk = :work_pk, #work_sk = if_not_exists(#work_sk, :work_sk)",
+        );
+        let update = update.only_if("#last_seq < :seq").value(":seq", number(seq));
+        let update = update
+            .value(":work_pk", text(Work::Waiting.pk(user)))
+            .value(":work_sk", text(waiting_sk(now, user, conversation)));
+        update.run().await.map(drop)
     }
 
     /// Takes an inbox out of the index of those that wait, **if** it is as it was seen: nothing is undelivered.

@@ -1,7 +1,7 @@
 //! PRESENCE: a user's live connections, all in one item: one read finds every device of a user, one batch those of a
 //! hundred users. `$disconnect` may never come, so an entry also ends by its time and by the first 410.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::table::{
     AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
 };
 use super::work::{Work, work_item};
-use crate::limits::CONNECTIONS_MAX;
+use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX};
 use crate::protocol::{ConnectionId, Device, Time, UserId};
 
 /// One live connection.
@@ -31,7 +31,7 @@ pub struct Connection {
 pub struct Presence {
     /// By id.
     #[serde(default)]
-    pub connections: HashMap<ConnectionId, Connection>,
+    pub connections: BTreeMap<ConnectionId, Connection>,
     /// When a connection last ended, milliseconds since 1970.
     #[serde(default)]
     pub last_seen_at: Option<i64>,
@@ -39,18 +39,28 @@ pub struct Presence {
 
 impl Presence {
     /// The connections that are alive, as far as we know.
-    pub fn live(&self, now: Time) -> impl Iterator<Item = &ConnectionId> {
-        self.connections.iter().filter(move |(_, connection)| connection.expires_at > now).map(|(id, _)| id)
+    pub fn live(&self, now: Time) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.connections.iter().filter(move |(_, connection)| connection.expires_at > now)
     }
 }
 
 /// A connection and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Connected {
     /// Whose.
     pub user: UserId,
     /// Which.
     pub connection: ConnectionId,
+    /// Since when.
+    pub since: Time,
+}
+
+impl Connected {
+    /// Whether it can be pushed to by now, if ever: a connection is in presence a moment before its `$connect` has
+    /// returned, and until then a push to it meets 410 as if it had gone.
+    pub fn is_settled(&self, now: Time) -> bool {
+        self.since.after(CONNECT_GRACE) <= now
+    }
 }
 
 /// What became of registering a connection.
@@ -168,7 +178,11 @@ impl Store {
         let mut connected: Vec<Connected> = Vec::new();
         for (user, presence) in self.presences(users, read).await? {
             let live = presence.live(now);
-            connected.extend(live.map(|id| Connected { user: user.clone(), connection: id.clone() }));
+            connected.extend(live.map(|(id, connection)| Connected {
+                user: user.clone(),
+                connection: id.clone(),
+                since: connection.connected_at,
+            }));
         }
         // The order that a map gives is another each time.
         connected.sort();

@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -242,6 +242,8 @@ impl Store {
         let config = aws_sdk_dynamodb::config::Builder::from(sdk)
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX))
+            // The default one is shared by all clients of a process: one store's failures would use up another's retries.
+            .retry_partition(RetryPartition::custom("store").build())
             .build();
         Self { client: aws_sdk_dynamodb::Client::from_conf(config), table }
     }

@@ -245,6 +245,7 @@ async fn presence_survives_a_break_at_every_call() {
             break_nth(&world, "disconnect", n, how);
             tablet.goes_away().await;
             world.heals();
+            world.advance(shared::limits::CONNECT_GRACE).await;
             ann.sends_to("bob", "hi").await.data();
             assert_eq!(phone.heard_messages().len(), 1, "{how:?} at call {n}");
             assert_eq!(

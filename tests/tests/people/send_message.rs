@@ -253,6 +253,7 @@ async fn a_dead_connection_is_forgotten_and_harms_nobody() {
     let bob = world.person("bob");
     let (ann, dead, alive) = (world.person("ann").connects().await, bob.connects().await, bob.connects().await);
     dead.vanishes();
+    world.advance(shared::limits::CONNECT_GRACE).await;
     ann.sends_to("bob", "hi").await.data();
     assert_eq!(alive.heard_messages().len(), 1);
     assert_eq!(bob.known_connections(), std::slice::from_ref(&alive.connection));

@@ -1,0 +1,323 @@
+//! What clients have asked, been told and hold; and what they may conclude from it.
+//!
+//! A conversation is an append-only log: whoever knows of number n at a moment gets a higher one for what is sent later,
+//! and a page that is asked for later has n. That is linearizability for a log whose numbers are its order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use shared::conversation::direct_id;
+
+use super::plan::{DEVICES, NAMES, Plan};
+use super::writes::Checked;
+
+/// A conversation's id.
+pub(super) type Id = String;
+
+/// One device.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Device {
+    /// Its connection.
+    pub(super) connection: Option<String>,
+    /// Whether it has synced since it connected.
+    pub(super) synced: bool,
+    /// What it holds: by conversation and number.
+    pub(super) held: BTreeMap<Id, BTreeMap<u64, Value>>,
+}
+
+impl Device {
+    /// The number up to which it lacks nothing.
+    pub(super) fn complete_to(&self, id: &str) -> u64 {
+        let held = self.held.get(id);
+        (1..).take_while(|seq| held.is_some_and(|held| held.contains_key(seq))).last().unwrap_or(0)
+    }
+}
+
+/// One message that somebody wants to send.
+#[derive(Clone, Debug)]
+pub(super) struct Send {
+    /// Who.
+    pub(super) person: usize,
+    /// Where.
+    pub(super) conversation: Id,
+    /// What is said again when it is sent again.
+    pub(super) frame: Value,
+    /// The highest number that anybody knew of there when it was first sent.
+    pub(super) floor: u64,
+    /// Its number's message, as it was first answered.
+    pub(super) message: Option<Value>,
+    /// Whether it was answered that it was given up.
+    pub(super) expired: bool,
+    /// Whether another text was ever sent under its id.
+    pub(super) is_contested: bool,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    /// Who.
+    pub(super) person: usize,
+    /// What.
+    pub(super) frame: Value,
+    /// Whether it is about others' things.
+    pub(super) pries: bool,
+    /// On which connection.
+    pub(super) connection: String,
+    /// The highest number that anybody knew of, where the request is about a conversation.
+    floor: u64,
+    /// The highest numbers whose sends had ended.
+    ended: BTreeMap<Id, u64>,
+    /// How far the asker had read.
+    read: i64,
+    /// What came with `sync:page`s.
+    pages: BTreeMap<Id, BTreeSet<u64>>,
+    /// The final answer.
+    pub(super) answer: Option<Value>,
+}
+
+/// All of them.
+pub(super) struct Clients {
+    pub(super) devices: Vec<Vec<Device>>,
+    connections: BTreeMap<String, (usize, usize)>,
+    /// Every conversation that there may be, and who is in it.
+    pub(super) pairs: BTreeMap<Id, [usize; 2]>,
+    pub(super) asks: BTreeMap<String, Ask>,
+    pub(super) sends: BTreeMap<(usize, String), Send>,
+    /// The highest number that anybody has been told of, by conversation.
+    known: BTreeMap<Id, u64>,
+    /// The highest number whose send has ended, by conversation.
+    pub(super) ended: BTreeMap<Id, u64>,
+    /// How far each has read, by conversation.
+    read: BTreeMap<(usize, Id), i64>,
+}
+
+/// Says that RULE is broken, unless it holds.
+pub(super) fn holds(rule: &'static str, it: bool, how: impl FnOnce() -> String) -> Checked {
+    if it { Ok(()) } else { Err((rule, how())) }
+}
+
+/// A number of a frame.
+fn seq(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+/// A text of a frame.
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+impl Clients {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let id = |a: &str, b: &str| {
+            let user = |name: &str| name.parse().expect("a user id");
+            direct_id(&user(a), &user(b)).as_str().to_owned()
+        };
+        let pairs = (0..plan.people).flat_map(|a| (0..a).map(move |b| (id(NAMES[a], NAMES[b]), [a, b]))).collect();
+        Self {
+            devices: vec![vec![Device::default(); DEVICES]; plan.people],
+            connections: BTreeMap::new(),
+            pairs,
+            asks: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            known: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// The conversation of two.
+    pub(super) fn between(&self, a: usize, b: usize) -> Id {
+        let pair = [a.max(b), a.min(b)];
+        self.pairs.iter().find(|(_, members)| **members == pair).map(|(id, _)| id.clone()).unwrap_or_default()
+    }
+
+    /// The highest number that anybody knows of.
+    pub(super) fn known(&self, id: &str) -> u64 {
+        self.known.get(id).copied().unwrap_or_default()
+    }
+
+    fn knows(&mut self, id: &str, seq: u64) {
+        let known = self.known.entry(id.to_owned()).or_default();
+        *known = seq.max(*known);
+    }
+
+    /// A device has connected.
+    pub(super) fn connects(&mut self, person: usize, device: usize, connection: String) {
+        self.connections.insert(connection.clone(), (person, device));
+        let device = &mut self.devices[person][device];
+        device.connection = Some(connection);
+        device.synced = false;
+    }
+
+    /// Somebody asks; remembers what is known at this moment.
+    pub(super) fn asks(&mut self, id: &str, person: usize, connection: &str, frame: &Value, pries: bool) {
+        let conversation = word(&frame["conversationId"]);
+        let read = self.read.get(&(person, conversation.to_owned())).copied().unwrap_or_default();
+        let (floor, ended) = (self.known(conversation), self.ended.clone());
+        let (pages, answer) = (BTreeMap::new(), None);
+        let (frame, connection) = (frame.clone(), connection.to_owned());
+        let ask = Ask { person, frame, pries, connection, floor, ended, read, pages, answer };
+        self.asks.insert(id.to_owned(), ask);
+    }
+
+    /// A frame has reached a connection.
+    pub(super) fn receives(&mut self, connection: &str, frame: &Value) -> Checked {
+        // A connection that is still being made, or that has ended.
+        let Some(&(person, device)) = self.connections.get(connection) else { return Ok(()) };
+        let data = &frame["data"];
+        self.may_see(person, data)?;
+        let messages = data["messages"].as_array().into_iter().flatten().chain(data.get("message"));
+        let messages: Vec<Value> = messages.filter(|message| message.is_object()).cloned().collect();
+        for message in &messages {
+            let (id, number) = (word(&message["conversationId"]).to_owned(), seq(&message["seq"]));
+            self.knows(&id, number);
+            let held = self.devices[person][device].held.entry(id).or_default();
+            let before = held.insert(number, message.clone());
+            let same = before.as_ref().is_none_or(|before| {
+                ["senderId", "clientMessageId", "content", "createdAt", "price", "deleted"]
+                    .iter()
+                    .all(|field| before[field] == message[field])
+            });
+            holds("what was shown stays", same, || format!("{before:?} became {message}"))?;
+        }
+        match frame["requestId"].as_str() {
+            Some(request) => self.answered(request, (person, device), frame),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is told to somebody who has no part in it.
+    fn may_see(&self, person: usize, data: &Value) -> Checked {
+        let lists = ["messages", "conversations"].iter().flat_map(|list| data[*list].as_array().into_iter().flatten());
+        let ones = ["message", "conversation"].iter().filter_map(|one| data.get(one));
+        for thing in lists.chain(ones).chain([data]) {
+            let Some(id) = thing["conversationId"].as_str() else { continue };
+            let members = self.pairs.get(id);
+            let inside = members.is_some_and(|members| members.contains(&person));
+            holds("nothing is shown to strangers", inside, || format!("{} was shown {data}", NAMES[person]))?;
+        }
+        Ok(())
+    }
+
+    /// A frame answers a request.
+    fn answered(&mut self, request: &str, (person, device): (usize, usize), frame: &Value) -> Checked {
+        let Some(ask) = self.asks.get_mut(request) else {
+            return Err(("an answer has a request", format!("{} got {frame}", NAMES[person])));
+        };
+        if frame["event"] == "sync:page" {
+            let numbers = ask.pages.entry(word(&frame["data"]["conversationId"]).to_owned()).or_default();
+            numbers
+                .extend(frame["data"]["messages"].as_array().into_iter().flatten().map(|message| seq(&message["seq"])));
+            return Ok(());
+        }
+        // The frame may have arrived twice; each run of the function answers.
+        ask.answer = Some(frame.clone());
+        let ask = ask.clone();
+        let code = frame["error"]["code"].as_str();
+        if ask.pries {
+            let refused = matches!(
+                code,
+                Some("not_a_participant" | "unavailable" | "internal" | "insufficient_balance" | "rate_limited")
+            );
+            return holds("strangers are refused", refused, || {
+                format!("{} got {frame} for {}", NAMES[person], ask.frame)
+            });
+        }
+        let data = &frame["data"];
+        match word(&frame["event"]) {
+            "message:sent" => self.sent(&ask, &data["message"]),
+            "message:error" => self.refused(&ask, code.unwrap_or_default()),
+            "messages:page" => page(&ask, data),
+            "sync:done" => self.synced(&ask, (person, device), data),
+            "marked" => self.marked(&ask, data),
+            _ => Ok(()),
+        }
+    }
+
+    /// One answer to a send is like all others.
+    fn sent(&mut self, ask: &Ask, message: &Value) -> Checked {
+        let cmid = word(&ask.frame["clientMessageId"]).to_owned();
+        let Some(send) = self.sends.get_mut(&(ask.person, cmid)) else {
+            return Err(("an answer has a request", message.to_string()));
+        };
+        let same = send.message.as_ref().is_none_or(|first| {
+            ["conversationId", "seq", "content", "price", "createdAt"]
+                .iter()
+                .all(|field| first[field] == message[field])
+        });
+        holds("acks are never contradicted", same && !send.expired, || format!("{send:?} and now {message}"))?;
+        holds("acks say what was asked", message["content"] == ask.frame["content"], || {
+            format!("{} got {message}", ask.frame)
+        })?;
+        let price = seq(&message["price"]);
+        let dear = ask.frame["maxPrice"].as_u64().is_some_and(|max| price > max);
+        holds("nobody pays more than maxPrice", !dear, || format!("{} got {message}", ask.frame))?;
+        let later = seq(&message["seq"]) > send.floor;
+        holds("order is the order of time", later, || format!("above {}: {message}", send.floor))?;
+        send.message.get_or_insert_with(|| message.clone());
+        Ok(())
+    }
+
+    fn refused(&mut self, ask: &Ask, code: &str) -> Checked {
+        let cmid = word(&ask.frame["clientMessageId"]).to_owned();
+        let Some(send) = self.sends.get_mut(&(ask.person, cmid)) else { return Ok(()) };
+        match code {
+            "send_expired" => {
+                send.expired = true;
+                holds("acks are never contradicted", send.message.is_none(), || format!("{send:?} expired"))
+            }
+            "client_message_id_reused" => {
+                holds("acks are never contradicted", send.is_contested, || format!("{send:?} is reused"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A sync brings every message whose send had ended when it was asked for.
+    fn synced(&mut self, ask: &Ask, (person, device): (usize, usize), data: &Value) -> Checked {
+        let since = &ask.frame["since"];
+        let whole = data["complete"] == true && since.is_object();
+        for (id, members) in self.pairs.iter().filter(|(_, members)| whole && members.contains(&person)) {
+            let wanted = seq(&since[id]) + 1..=ask.ended.get(id).copied().unwrap_or_default();
+            let pages = ask.pages.get(id);
+            // A page may have arrived only when the function ran a second time.
+            let held = self.devices[person][device].held.get(id);
+            let missing: Vec<u64> = wanted
+                .filter(|n| !pages.is_some_and(|p| p.contains(n)) && !held.is_some_and(|h| h.contains_key(n)))
+                .collect();
+            holds("a sync brings everything", missing.is_empty(), || {
+                format!("{members:?} {id} lacks {missing:?}: {ask:?}")
+            })?;
+        }
+        let device = &mut self.devices[person][device];
+        if whole && device.connection.as_deref() == Some(&ask.connection) {
+            device.synced = true;
+        }
+        Ok(())
+    }
+
+    fn marked(&mut self, ask: &Ask, data: &Value) -> Checked {
+        let read = data["readSeq"].as_i64().unwrap_or_default();
+        let ordered = read <= data["deliveredSeq"].as_i64().unwrap_or_default();
+        holds("read <= delivered <= last", ordered, || data.to_string())?;
+        holds("reads never go backwards", ask.read <= read, || format!("{} was {}: {data}", ask.frame, ask.read))?;
+        let known = self.read.entry((ask.person, word(&data["conversationId"]).to_owned())).or_default();
+        *known = read.max(*known);
+        Ok(())
+    }
+}
+
+/// A page has no holes, and has what was known when it was asked for.
+fn page(ask: &Ask, data: &Value) -> Checked {
+    let numbers: Vec<u64> =
+        data["messages"].as_array().into_iter().flatten().map(|message| seq(&message["seq"])).collect();
+    let context = || format!("{} knew of {} and got {data}", ask.frame, ask.floor);
+    holds("logs have no holes", numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), context)?;
+    let (first, last) = (numbers.first().copied(), numbers.last().copied().unwrap_or_default());
+    let right = match (ask.frame["before"].as_u64(), ask.frame["after"].as_u64()) {
+        (None, Some(after)) => first.is_none_or(|first| first == after + 1) && (ask.floor <= after || first.is_some()),
+        (Some(before), None) => last >= ask.floor.min(before.saturating_sub(1)) && last < before.max(1),
+        _ => last >= ask.floor,
+    };
+    holds("reads never go backwards", right, context)
+}

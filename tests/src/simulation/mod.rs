@@ -1,0 +1,123 @@
+//! Seeded worlds: the production handlers and the SDK on one thread, with everything that chance decides drawn from one
+//! number, so that whatever is found can be run again.
+//!
+//! 1. [`plan`] draws from the seed who is there, what they do, and which faults there are.
+//! 2. [`workload`] does it: each action's frames, connections, operators, schedules.
+//! 3. `weather` is the network's edge: faults, reads that are behind, and everything written down.
+//! 4. `writes` checks each write, `clients` each answer and push, `rest` the healed world at the end.
+//! 5. `past` remembers every item's images, `trace` what happened.
+//! 6. [`mutants`] takes guards away, to show that each is needed and that the checks see it.
+//! 7. [`shrink`] makes a failing plan smaller.
+
+mod clients;
+pub mod mutants;
+mod past;
+pub mod plan;
+mod rest;
+pub mod shrink;
+mod trace;
+mod weather;
+pub mod workload;
+mod writes;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub use self::mutants::{Mutant, ORDERS};
+pub use self::plan::{Act, Fault, Plan, STEPS_DEFAULT, Step};
+use self::weather::{State, Weather};
+pub use self::workload::ACTIONS;
+use self::workload::Stage;
+use self::writes::Broken;
+use crate::network::lock;
+use crate::world::{Setup, World};
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The rule that was broken, and how; nothing when all held.
+    pub broken: Option<(String, String)>,
+    /// A hash over everything that happened: the same plan has the same.
+    pub hash: u64,
+    /// How many calls the engine answered.
+    pub operations: u64,
+    /// The last of what happened.
+    pub events: Vec<String>,
+    /// The faults that happened: an invocation, and the number of its call.
+    pub faults: Vec<(String, u64)>,
+    /// The guards that were seen.
+    pub guards: BTreeSet<Mutant>,
+}
+
+/// Runs a plan, with a guard missing or not, and keeps so many of the last events.
+pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
+    // The SDK's waits between attempts come from here.
+    fastrand::seed(plan.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    let _guard = runtime.enter();
+    let weather = Weather(Arc::new(Mutex::new(State::new(plan, mutant.cloned(), kept))));
+    let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(Box::pin(play(plan, &weather)))));
+    let mut state = lock(&weather.0);
+    match played {
+        Ok(Ok(())) => {}
+        Ok(Err(broken)) => state.check(Err(broken)),
+        Err(panic) => state.check(Err(("nothing panics", message(panic.as_ref())))),
+    }
+    Report {
+        broken: state.broken.as_ref().map(|(rule, how)| ((*rule).to_owned(), how.clone())),
+        hash: state.trace.hash(),
+        operations: state.operations,
+        events: state.trace.lines(),
+        faults: state.happened.clone(),
+        guards: std::mem::take(&mut state.guards),
+    }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "steps happen at the same time; all are awaited")]
+async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
+    let parameters = [
+        ("DefaultPrice", &*plan.default_price.to_string()),
+        ("ReceiverSharePercent", &*plan.share_percent.to_string()),
+    ];
+    let world = World::with(Setup { seed: plan.seed, parameters: &parameters, tokens: None }).await;
+    world.set_edge(Box::new(weather.clone()));
+    let stage = Stage { world, weather: weather.clone(), people: plan.people };
+    let began = tokio::time::Instant::now();
+    let steps = plan.steps.iter().cloned().map(|step| {
+        let stage = stage.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep_until(began + Duration::from_millis(step.at_ms)).await;
+            Box::pin(stage.step(step)).await;
+        })
+    });
+    let steps: Vec<_> = steps.collect();
+    let stop = lock(&weather.0).stop.clone();
+    tokio::select! {
+        biased;
+        () = stop.notified() => return Ok(()),
+        ended = futures::future::try_join_all(steps) => {
+            if let Err(error) = ended {
+                let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| message(it.as_ref()));
+                return Err(("nothing panics", how));
+            }
+        }
+    }
+    stage.world.try_sound().map_err(|how| ("soundness", how))?;
+    if plan.is_gentle() {
+        stage.nothing_is_missing()?;
+    }
+    tokio::select! {
+        biased;
+        () = stop.notified() => Ok(()),
+        rest = stage.comes_to_rest(plan.seed) => rest,
+    }
+}

@@ -1,0 +1,248 @@
+//! What the code would do without one of its guards, made at the network edge: no guard has to be listed, and none can be
+//! forgotten. A guard is a part of a condition, or a strong read, as it is seen on the wire; the orders are listed here.
+
+use local::template::TABLE_NAME;
+use serde_json::{Value, json};
+
+use super::past::{Past, number, place, text};
+use super::plan::NAMES;
+use crate::network::{Call, Chance, Operation};
+
+/// A read that should be up to date lacks up to so many writes.
+const BEHIND_WRITES_MAX: u64 = 12;
+
+/// One guard that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// This part of this condition of writes to this kind of item.
+    Part {
+        /// The kind of item.
+        item: String,
+        /// The condition.
+        condition: String,
+        /// Which of its parts, from 0.
+        part: usize,
+    },
+    /// This read may be behind.
+    Stale {
+        /// The operation, the kind of item, and the form of a query.
+        read: String,
+    },
+    /// RECEIPT is read before ACCOUNT.
+    ReceiptReadEarly,
+    /// RECEIPT is written before the effects.
+    ReceiptWrittenEarly,
+    /// Sends are dropped that have no RECEIPT yet.
+    DroppedEarly,
+    /// Who resumes a send starts from the log's end, not from the recorded base.
+    BaseReadLate,
+    /// Everybody is in every conversation.
+    EverybodyIsIn,
+}
+
+/// The orders, and what else isn't seen on the wire.
+pub const ORDERS: [Mutant; 5] = [
+    Mutant::ReceiptReadEarly,
+    Mutant::ReceiptWrittenEarly,
+    Mutant::DroppedEarly,
+    Mutant::BaseReadLate,
+    Mutant::EverybodyIsIn,
+];
+
+impl std::fmt::Display for Mutant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Part { item, condition, part } => {
+                let parts = parts(condition);
+                write!(f, "{item}: {}", parts[*part])?;
+                if parts.len() > 1 { write!(f, "  (of: {condition})") } else { Ok(()) }
+            }
+            Self::Stale { read } => write!(f, "strong read: {read}"),
+            Self::ReceiptReadEarly => f.write_str("order: RECEIPT is read after ACCOUNT"),
+            Self::ReceiptWrittenEarly => f.write_str("order: RECEIPT is written after the effects"),
+            Self::DroppedEarly => f.write_str("order: RECEIPT is written before the drop"),
+            Self::BaseReadLate => f.write_str("order: the tail is read before the claim, and kept"),
+            Self::EverybodyIsIn => f.write_str("membership is checked"),
+        }
+    }
+}
+
+/// The parts of a condition: what AND joins outside parentheses.
+fn parts(condition: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for word in condition.split(' ') {
+        let open = word.matches('(').count();
+        let close = word.matches(')').count();
+        if depth == 0 && word == "AND" {
+            parts.push(String::new());
+            continue;
+        }
+        depth = depth + open - close;
+        let part = parts.last_mut().expect("there is one");
+        if !part.is_empty() {
+            part.push(' ');
+        }
+        part.push_str(word);
+    }
+    parts
+}
+
+/// The kind of an item: its sort key without what follows the prefix.
+fn kind(sk: &str) -> &str {
+    sk.split_once('#').map_or(sk, |(kind, _)| kind)
+}
+
+/// The guards that a call carries.
+pub(super) fn guards_of(operation: &Operation, request: &Value) -> Vec<Mutant> {
+    if operation.is_write() {
+        let condition = operation.condition();
+        let item = kind(operation.sk().unwrap_or_default());
+        let all = parts(condition).len();
+        let part = |part| Mutant::Part { item: item.to_owned(), condition: condition.to_owned(), part };
+        return if condition.is_empty() { Vec::new() } else { (0..all).map(part).collect() };
+    }
+    let strong = request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true;
+    if strong { vec![Mutant::Stale { read: read_of(operation) }] } else { Vec::new() }
+}
+
+/// What a read reads.
+fn read_of(operation: &Operation) -> String {
+    let Operation::Dynamo(name, request) = operation else { return String::new() };
+    match name.as_str() {
+        "Query" => {
+            let values = &request["ExpressionAttributeValues"];
+            let low = [":sk", ":from"].map(|name| text(values, name)).concat();
+            let tail = if request["Limit"] == 1 { ", the tail" } else { "" };
+            format!("Query {}: {}{tail}", kind(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
+        }
+        "BatchGetItem" => {
+            let key = &request["RequestItems"][TABLE_NAME]["Keys"][0];
+            format!("BatchGetItem {}", kind(text(key, "sk")))
+        }
+        _ => format!("{name} {}", kind(operation.sk().unwrap_or_default())),
+    }
+}
+
+/// Whether an expression says this placeholder.
+fn says(expression: &str, placeholder: &str) -> bool {
+    expression.match_indices(placeholder).any(|(at, _)| {
+        let next = expression[at + placeholder.len()..].chars().next();
+        !next.is_some_and(|next| next.is_ascii_alphanumeric() || next == '_')
+    })
+}
+
+impl Mutant {
+    /// A write without the guard, if it has it.
+    pub(super) fn changes(&self, name: &str, request: &Value) -> Option<Value> {
+        let Self::Part { item, condition, part } = self else { return None };
+        let operation = Operation::Dynamo(name.to_owned(), request.clone());
+        if operation.condition() != condition || kind(operation.sk()?) != item {
+            return None;
+        }
+        let mut parts = parts(condition);
+        parts.remove(*part);
+        let rest = parts.join(" AND ");
+        let mut request = request.clone();
+        let fields = request.as_object_mut()?;
+        if rest.is_empty() {
+            fields.remove("ConditionExpression");
+            fields.remove("ReturnValuesOnConditionCheckFailure");
+        } else {
+            fields.insert("ConditionExpression".to_owned(), rest.clone().into());
+        }
+        // An expression's names and values must all be used.
+        let said = format!("{} {rest}", fields.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default());
+        for list in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+            let Some(map) = fields.get_mut(list).and_then(Value::as_object_mut) else { continue };
+            map.retain(|placeholder, _| says(&said, placeholder));
+            if map.is_empty() {
+                fields.remove(list);
+            }
+        }
+        Some(request)
+    }
+
+    /// The state that a read is answered from, if the guard was about it.
+    pub(super) fn reads_at(&self, call: &Call, now: u64, account_read_at: u64, chance: &mut Chance) -> Option<u64> {
+        match self {
+            Self::Stale { read } if *read == read_of(&call.operation) => {
+                let stale = chance.below(2) == 0;
+                stale.then(|| now.saturating_sub(chance.below(BEHIND_WRITES_MAX)))
+            }
+            Self::ReceiptReadEarly if call.function == "send" && read_of(&call.operation) == "GetItem RECEIPT" => {
+                Some(account_read_at.saturating_sub(chance.below(BEHIND_WRITES_MAX)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it changes answers.
+    pub(super) fn rewrites(&self) -> bool {
+        matches!(self, Self::DroppedEarly | Self::BaseReadLate | Self::EverybodyIsIn)
+    }
+
+    /// An answer without the guard.
+    pub(super) fn rewrite(&self, past: &Past, call: &Call, mut answer: Value) -> Value {
+        match (self, read_of(&call.operation).as_str()) {
+            (Self::EverybodyIsIn, "GetItem META") if answer["Item"].is_object() => {
+                if let Some(members) = answer["Item"]["members"]["L"].as_array_mut() {
+                    let absent = NAMES.map(|name| json!({ "S": name }));
+                    let absent: Vec<Value> = absent.into_iter().filter(|name| !members.contains(name)).collect();
+                    members.extend(absent);
+                }
+            }
+            (Self::BaseReadLate, "GetItem ACCOUNT") => {
+                for send in answer["Item"]["open"]["M"].as_object_mut().into_iter().flat_map(|open| open.values_mut()) {
+                    let log = format!("CONV#{}", text(&send["M"], "conv"));
+                    send["M"]["base"] = json!({ "N": past.partition(&log, "MSG#").count().to_string() });
+                }
+            }
+            (Self::DroppedEarly, "BatchGetItem RECEIPT") => {
+                let Operation::Dynamo(_, request) = &call.operation else { return answer };
+                let keys = request["RequestItems"][TABLE_NAME]["Keys"].as_array().cloned().unwrap_or_default();
+                let missing = keys.iter().filter(|key| past.now(text(key, "pk"), text(key, "sk")).is_none());
+                let made: Vec<Value> = missing.filter_map(|key| receipt(past, key)).collect();
+                if let Some(items) = answer["Responses"][TABLE_NAME].as_array_mut() {
+                    items.extend(made);
+                }
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    /// What is written together with a write.
+    pub(super) fn adds(&self, past: &Past, request: &Value) -> Option<Value> {
+        let item = &request["Item"];
+        if *self != Self::ReceiptWrittenEarly || kind(text(item, "sk")) != "MSG" {
+            return None;
+        }
+        let (pk, sk) = (format!("USER#{}", text(item, "sender")), format!("RECEIPT#{}", text(item, "cmid")));
+        if past.now(&pk, &sk).is_some() {
+            return None;
+        }
+        receipt(past, &json!({ "pk": { "S": pk }, "sk": { "S": sk } }))
+    }
+}
+
+/// The RECEIPT that an open and published send will have.
+fn receipt(past: &Past, key: &Value) -> Option<Value> {
+    let (pk, sk) = place(key);
+    let account = past.now(&pk, "ACCOUNT")?;
+    let open = account["open"]["M"].as_object()?;
+    let (sid, send) = open.iter().find(|(_, send)| sk == format!("RECEIPT#{}", text(&send["M"], "cmid")))?;
+    let send = &send["M"];
+    let log = format!("CONV#{}", text(send, "conv"));
+    let slot = past.partition(&log, "MSG#").find(|slot| text(slot, "sid") == sid)?;
+    let seq: u64 = text(slot, "sk").trim_start_matches("MSG#").parse().ok()?;
+    let mut item = json!({
+        "pk": { "S": pk }, "sk": { "S": sk }, "cmid": send["cmid"], "fingerprint": send["print"],
+        "conversation": send["conv"], "seq": { "N": seq.to_string() }, "price": { "N": number(send, "price").to_string() },
+        "created_at": send["at"],
+    });
+    if slot["void"]["BOOL"] == true {
+        item["void"] = json!({ "BOOL": true });
+    }
+    Some(item)
+}

@@ -1,0 +1,183 @@
+//! Every item as it has been after each write: what reads that may be behind are answered from.
+//!
+//! It is filled from the engine's own answers and never decides a write; at the end of a run it must equal the engine.
+
+use std::collections::BTreeMap;
+
+use local::template::TABLE_NAME;
+use serde_json::{Map, Value, json};
+
+/// Partition key and sort key.
+pub(super) type Place = (String, String);
+
+/// Every item with its earlier images.
+#[derive(Default)]
+pub(super) struct Past {
+    items: BTreeMap<Place, Vec<(u64, Value)>>,
+    version: u64,
+}
+
+/// An attribute of an item or of a key: its one inner value, as text.
+pub(super) fn text<'a>(item: &'a Value, name: &str) -> &'a str {
+    let inner = item[name].as_object().and_then(|typed| typed.values().next());
+    inner.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// An attribute that is a number; 0 when there is none.
+pub(super) fn number(item: &Value, name: &str) -> i64 {
+    text(item, name).parse().unwrap_or_default()
+}
+
+/// Where an item or a key is.
+pub(super) fn place(key: &Value) -> Place {
+    (text(key, "pk").to_owned(), text(key, "sk").to_owned())
+}
+
+impl Past {
+    /// How many writes there were.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A write was made; gives the image before it.
+    pub(super) fn write(&mut self, image: Value) -> Option<Value> {
+        self.version += 1;
+        let images = self.items.entry(place(&image)).or_default();
+        let before = images.last().map(|(_, image)| image.clone());
+        images.push((self.version, image));
+        before
+    }
+
+    /// An item as it was after so many writes.
+    pub(super) fn at(&self, place: &Place, version: u64) -> Option<&Value> {
+        let images = self.items.get(place)?;
+        images.iter().rev().find(|(written, _)| *written <= version).map(|(_, image)| image)
+    }
+
+    /// An item as it is.
+    pub(super) fn now(&self, pk: &str, sk: &str) -> Option<&Value> {
+        self.at(&(pk.to_owned(), sk.to_owned()), self.version)
+    }
+
+    /// Every item as it is.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
+        self.items.values().filter_map(|images| images.last().map(|(_, image)| image))
+    }
+
+    /// The items of a partition whose sort keys start so, as they are.
+    pub(super) fn partition<'a>(&'a self, pk: &'a str, sk: &'a str) -> impl DoubleEndedIterator<Item = &'a Value> {
+        let range = self.items.range((pk.to_owned(), sk.to_owned())..);
+        let within = range.take_while(move |((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with(sk));
+        let found: Vec<&Value> = within.filter_map(|(_, images)| images.last().map(|(_, image)| image)).collect();
+        found.into_iter()
+    }
+
+    /// Answers a read with the state after so many writes.
+    pub(super) fn read(&self, operation: &str, request: &Value, version: u64) -> String {
+        match operation {
+            "GetItem" => {
+                let item = self.at(&place(&request["Key"]), version);
+                item.map_or_else(|| json!({}), |item| json!({ "Item": item })).to_string()
+            }
+            "BatchGetItem" => {
+                let keys = request["RequestItems"][TABLE_NAME]["Keys"].as_array().into_iter().flatten();
+                let items: Vec<&Value> = keys.filter_map(|key| self.at(&place(key), version)).collect();
+                json!({ "Responses": { TABLE_NAME: items }, "UnprocessedKeys": {} }).to_string()
+            }
+            "Query" => self.query(request, version),
+            other => panic!("{other} reads nothing"),
+        }
+    }
+
+    fn query(&self, request: &Value, version: u64) -> String {
+        let index = !request["IndexName"].is_null();
+        let condition = Condition::new(request);
+        let mut found: Vec<&Value> = if index {
+            let all = self.items.keys().filter_map(|place| self.at(place, version));
+            let mut rows: Vec<&Value> = all.filter(|item| condition.holds(item, "work_pk", "work_sk")).collect();
+            rows.sort_by_key(|item| (text(item, "work_sk"), text(item, "pk"), text(item, "sk")));
+            rows
+        } else {
+            let range = self.items.range((condition.pk.clone(), String::new())..);
+            let range = range.take_while(|((pk, _), _)| *pk == condition.pk);
+            range
+                .filter_map(|(place, _)| self.at(place, version))
+                .filter(|item| condition.holds(item, "pk", "sk"))
+                .collect()
+        };
+        if request["ScanIndexForward"] == false {
+            found.reverse();
+        }
+        if let Some(after) = request["ExclusiveStartKey"].as_object() {
+            let after = place(&Value::Object(after.clone()));
+            let passed = found.iter().position(|item| place(item) == after).map_or(0, |at| at + 1);
+            found.drain(..passed);
+        }
+        let limit = request["Limit"].as_u64().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let names: &[&str] = if index { &["pk", "sk", "work_pk", "work_sk"] } else { &["pk", "sk"] };
+        let last = (found.len() >= limit).then(|| only(found[limit - 1], names));
+        found.truncate(limit);
+        let items: Vec<Value> =
+            found.into_iter().map(|item| if index { only(item, names) } else { item.clone() }).collect();
+        let mut answer = json!({ "Count": items.len(), "ScannedCount": items.len(), "Items": items });
+        if let Some(last) = last {
+            answer["LastEvaluatedKey"] = last;
+        }
+        answer.to_string()
+    }
+}
+
+/// Only these attributes of an item.
+fn only(item: &Value, names: &[&str]) -> Value {
+    let kept = names.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())));
+    Value::Object(kept.collect::<Map<_, _>>())
+}
+
+/// A query's condition: a partition, and perhaps a range in it.
+struct Condition {
+    pk: String,
+    range: Option<(Range, String, String)>,
+}
+
+/// How sort keys are compared.
+#[derive(Clone, Copy)]
+enum Range {
+    BeginsWith,
+    Between,
+    Below,
+    From,
+}
+
+impl Condition {
+    /// Of the forms that the store writes.
+    fn new(request: &Value) -> Self {
+        let condition = request["KeyConditionExpression"].as_str().unwrap_or_default();
+        let values = &request["ExpressionAttributeValues"];
+        let value = |name: &str| text(values, name).to_owned();
+        let Some((_, range)) = condition.split_once(" AND ") else { return Self { pk: value(":pk"), range: None } };
+        let forms = [
+            ("begins_with(", Range::BeginsWith),
+            ("BETWEEN", Range::Between),
+            (" < :sk", Range::Below),
+            (" >= :sk", Range::From),
+        ];
+        let form = forms.into_iter().find(|(mark, _)| range.contains(mark)).map(|(_, form)| form);
+        let form = form.unwrap_or_else(|| panic!("a query's condition of no known form: {condition}"));
+        let bounds = match form {
+            Range::Between => (value(":from"), value(":to")),
+            _ => (value(":sk"), String::new()),
+        };
+        Self { pk: value(":pk"), range: Some((form, bounds.0, bounds.1)) }
+    }
+
+    fn holds(&self, item: &Value, pk: &str, sk: &str) -> bool {
+        let sk = text(item, sk);
+        text(item, pk) == self.pk
+            && self.range.as_ref().is_none_or(|(form, low, high)| match form {
+                Range::BeginsWith => sk.starts_with(low.as_str()),
+                Range::Between => (low.as_str()..=high.as_str()).contains(&sk),
+                Range::Below => sk < low.as_str(),
+                Range::From => sk >= low.as_str(),
+            })
+    }
+}

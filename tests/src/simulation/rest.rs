@@ -1,0 +1,194 @@
+//! The end of a run: the world is healed, everybody asks again for what was never answered, time passes, the sweep runs,
+//! everybody reconnects; then everything must be as if nothing had ever gone wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::limits::VOID_AFTER;
+
+use super::clients::{Id, Send, holds};
+use super::past::{number, text};
+use super::plan::{DEVICES, NAMES};
+use super::weather::State;
+use super::workload::Stage;
+use super::writes::{Broken, Checked};
+use crate::network::{Chance, lock};
+
+/// Longer than any function lives and any late request travels.
+const CALM: Duration = Duration::from_secs(70);
+/// How often somebody asks again before giving up: in a healed world an answer comes at once, or when the rate allows it.
+const TRIES: u32 = 6;
+
+impl Stage {
+    /// Everything that was begun has ended: who was connected all along must hold everything.
+    pub(super) fn nothing_is_missing(&self) -> Checked {
+        let state = lock(&self.weather.0);
+        for (person, devices) in state.clients.devices.iter().enumerate() {
+            for (number, device) in devices.iter().enumerate() {
+                let open = device.connection.as_ref().is_some_and(|it| self.world.connections().is_open(it));
+                if !open || !device.synced {
+                    continue;
+                }
+                for (id, log) in messages(&state, person) {
+                    let held = device.held.get(&id);
+                    let missing: Vec<&u64> =
+                        log.keys().filter(|seq| !held.is_some_and(|held| held.contains_key(seq))).collect();
+                    holds("who is connected and has synced misses nothing", missing.is_empty(), || {
+                        format!("{}'s device {number} lacks {missing:?} of {id}", NAMES[person])
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Heals the world, lets everything end, and checks what must hold then.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub(super) async fn comes_to_rest(&self, seed: u64) -> Result<(), Broken> {
+        lock(&self.weather.0).heal();
+        tokio::time::sleep(CALM).await;
+        self.everybody_asks_again(seed).await?;
+        tokio::time::sleep(VOID_AFTER + Duration::from_secs(5)).await;
+        for _ in 0..2 {
+            let swept = self.world.tries_to_sweep().await;
+            holds("nothing fails in a healed world", swept.is_ok(), || format!("the sweep: {swept:?}"))?;
+        }
+        self.world.try_rest().map_err(|how| ("at rest", how))?;
+        self.deliveries_are_conserved().await?;
+        self.everybody_sees_the_same().await?;
+        self.past_is_true()
+    }
+
+    /// What was never finally answered is asked again; some leave it to the sweep.
+    async fn everybody_asks_again(&self, seed: u64) -> Checked {
+        let unanswered: Vec<Send> = {
+            let state = lock(&self.weather.0);
+            let sends = state.clients.sends.values();
+            sends.filter(|send| send.message.is_none() && !send.expired).cloned().collect()
+        };
+        let mut chance = Chance(seed);
+        for send in unanswered {
+            if chance.below(10) < 3 {
+                continue;
+            }
+            let connection = self.connection(send.person, 0).await;
+            let connection = connection.ok_or_else(|| ("nothing fails in a healed world", "a handshake".to_owned()))?;
+            let mut done = false;
+            for _ in 0..TRIES {
+                let answer = self.says(send.person, &connection, send.frame.clone(), false).await.unwrap_or_default();
+                let code = answer["error"]["code"].as_str();
+                let wait = answer["error"]["details"]["retryAfterMs"].as_u64();
+                done = answer["success"] == true || code.is_some() && wait.is_none();
+                let fine = !answer.is_null() && !matches!(code, Some("internal" | "unavailable"));
+                holds("nothing fails in a healed world", fine, || format!("{} got {answer}", send.frame))?;
+                if done {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(wait.unwrap_or_default())).await;
+            }
+            holds("nothing fails in a healed world", done, || format!("{} has no answer", send.frame))?;
+        }
+        Ok(())
+    }
+
+    /// Accepted = stored, and stored = delivered + waiting, for everybody.
+    async fn deliveries_are_conserved(&self) -> Checked {
+        for (person, name) in NAMES.iter().enumerate().take(self.people) {
+            let path = format!("/api/messages/buffered/{name}");
+            let waiting = self.world.admin("GET", &path, None).await.body;
+            let state = lock(&self.weather.0);
+            let mut undelivered = 0;
+            for (id, log) in messages(&state, person) {
+                let inbox = state.past.now(&format!("USER#{name}"), &format!("INBOX#{id}"));
+                let [delivered, last] =
+                    ["delivered_seq", "last_seq"].map(|name| inbox.map_or(0, |inbox| number(inbox, name)));
+                let highest = log.keys().next_back().copied().unwrap_or_default();
+                let told = last >= i64::try_from(highest).unwrap_or_default();
+                holds("stored = delivered + waiting", told, || format!("{name} isn't told of {id} {highest}"))?;
+                undelivered += last - delivered;
+            }
+            holds("stored = delivered + waiting", waiting["undelivered"] == undelivered, || {
+                format!("{name} waits for {undelivered}, not {waiting}")
+            })?;
+        }
+        let state = lock(&self.weather.0);
+        for send in state.clients.sends.values() {
+            let logs = messages(&state, send.person);
+            let slots = logs.get(&send.conversation).into_iter().flatten();
+            let ours: Vec<&u64> =
+                slots.filter(|(_, slot)| slot == &&send.frame["clientMessageId"]).map(|(n, _)| n).collect();
+            let wanted = send.message.as_ref().and_then(|message| message["seq"].as_u64());
+            let right = match (wanted, ours.as_slice()) {
+                (Some(seq), [one]) => seq == **one,
+                (None, []) => true,
+                (None, [_]) => !send.expired,
+                _ => false,
+            };
+            holds("accepted = stored", right, || format!("{send:?} is stored at {ours:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// After a reconnect and a sync every device holds the log, and nothing else.
+    async fn everybody_sees_the_same(&self) -> Checked {
+        for (person, device) in (0..self.people).flat_map(|person| (0..DEVICES).map(move |device| (person, device))) {
+            let connection = self.connects(person, device).await;
+            let connection = connection.ok_or_else(|| ("nothing fails in a healed world", "a handshake".to_owned()))?;
+            {
+                let state = lock(&self.weather.0);
+                let held = &state.clients.devices[person][device].held;
+                for (id, log) in messages(&state, person) {
+                    let held: BTreeMap<u64, Value> = held
+                        .get(&id)
+                        .into_iter()
+                        .flatten()
+                        .filter(|(_, message)| message["deleted"] != true)
+                        .map(|(seq, message)| (*seq, message["clientMessageId"].clone()))
+                        .collect();
+                    holds("every client's view equals the server's", held == log, || {
+                        format!("{}'s device {device} holds {held:?} of {id}, the log is {log:?}", NAMES[person])
+                    })?;
+                }
+            }
+            if device > 0 {
+                continue;
+            }
+            let answer = self.says(person, &connection, json!({ "action": "getBalance" }), false).await;
+            let balance = answer.map(|answer| answer["data"]["balance"].clone()).unwrap_or_default();
+            let state = lock(&self.weather.0);
+            let account = state.past.now(&format!("USER#{}", NAMES[person]), "ACCOUNT");
+            let there = account.map_or(0, |account| number(account, "balance"));
+            holds("a balance is what is there", balance == there, || format!("{balance} is {there}"))?;
+        }
+        Ok(())
+    }
+
+    /// What reads that were behind were answered from is what the engine has.
+    fn past_is_true(&self) -> Checked {
+        let state = lock(&self.weather.0);
+        let mut past: Vec<Value> = state.past.all().map(crate::engine::plain_map).collect();
+        let mut there = self.world.items();
+        let key = |item: &Value| (item["pk"].to_string(), item["sk"].to_string());
+        past.sort_by_key(key);
+        there.sort_by_key(key);
+        holds("the simulation's own memory", past == there, || format!("{past:#?} and {there:#?}"))
+    }
+}
+
+/// The messages of everybody's logs that a person has a part in: number and `clientMessageId`, without the voids.
+fn messages(state: &State, person: usize) -> BTreeMap<Id, BTreeMap<u64, Value>> {
+    let own = state.clients.pairs.iter().filter(|(_, members)| members.contains(&person));
+    let log = |id: &Id| {
+        let pk = format!("CONV#{id}");
+        let slots = state.past.partition(&pk, "MSG#").filter(|slot| slot["void"]["BOOL"] != true);
+        let numbered = slots.map(|slot| {
+            let seq = text(slot, "sk").trim_start_matches("MSG#").parse().unwrap_or_default();
+            (seq, Value::from(text(slot, "cmid")))
+        });
+        numbered.collect::<BTreeMap<u64, Value>>()
+    };
+    own.map(|(id, _)| (id.clone(), log(id))).filter(|(_, log)| !log.is_empty()).collect()
+}

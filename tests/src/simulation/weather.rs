@@ -1,0 +1,359 @@
+//! The edge of a simulated world: draws each call's faults from the seed, answers reads that may be behind from the past,
+//! writes everything down, and checks every write and every frame.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use local::template::TABLE_NAME;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::clients::Clients;
+use super::mutants::{Mutant, guards_of};
+use super::past::{Past, place};
+use super::plan::{Fault, Plan};
+use super::trace::Trace;
+use super::writes::{Broken, Checked, Write};
+use crate::engine::Engine;
+use crate::gateway::Connections;
+use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, lock};
+use crate::world::Failed;
+
+/// How long a call travels, one way.
+const DELAY_MS_MAX: u64 = 8;
+/// A call that takes long takes up to this.
+const SLOW_MS_MAX: u64 = 1_500;
+/// A function that stands still does so up to this: the longest time limit.
+const PAUSE_MS_MAX: u64 = 50_000;
+/// A request that arrives late does so after the attempt's time limit, and up to this after it.
+const LATE_MS_MAX: u64 = 8_000;
+/// A function that dies at any time does so within this.
+const DEATH_MS_MAX: u64 = 150;
+/// Functions' clocks are off by up to this.
+const SKEW_MS_MAX: u64 = 2_000;
+/// A connection that was accepted is open within this.
+const OPENING_MS_MAX: u64 = 60;
+/// A read that is behind lacks up to so many writes.
+const BEHIND_WRITES_MAX: u64 = 40;
+
+/// One run of a function.
+struct Running {
+    chance: Chance,
+    calls: u64,
+    faults: u64,
+    /// How many writes there were when it asked for ACCOUNT.
+    account_read_at: u64,
+}
+
+/// Everything that a run knows.
+pub(super) struct State {
+    seed: u64,
+    faults: BTreeMap<Fault, u64>,
+    muted: BTreeSet<(String, u64)>,
+    mutant: Option<Mutant>,
+    healed: bool,
+    running: BTreeMap<String, Running>,
+    sids: BTreeMap<String, (String, String)>,
+    pub(super) past: Past,
+    pub(super) trace: Trace,
+    pub(super) clients: Clients,
+    /// Every condition's parts that were seen.
+    pub(super) guards: BTreeSet<Mutant>,
+    /// The faults that happened: an invocation, and the number of its call.
+    pub(super) happened: Vec<(String, u64)>,
+    /// Calls that the engine has answered.
+    pub(super) operations: u64,
+    /// The first rule that was broken.
+    pub(super) broken: Option<Broken>,
+    pub(super) stop: Arc<Notify>,
+}
+
+/// A run's state, shared by everybody in it.
+#[derive(Clone)]
+pub(super) struct Weather(pub(super) Arc<Mutex<State>>);
+
+impl State {
+    pub(super) fn new(plan: &Plan, mutant: Option<Mutant>, kept: usize) -> Self {
+        Self {
+            seed: plan.seed,
+            faults: plan.faults.clone(),
+            muted: plan.muted.clone(),
+            mutant,
+            healed: false,
+            running: BTreeMap::new(),
+            sids: BTreeMap::new(),
+            past: Past::default(),
+            trace: Trace::new(kept),
+            clients: Clients::new(plan),
+            guards: BTreeSet::new(),
+            happened: Vec::new(),
+            operations: 0,
+            broken: None,
+            stop: Arc::new(Notify::new()),
+        }
+    }
+
+    /// From now on nothing goes wrong.
+    pub(super) fn heal(&mut self) {
+        self.trace.add("the world is healed");
+        self.healed = true;
+    }
+
+    /// Keeps the first rule that was broken.
+    pub(super) fn check(&mut self, checked: Checked) {
+        if let Err(broken) = checked
+            && self.broken.is_none()
+        {
+            self.trace.add(&format!("BROKEN: {}: {}", broken.0, broken.1));
+            self.broken = Some(broken);
+            self.stop.notify_one();
+        }
+    }
+
+    /// Whether a fault happens to somebody whose CHANCE this is.
+    pub(super) fn strikes(&self, fault: Fault, chance: &mut Chance) -> bool {
+        let of_1000 = self.faults.get(&fault).copied().unwrap_or_default();
+        chance.below(1_000) < of_1000 && !self.healed
+    }
+
+    /// A chance that depends on nothing but the seed and a name.
+    pub(super) fn chance_of(&self, name: &str) -> Chance {
+        let mut chance = Chance(self.seed);
+        for byte in name.bytes() {
+            chance.0 = chance.next() ^ u64::from(byte);
+        }
+        chance
+    }
+
+    /// What breaks about a call.
+    fn fate(&self, chance: &mut Chance, call: &Call) -> Fate {
+        let refused = |status| Fate::Refused(status, String::new());
+        if !matches!(call.operation, Operation::Dynamo(..)) {
+            if self.strikes(Fault::PushRefused, chance) {
+                return refused([429, 500, 503][chance.below(3) as usize]);
+            }
+            return if self.strikes(Fault::PushUnanswered, chance) { Fate::Unanswered } else { Fate::Answered };
+        }
+        let named = |name: &str| {
+            let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
+            Fate::Refused(400, json!({ "__type": kind, "message": name }).to_string())
+        };
+        for fault in self.faults.keys().filter(|fault| self.strikes(**fault, chance)) {
+            return match fault {
+                Fault::Throttled => named("ProvisionedThroughputExceededException"),
+                Fault::Conflict if call.operation.is_write() => named("TransactionConflictException"),
+                Fault::Refused => refused([500, 503][chance.below(2) as usize]),
+                Fault::FailedAfter => Fate::Failed(500),
+                Fault::Unreached => Fate::Unreached,
+                Fault::Unanswered => Fate::Unanswered,
+                Fault::Late => {
+                    let wait = shared::limits::ATTEMPT_TIMEOUT + Duration::from_millis(chance.below(LATE_MS_MAX));
+                    Fate::Late(wait)
+                }
+                Fault::Killed => [Fate::KilledBefore, Fate::KilledAfter][chance.below(2) as usize].clone(),
+                _ => continue,
+            };
+        }
+        Fate::Answered
+    }
+
+    /// The state that a read is answered from: so many writes ago.
+    fn behind(&mut self, call: &Call) -> u64 {
+        let now = self.past.version();
+        let Operation::Dynamo(name, request) = &call.operation else { return now };
+        let fault = if call.operation.reads_index() { Fault::StaleIndex } else { Fault::StaleRead };
+        let strong = request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true;
+        let mut chance = self.running[&call.trace_id].chance.clone();
+        if let Some(version) = self.mutant.as_ref().and_then(|mutant| {
+            let account_read_at = self.running[&call.trace_id].account_read_at;
+            mutant.reads_at(call, now, account_read_at, &mut chance)
+        }) {
+            return version;
+        }
+        if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query") && !strong && self.strikes(fault, &mut chance)
+        {
+            return now.saturating_sub(chance.below(BEHIND_WRITES_MAX));
+        }
+        now
+    }
+
+    /// Answers a call to DynamoDB.
+    fn answer(&mut self, engine: &Engine, call: &Call, body: &[u8]) -> (u16, String) {
+        let Operation::Dynamo(name, request) = &call.operation else { return (404, String::new()) };
+        self.operations += 1;
+        if !call.operation.is_write() {
+            return self.answer_read(engine, call, body);
+        }
+        let changed = self.mutant.as_ref().and_then(|mutant| mutant.changes(name, request));
+        let (status, answer) = match &changed {
+            Some(request) => engine.answer(name, request.to_string().as_bytes()),
+            None => engine.answer(name, body),
+        };
+        if status == 200 {
+            let image = if name == "PutItem" {
+                request["Item"].clone()
+            } else {
+                serde_json::from_str::<Value>(&answer).unwrap_or_default()["Attributes"].take()
+            };
+            self.written(name == "PutItem", image);
+            if let Some(more) = self.mutant.as_ref().and_then(|mutant| mutant.adds(&self.past, request)) {
+                let put = json!({ "TableName": TABLE_NAME, "Item": more });
+                engine.answer("PutItem", put.to_string().as_bytes());
+                self.written(true, more);
+            }
+        }
+        (status, answer)
+    }
+
+    /// A write was made.
+    fn written(&mut self, is_put: bool, image: Value) {
+        let before = self.past.write(image.clone());
+        let mut write =
+            Write { past: &self.past, sids: &mut self.sids, is_put, before: before.as_ref(), after: &image };
+        let checked = write.check();
+        self.check(checked);
+        let (_, sk) = place(&image);
+        if sk.starts_with("RECEIPT#") && image["void"]["BOOL"] != true {
+            let conversation = super::past::text(&image, "conversation").to_owned();
+            let seq = u64::try_from(super::past::number(&image, "seq")).unwrap_or_default();
+            let ended = self.clients.ended.entry(conversation).or_default();
+            *ended = seq.max(*ended);
+        }
+    }
+
+    fn answer_read(&mut self, engine: &Engine, call: &Call, body: &[u8]) -> (u16, String) {
+        let Operation::Dynamo(name, request) = &call.operation else { return (404, String::new()) };
+        let version = self.behind(call);
+        let mut request = request.clone();
+        let keys = &mut request["RequestItems"][TABLE_NAME]["Keys"];
+        let several = keys.as_array().map_or(0, Vec::len);
+        let mut chance = self.running[&call.trace_id].chance.clone();
+        let mut rest = Value::Null;
+        if several > 0 && self.strikes(Fault::Unprocessed, &mut chance) {
+            let done = chance.below(several as u64) as usize;
+            let left = keys.as_array_mut().map(|keys| keys.split_off(done)).unwrap_or_default();
+            rest = request["RequestItems"].clone();
+            rest[TABLE_NAME]["Keys"] = left.into();
+        }
+        // What is up to date comes from the engine itself; only it is never behind, and has no empty batches.
+        let now = self.past.version();
+        let own = version < now || call.operation.reads_index() || !rest.is_null();
+        let (status, answer) =
+            if own { (200, self.past.read(name, &request, version)) } else { engine.answer(name, body) };
+        let mut changed = None;
+        if !rest.is_null() {
+            let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            answer["UnprocessedKeys"] = rest;
+            changed = Some(answer);
+        }
+        if let Some(mutant) = &self.mutant
+            && mutant.rewrites()
+        {
+            let answer = changed.unwrap_or_else(|| serde_json::from_str(&answer).unwrap_or_default());
+            changed = Some(mutant.rewrite(&self.past, call, answer));
+        }
+        (status, changed.map_or(answer, |answer| answer.to_string()))
+    }
+}
+
+/// A call in words.
+fn words(operation: &Operation) -> String {
+    match operation {
+        Operation::Dynamo(name, request) => format!("{name} {request}"),
+        Operation::Push(connection) => format!("push to {connection}"),
+        Operation::Close(connection) => format!("close {connection}"),
+    }
+}
+
+impl Edge for Weather {
+    fn begins(&mut self, function: &'static str, trace_id: &str) -> Life {
+        let mut state = lock(&self.0);
+        let mut chance = state.chance_of(trace_id);
+        let skewed = state.strikes(Fault::Skewed, &mut chance);
+        let skew = chance.below(2 * SKEW_MS_MAX + 1).cast_signed() - SKEW_MS_MAX.cast_signed();
+        let skew_ms = if skewed { skew } else { 0 };
+        let dies = state.strikes(Fault::Dies, &mut chance);
+        let dies_after = dies.then(|| Duration::from_millis(chance.below(DEATH_MS_MAX)));
+        state.trace.add(&format!("{trace_id} {function} begins, clock {skew_ms:+} ms, dies after {dies_after:?}"));
+        let faults = u64::from(dies);
+        let running = Running { chance, calls: 0, faults, account_read_at: 0 };
+        state.running.insert(trace_id.to_owned(), running);
+        Life { skew_ms, dies_after }
+    }
+
+    fn ends(&mut self, function: &'static str, trace_id: &str, failed: Option<&Failed>) {
+        let mut state = lock(&self.0);
+        state
+            .trace
+            .add(&format!("{trace_id} {function} ends: {}", failed.map_or("well".into(), |it| format!("{it:?}"))));
+        let faults = state.running.get(trace_id).map_or(0, |running| running.faults);
+        if let Some(failed) = failed
+            && faults == 0
+            && *failed != Failed::Error("Unauthorized".to_owned())
+        {
+            state.check(Err(("nothing fails by itself", format!("{function} {trace_id}: {failed:?}"))));
+        }
+    }
+
+    fn opens(&mut self, connection: &str) -> Duration {
+        Duration::from_millis(lock(&self.0).chance_of(connection).below(OPENING_MS_MAX))
+    }
+
+    fn passes(&mut self, call: &Call) -> Passage {
+        let mut state = lock(&self.0);
+        let running = state.running.get_mut(&call.trace_id).expect("a call is made by a function that has begun");
+        running.calls += 1;
+        let number = running.calls;
+        let mut chance = running.chance.clone();
+        let (there, back) = (1 + chance.below(DELAY_MS_MAX), 1 + chance.below(DELAY_MS_MAX));
+        let mut there = Duration::from_millis(there);
+        let mut fate = state.fate(&mut chance, call);
+        let paused = state.strikes(Fault::Paused, &mut chance);
+        let mut pause = paused.then(|| Duration::from_millis(chance.below(PAUSE_MS_MAX)));
+        if state.strikes(Fault::Slow, &mut chance) {
+            there += Duration::from_millis(chance.below(SLOW_MS_MAX));
+        }
+        let place = (call.trace_id.clone(), number);
+        if state.muted.contains(&place) {
+            (fate, pause) = (Fate::Answered, None);
+        }
+        if fate != Fate::Answered || pause.is_some() {
+            state.happened.push(place);
+        }
+        let (now, struck) = (state.past.version(), u64::from(fate != Fate::Answered || pause.is_some()));
+        let broken = if struck > 0 { format!(" with {fate:?}, pause {pause:?}") } else { String::new() };
+        state.trace.add(&format!("{} {} asks {}{broken}", call.trace_id, call.function, words(&call.operation)));
+        let running = state.running.get_mut(&call.trace_id).expect("it has begun");
+        running.chance = chance;
+        running.faults += struck;
+        if call.operation.sk() == Some("ACCOUNT") && !call.operation.is_write() {
+            running.account_read_at = now;
+        }
+        Passage { there, back: Duration::from_millis(back), pause, fate }
+    }
+
+    fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String) {
+        let mut state = lock(&self.0);
+        let (status, answer) = match &call.operation {
+            Operation::Dynamo(_, request) => {
+                state.guards.extend(guards_of(&call.operation, request));
+                state.answer(engine, call, body)
+            }
+            Operation::Push(connection) => {
+                let status = connections.push(connection, body);
+                if status == 200 {
+                    let frame: Value = serde_json::from_slice(body).unwrap_or_default();
+                    state.trace.add(&format!("{connection} receives {frame}"));
+                    let checked = state.clients.receives(connection, &frame);
+                    state.check(checked);
+                }
+                (status, String::new())
+            }
+            Operation::Close(connection) => (connections.close(connection), String::new()),
+        };
+        let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
+        state.trace.add(&format!("{} {status} {outcome}", call.trace_id));
+        (status, answer)
+    }
+}

@@ -1,0 +1,311 @@
+//! What people do: each action's frame, and each step from the frame to what its sender makes of the answer.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::clients::{Ask, Id, Send};
+use super::plan::{Act, Fault, NAMES, Step};
+use super::weather::{State, Weather};
+use crate::gateway::Handshake;
+use crate::network::{Chance, lock};
+use crate::world::{STEP, World};
+
+/// How long a frame is on its way when it is overtaken.
+const OVERTAKEN_MS_MAX: u64 = 400;
+/// The same key is given to so many top-ups, or more.
+const KEYS: u64 = 4;
+
+/// Makes a frame's fields.
+type Fields = fn(&mut Asking<'_>) -> Value;
+
+/// Every action of the protocol, and a frame of it.
+pub const ACTIONS: [(&str, Fields); 14] = [
+    ("ping", |_| json!({})),
+    ("sync", |asking| asking.since()),
+    ("getOrCreateDirect", |asking| json!({ "otherUserId": NAMES[asking.other] })),
+    ("getConversations", |asking| json!({ "limit": 1 + asking.chance.below(4) })),
+    ("getConversation", |asking| json!({ "conversationId": asking.conversation })),
+    ("sendMessage", |asking| asking.message()),
+    ("getMessages", |asking| asking.page()),
+    ("markDelivered", |asking| asking.mark()),
+    ("markRead", |asking| asking.mark()),
+    ("getReceipts", |asking| asking.mark()),
+    ("typing", |asking| json!({ "conversationId": asking.conversation, "typing": asking.chance.below(2) == 0 })),
+    ("getPresence", |_| json!({ "userIds": NAMES })),
+    ("getBalance", |_| json!({})),
+    ("getTransactions", |asking| json!({ "limit": 1 + asking.chance.below(10) })),
+];
+
+/// What the fields of a frame are made of.
+pub struct Asking<'a> {
+    state: &'a State,
+    chance: Chance,
+    step: u32,
+    person: usize,
+    device: usize,
+    other: usize,
+    conversation: Id,
+}
+
+impl Asking<'_> {
+    /// Everything that the device lacks.
+    fn since(&self) -> Value {
+        let device = &self.state.clients.devices[self.person][self.device];
+        let own = self.state.clients.pairs.iter().filter(|(_, members)| members.contains(&self.person));
+        let since: serde_json::Map<String, Value> =
+            own.map(|(id, _)| (id.clone(), device.complete_to(id).into())).collect();
+        json!({ "since": since })
+    }
+
+    fn message(&mut self) -> Value {
+        let mut frame =
+            json!({ "clientMessageId": format!("m{}", self.step), "content": format!("text {}", self.step) });
+        match self.chance.below(3) {
+            0 => frame["conversationId"] = self.conversation.clone().into(),
+            _ => frame["to"] = NAMES[self.other].into(),
+        }
+        if self.chance.below(4) == 0 {
+            frame["maxPrice"] = (self.chance.below(3) * 5).into();
+        }
+        let known = self.state.clients.known(&self.conversation);
+        if known > 0 && self.chance.below(6) == 0 {
+            frame["replyTo"] = (1 + self.chance.below(known + 1)).into();
+        }
+        frame
+    }
+
+    fn page(&mut self) -> Value {
+        let known = self.state.clients.known(&self.conversation);
+        let mut frame = json!({ "conversationId": self.conversation, "limit": 1 + self.chance.below(20) });
+        match self.chance.below(4) {
+            0 => frame["before"] = (1 + self.chance.below(known + 2)).into(),
+            1 => frame["after"] = self.chance.below(known + 2).into(),
+            _ => {}
+        }
+        frame
+    }
+
+    /// Up to what is known, and sometimes beyond.
+    fn mark(&mut self) -> Value {
+        let known = self.state.clients.known(&self.conversation);
+        let seq = match self.chance.below(4) {
+            0 => self.chance.below(known + 3),
+            _ => known,
+        };
+        json!({ "conversationId": self.conversation, "seq": seq.max(1) })
+    }
+}
+
+/// Where the steps happen.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) weather: Weather,
+    pub(super) people: usize,
+}
+
+impl Stage {
+    /// Does one step; everything in it is named by its number.
+    pub(super) async fn step(self, step: Step) {
+        let number = step.number;
+        STEP.scope((number, AtomicU64::new(0)), Box::pin(async move { self.act(&step).await })).await;
+    }
+
+    async fn act(&self, step: &Step) {
+        let mut chance = Chance(step.draw);
+        let Step { person, device, .. } = *step;
+        match step.act {
+            Act::Says(action) => self.asks(step, action, person, false).await,
+            Act::Pries => {
+                let (action, _) =
+                    ["getMessages", "markRead", "typing", "sendMessage", "getConversation", "getReceipts"]
+                        .map(|action| (action, ()))[chance.below(6) as usize];
+                self.asks(step, action, person, true).await;
+            }
+            Act::Repeats => self.repeats(person, device, &mut chance).await,
+            Act::Connects => drop(self.connects(person, device).await),
+            Act::Leaves | Act::Vanishes => self.leaves(person, device, step.act == Act::Leaves).await,
+            Act::TopsUp => {
+                let key = format!("key{}", chance.below(KEYS));
+                let amount = [1, 10, 10, 100][chance.below(4) as usize];
+                self.world.credits(NAMES[person], amount, &key).await;
+            }
+            Act::Prices => {
+                let path = format!("/api/users/{}/price", NAMES[person]);
+                let price = [0, 0, 3, 10][chance.below(4) as usize];
+                self.world.admin("PUT", &path, Some(json!({ "price": price }))).await;
+            }
+            Act::Operates => self.operates(person, &mut chance).await,
+            Act::Sweeps => {
+                // A schedule fires late, or twice.
+                tokio::time::sleep(Duration::from_millis(chance.below(500))).await;
+                let again = async {
+                    if chance.below(3) == 0 {
+                        tokio::time::sleep(Duration::from_millis(Chance(step.draw).below(100))).await;
+                        let _ = self.world.tries_to_sweep().await;
+                    }
+                };
+                let _ = futures::future::join(self.world.tries_to_sweep(), again).await;
+            }
+        }
+    }
+
+    async fn operates(&self, person: usize, chance: &mut Chance) {
+        let name = NAMES[person];
+        let (method, path) = match chance.below(4) {
+            0 => ("GET", format!("/api/messages/buffered/{name}")),
+            1 => ("DELETE", format!("/api/messages/buffered/{name}")),
+            2 => ("GET", "/api/messages/buffer-stats".to_owned()),
+            _ => ("GET", format!("/api/wallets/{name}")),
+        };
+        self.world.admin(method, &path, None).await;
+    }
+
+    /// Says a new frame with an action; about others' conversation, if it PRIES.
+    async fn asks(&self, step: &Step, action: &'static str, person: usize, pries: bool) {
+        let Some(connection) = self.connection(person, step.device).await else { return };
+        let frame = {
+            let state = lock(&self.weather.0);
+            let mut chance = Chance(step.draw);
+            let other = (person + 1 + chance.below(self.people as u64 - 1) as usize) % self.people;
+            let mut conversation = state.clients.between(person, other);
+            if pries {
+                let foreign = state.clients.pairs.iter().filter(|(_, members)| !members.contains(&person));
+                let foreign: Vec<&Id> = foreign.map(|(id, _)| id).collect();
+                conversation = foreign[chance.below(foreign.len() as u64) as usize].clone();
+            }
+            let (step, device) = (step.number, step.device);
+            let mut asking = Asking { state: &state, chance, step, person, device, other, conversation };
+            let (_, fields) = ACTIONS.iter().find(|(name, _)| *name == action).expect("an action");
+            let mut frame = fields(&mut asking);
+            frame["action"] = action.into();
+            if pries {
+                frame["conversationId"] = asking.conversation.clone().into();
+                frame.as_object_mut().expect("an object").remove("to");
+            }
+            frame
+        };
+        if action == "sendMessage" && !pries {
+            self.remembers(person, &frame);
+        }
+        self.says(person, &connection, frame, pries).await;
+    }
+
+    /// Remembers what is sent, so that it can be sent again.
+    fn remembers(&self, person: usize, frame: &Value) {
+        let mut state = lock(&self.weather.0);
+        let clients = &mut state.clients;
+        let to = frame["to"].as_str().and_then(|to| NAMES.iter().position(|name| *name == to));
+        let conversation = match to {
+            Some(to) => clients.between(person, to),
+            None => frame["conversationId"].as_str().unwrap_or_default().to_owned(),
+        };
+        let floor = clients.known(&conversation);
+        let (frame, message) = (frame.clone(), None);
+        let id = frame["clientMessageId"].as_str().unwrap_or_default().to_owned();
+        let send = Send { person, conversation, frame, floor, message, expired: false, is_contested: false };
+        clients.sends.insert((person, id), send);
+    }
+
+    /// Sends an earlier message of somebody again; sometimes with another text, which must not be sent.
+    async fn repeats(&self, person: usize, device: usize, chance: &mut Chance) {
+        let Some(connection) = self.connection(person, device).await else { return };
+        let frame = {
+            let mut state = lock(&self.weather.0);
+            let own: Vec<&mut Send> = state.clients.sends.values_mut().filter(|send| send.person == person).collect();
+            if own.is_empty() {
+                return;
+            }
+            let at = chance.below(own.len() as u64) as usize;
+            let Some(send) = own.into_iter().nth(at) else { return };
+            let mut frame = send.frame.clone();
+            if chance.below(8) == 0 {
+                frame["content"] = "another text".into();
+                send.is_contested = true;
+            }
+            frame
+        };
+        self.says(person, &connection, frame, false).await;
+    }
+
+    /// Says a frame, as the network lets it; gives the answer, if there is one when the function has ended.
+    pub(super) async fn says(&self, person: usize, connection: &str, mut frame: Value, pries: bool) -> Option<Value> {
+        let id = self.world.next_id("ask");
+        frame["requestId"] = id.clone().into();
+        let (lost, twice, wait) = {
+            let mut state = lock(&self.weather.0);
+            state.clients.asks(&id, person, connection, &frame, pries);
+            state.trace.add(&format!("{} says {frame} on {connection}", NAMES[person]));
+            let mut chance = state.chance_of(&id);
+            let late = state.strikes(Fault::FrameLate, &mut chance);
+            let wait = if late { chance.below(OVERTAKEN_MS_MAX) } else { 0 };
+            let lost = state.strikes(Fault::FrameLost, &mut chance);
+            let twice = state.strikes(Fault::FrameTwice, &mut chance).then(|| chance.below(OVERTAKEN_MS_MAX));
+            (lost, twice, wait)
+        };
+        if lost {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let text = frame.to_string();
+        let once = self.arrives(connection, &text);
+        let again = async {
+            if let Some(wait) = twice {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                self.arrives(connection, &text).await;
+            }
+        };
+        futures::future::join(once, again).await;
+        lock(&self.weather.0).clients.asks.get(&id).and_then(|ask: &Ask| ask.answer.clone())
+    }
+
+    async fn arrives(&self, connection: &str, text: &str) {
+        if self.world.connections().is_open(connection) {
+            let _ = Box::pin(self.world.frame(connection, text)).await;
+        }
+    }
+
+    /// A device's connection; a new one where it has none.
+    pub(super) async fn connection(&self, person: usize, device: usize) -> Option<String> {
+        let there = lock(&self.weather.0).clients.devices[person][device].connection.clone();
+        match there {
+            Some(connection) if self.world.connections().is_open(&connection) => Some(connection),
+            _ => self.connects(person, device).await,
+        }
+    }
+
+    /// A device connects, and syncs. What connection it had is gone without a word.
+    pub(super) async fn connects(&self, person: usize, device: usize) -> Option<String> {
+        let token = self.world.token(NAMES[person], Value::Null);
+        let handshake = Handshake::with_header(&token).and("device", &format!("device{device}"));
+        let accepted = self.world.handshake(&handshake).await.ok()?;
+        let connection = accepted.connection;
+        let (frame, before) = {
+            let mut state = lock(&self.weather.0);
+            state.trace.add(&format!("{} connects: {connection}", NAMES[person]));
+            let before = state.clients.devices[person][device].connection.clone();
+            state.clients.connects(person, device, connection.clone());
+            let (chance, conversation) = (Chance(0), Id::new());
+            let asking = Asking { state: &state, chance, step: 0, person, device, other: 0, conversation };
+            let mut frame = asking.since();
+            frame["action"] = "sync".into();
+            (frame, before)
+        };
+        if let Some(before) = before {
+            self.world.connections().close(&before);
+        }
+        self.says(person, &connection, frame, false).await;
+        Some(connection)
+    }
+
+    async fn leaves(&self, person: usize, device: usize, told: bool) {
+        let connection = lock(&self.weather.0).clients.devices[person][device].connection.take();
+        let Some(connection) = connection else { return };
+        self.world.connections().close(&connection);
+        if told {
+            self.world.disconnect(&connection).await;
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What each single write may do. Checked at the write itself, so a violation is found where it happens.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::past::{Past, number, text};
+
+/// A rule that was broken: its name, and how.
+pub(super) type Broken = (&'static str, String);
+/// What a check says.
+pub(super) type Checked = Result<(), Broken>;
+
+/// Says that RULE is broken, unless it holds.
+fn holds(rule: &'static str, it: bool, how: impl FnOnce() -> String) -> Checked {
+    if it { Ok(()) } else { Err((rule, how())) }
+}
+
+/// The entries of a map attribute.
+fn map(item: &Value, name: &str) -> Map<String, Value> {
+    item[name]["M"].as_object().cloned().unwrap_or_default()
+}
+
+/// The members of a set of texts.
+fn set(item: &Value, name: &str) -> Vec<String> {
+    let members = item[name]["SS"].as_array().into_iter().flatten();
+    members.filter_map(|member| member.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether an item is in the index.
+fn is_listed(item: &Value) -> bool {
+    !item["work_pk"].is_null()
+}
+
+fn key(user: &str) -> String {
+    format!("USER#{user}")
+}
+
+/// One write that was made: how, what was there, what is there now.
+pub(super) struct Write<'a> {
+    pub(super) past: &'a Past,
+    pub(super) sids: &'a mut BTreeMap<String, (String, String)>,
+    pub(super) is_put: bool,
+    pub(super) before: Option<&'a Value>,
+    pub(super) after: &'a Value,
+}
+
+impl Write<'_> {
+    /// Checks it.
+    pub(super) fn check(&mut self) -> Checked {
+        let (pk, sk) = (text(self.after, "pk").to_owned(), text(self.after, "sk").to_owned());
+        let replaced = self.is_put && self.before.is_some_and(|before| before != self.after);
+        holds("nothing is replaced", !replaced, || format!("{pk} {sk} was there: {:?}", self.before))?;
+        match sk.split_once('#').map_or(sk.as_str(), |(kind, _)| kind) {
+            "ACCOUNT" => self.account(&pk),
+            "RECEIPT" => self.receipt(&pk),
+            "ENTRY" => self.entry(&pk, &sk),
+            "INBOX" => self.inbox(&pk, &sk),
+            "MSG" => self.slot(&pk, &sk),
+            "META" => self.unchanged(),
+            "PRESENCE" => {
+                let there = !map(self.after, "connections").is_empty();
+                holds("what is due is listed", !there || is_listed(self.after), || format!("{pk}: {}", self.after))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unchanged(&self) -> Checked {
+        let same = self.before.is_none_or(|before| before == self.after);
+        holds("what is written once stays", same, || format!("{:?} became {}", self.before, self.after))
+    }
+
+    /// A slot follows the one before it, and holds an open send that has no other.
+    fn slot(&mut self, pk: &str, sk: &str) -> Checked {
+        self.unchanged()?;
+        if self.before.is_some() {
+            return Ok(());
+        }
+        let seq: u64 = sk.trim_start_matches("MSG#").parse().unwrap_or_default();
+        let follows = seq == 1 || self.past.now(pk, &format!("MSG#{:020}", seq - 1)).is_some();
+        holds("logs have no holes", follows, || format!("{pk} {sk}"))?;
+        let (sid, sender) = (text(self.after, "sid"), text(self.after, "sender"));
+        let other = self.sids.insert(sid.to_owned(), (pk.to_owned(), sk.to_owned()));
+        holds("a send has one slot", other.is_none(), || format!("{pk} {sk} and {other:?} of {sid}"))?;
+        let open = self.past.now(&key(sender), "ACCOUNT").map(|account| map(account, "open")).unwrap_or_default();
+        holds("what is published is open", open.contains_key(sid), || format!("{pk} {sk}: {sid} of {sender}"))
+    }
+
+    /// Numbers move only forward, in order, and never beyond the log.
+    fn inbox(&self, pk: &str, sk: &str) -> Checked {
+        let [read, delivered, last] = ["read_seq", "delivered_seq", "last_seq"].map(|name| number(self.after, name));
+        let ordered = read <= delivered && delivered <= last;
+        holds("read <= delivered <= last", ordered, || format!("{pk} {sk}: {}", self.after))?;
+        if let Some(before) = self.before {
+            let forward =
+                ["read_seq", "delivered_seq", "last_seq"].iter().all(|n| number(before, n) <= number(self.after, n));
+            holds("horizons move forward", forward, || format!("{pk} {sk}: {before} became {}", self.after))?;
+        }
+        let log = sk.replacen("INBOX#", "CONV#", 1);
+        let there = last == 0 || self.past.now(&log, &format!("MSG#{last:020}")).is_some();
+        holds("an inbox isn't ahead of its log", there, || format!("{pk} {sk}: {last}"))?;
+        // What one has written oneself waits for nobody, and moves `delivered` with it.
+        holds("what is due is listed", delivered == last || is_listed(self.after), || {
+            format!("{pk} {sk}: {}", self.after)
+        })
+    }
+
+    /// The end of a send: its slot is there, and all effects are.
+    fn receipt(&self, pk: &str) -> Checked {
+        self.unchanged()?;
+        let item = self.after;
+        let (conversation, seq) = (text(item, "conversation"), number(item, "seq"));
+        let slot = self.past.now(&format!("CONV#{conversation}"), &format!("MSG#{seq:020}"));
+        let ours = slot.is_some_and(|slot| {
+            key(text(slot, "sender")) == pk && slot["cmid"] == item["cmid"] && slot["void"] == item["void"]
+        });
+        holds("a receipt names its slot", ours, || format!("{pk}: {item} {slot:?}"))?;
+        let Some(slot) = slot.filter(|slot| slot["void"]["BOOL"] != true) else { return Ok(()) };
+        let meta = self.past.now(&format!("CONV#{conversation}"), "META");
+        let members = meta.and_then(|meta| meta["members"]["L"].as_array()).into_iter().flatten();
+        for member in members.filter_map(|member| member["S"].as_str()) {
+            let inbox = self.past.now(&key(member), &format!("INBOX#{conversation}"));
+            let told = inbox.is_some_and(|inbox| number(inbox, "last_seq") >= seq);
+            holds("a receipt comes last", told, || format!("{member} wasn't told of {conversation} {seq}"))?;
+        }
+        let sid = text(slot, "sid");
+        let charged =
+            self.past.partition(pk, "ENTRY#").any(|entry| text(entry, "sk").ends_with(&format!("#charge#{sid}")));
+        holds("a receipt comes last", charged || number(slot, "price") == 0, || format!("{sid} isn't charged"))
+    }
+
+    /// A line of a ledger comes from a top-up or an open send, and is unlisted only when it was folded.
+    fn entry(&self, pk: &str, sk: &str) -> Checked {
+        if let Some(before) = self.before {
+            let lost = is_listed(before) && !is_listed(self.after);
+            let folded = lost && self.settling(pk).iter().any(|taken| taken == sk);
+            let same = before["amount"] == self.after["amount"] && before["kind"] == self.after["kind"];
+            let kept = is_listed(before) == is_listed(self.after);
+            return holds("an entry is unlisted once folded", same && (kept || folded), || format!("{pk} {sk}"));
+        }
+        let amount = number(self.after, "amount");
+        let id = sk.splitn(3, '#').nth(2).unwrap_or_default();
+        let twice =
+            self.past.partition(pk, "ENTRY#").filter(|entry| text(entry, "sk").ends_with(&format!("#{id}"))).count();
+        holds("an entry is there once", twice <= 1, || format!("{pk} {id}"))?;
+        let (kind, of) = id.split_once('#').unwrap_or_default();
+        let sender = if kind == "charge" { pk.to_owned() } else { key(text(self.after, "counterparty")) };
+        let open = self.past.now(&sender, "ACCOUNT").map(|account| map(account, "open")).unwrap_or_default();
+        let send = open.get(of).map(|send| &send["M"]);
+        let (price, earning) = send.map_or((0, 0), |send| (number(send, "price"), number(send, "earn")));
+        let right = match kind {
+            "topup" => self.past.now(pk, &format!("TOPUP#{of}")).is_some_and(|topup| number(topup, "amount") == amount),
+            "charge" => send.is_some() && amount == -price,
+            "earn" => send.is_some() && amount == earning,
+            "share" => send.is_some() && amount == price - earning,
+            _ => false,
+        };
+        holds("an entry has a reason", right, || format!("{pk} {sk}: {}", self.after))?;
+        holds("what is due is listed", kind == "charge" || is_listed(self.after), || format!("{pk} {sk}"))
+    }
+
+    /// The entries that a user's half-done folding took.
+    fn settling(&self, pk: &str) -> Vec<String> {
+        self.past.now(pk, "ACCOUNT").map(|account| set(account, "settling")).unwrap_or_default()
+    }
+
+    /// Every coin that comes or goes has a reason in the same write.
+    fn account(&self, pk: &str) -> Checked {
+        let nothing = Value::Null;
+        let (before, after) = (self.before.unwrap_or(&nothing), self.after);
+        let context = || format!("{pk}: {before} became {after}");
+        holds("no balance is negative", number(after, "balance") >= 0, context)?;
+        let (was, is) = (map(before, "open"), map(after, "open"));
+        holds("what is due is listed", is.is_empty() || is_listed(after), context)?;
+        let forward = number(before, "epoch") <= number(after, "epoch")
+            && number(before, "settle_version") <= number(after, "settle_version");
+        holds("an account's counts move forward", forward, context)?;
+        let mut wanted = number(before, "balance");
+        for (sid, send) in is.iter().filter(|(sid, _)| !was.contains_key(*sid)) {
+            let cmid = text(&send["M"], "cmid");
+            let ended = self.past.now(pk, &format!("RECEIPT#{cmid}")).is_some() || self.sids.contains_key(sid);
+            holds("a send is claimed once", !ended, || format!("{pk} {sid}: {send}"))?;
+            wanted -= number(&send["M"], "price");
+        }
+        for (sid, send) in was.iter().filter(|(sid, _)| !is.contains_key(*sid)) {
+            let receipt = self.past.now(pk, &format!("RECEIPT#{}", text(&send["M"], "cmid")));
+            let receipt = receipt.ok_or_else(|| ("only the finished is dropped", format!("{pk} {sid}: {send}")))?;
+            if receipt["void"]["BOOL"] == true {
+                wanted += number(&send["M"], "price");
+            }
+        }
+        for (sid, send) in is.iter().filter(|(sid, _)| was.contains_key(*sid)) {
+            let same = ["price", "earn", "print", "conv", "cmid"].iter().all(|n| send["M"][n] == was[sid]["M"][n]);
+            holds("an open send doesn't change", same, context)?;
+        }
+        let (took, takes) = (set(before, "settling"), set(after, "settling"));
+        let entry = |sk: &String| self.past.now(pk, sk);
+        if took.is_empty() && !takes.is_empty() {
+            let fresh = takes.iter().all(|sk| entry(sk).is_some_and(is_listed));
+            holds("an entry is folded once", fresh, context)?;
+            wanted += takes.iter().filter_map(entry).map(|entry| number(entry, "amount")).sum::<i64>();
+        } else if took != takes {
+            let ended = takes.is_empty() && took.iter().all(|sk| entry(sk).is_some_and(|entry| !is_listed(entry)));
+            holds("a folding ends when its entries are unlisted", ended, context)?;
+        }
+        holds("coins are conserved", wanted == number(after, "balance"), context)
+    }
+}

@@ -1,0 +1,85 @@
+//! Whole worlds, each decided by one number: nothing that must hold is ever broken, whatever goes wrong. Many more run
+//! by `cargo run -p tests --release --bin simulate`.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tests::simulation::{ACTIONS, Act, Mutant, Plan, STEPS_DEFAULT, run};
+
+/// Seeds that run every time.
+const FIXED: std::ops::Range<u64> = 0..32;
+/// Fresh seeds that run at most, and for how long more are begun.
+const FRESH: (usize, Duration) = (16, Duration::from_secs(10));
+/// Threads that run them.
+const THREADS: usize = 2;
+
+/// Runs a seed.
+fn holds(seed: u64) {
+    let report = run(&Plan::new(seed, STEPS_DEFAULT), None, 60);
+    if let Some((rule, how)) = report.broken {
+        let events = report.events.join("\n");
+        panic!("{events}\nseed {seed} breaks \"{rule}\": {how}\nagain: simulate --seed {seed} --trace");
+    }
+}
+
+/// Runs seeds on several threads; a failure names its seed.
+fn all_hold(seeds: &[u64], more: impl Fn() -> bool + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| more()) {
+                    holds(*seed);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_fixed_seed_holds() {
+    all_hold(&FIXED.collect::<Vec<u64>>(), || true);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a fresh seed is worth nothing if nobody knows it")]
+fn fresh_seeds_hold() {
+    let fresh: Vec<u64> = (0..FRESH.0).map(|_| getrandom::u64().expect("randomness")).collect();
+    println!("fresh seeds: {fresh:?}");
+    let began = Instant::now();
+    all_hold(&fresh, || began.elapsed() < FRESH.1);
+}
+
+#[test]
+fn a_seed_always_runs_alike() {
+    for seed in 0..3 {
+        let plan = Plan::new(seed, STEPS_DEFAULT);
+        let (one, other) = (run(&plan, None, usize::MAX), run(&plan, None, usize::MAX));
+        let differs = one.events.iter().zip(&other.events).find(|(one, other)| one != other);
+        assert!(one.hash == other.hash && differs.is_none(), "seed {seed} differs: {differs:#?}");
+    }
+}
+
+/// One guard less is noticed, within the fixed seeds.
+#[test]
+fn a_missing_guard_is_noticed() {
+    let guards: BTreeSet<Mutant> =
+        FIXED.take(4).flat_map(|seed| run(&Plan::new(seed, STEPS_DEFAULT), None, 1).guards).collect();
+    for name in ["ENTRY: attribute_not_exists(pk)", "ACCOUNT: #balance >= :price"] {
+        let mutant = guards.iter().find(|guard| guard.to_string().starts_with(name));
+        let mutant = mutant.unwrap_or_else(|| panic!("no guard is called {name}: {guards:#?}"));
+        let caught =
+            FIXED.into_iter().any(|seed| run(&Plan::new(seed, STEPS_DEFAULT), Some(mutant), 1).broken.is_some());
+        assert!(caught, "nobody notices that {mutant} is missing");
+    }
+}
+
+#[test]
+fn every_action_is_said_in_some_plan() {
+    let said: BTreeSet<&str> = (0..50)
+        .flat_map(|seed| Plan::new(seed, STEPS_DEFAULT).steps)
+        .filter_map(|step| if let Act::Says(action) = step.act { Some(action) } else { None })
+        .collect();
+    assert_eq!(said, ACTIONS.iter().map(|(action, _)| *action).collect());
+}
