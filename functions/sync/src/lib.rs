@@ -7,6 +7,7 @@ use shared::conversation::status;
 use shared::error::Error;
 use shared::limits::SYNC_MESSAGES_MAX;
 use shared::protocol::{ConversationId, Event, Frame, Message, Request as _, Seq, Sync, UserId};
+use shared::push::Pushed;
 use shared::run::{Answered, Caller, Function, Handler, Handling};
 use shared::store::inbox::Inbox;
 use shared::store::log::LogPage;
@@ -31,7 +32,7 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 /// the sender looked again, by the sender.
 ///
 /// # Errors
-/// Those of the store.
+/// [`Error::Unavailable`] when a page can't be sent; those of the store.
 pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, Error> {
     let behind = behind(app.store.inbox_all(&caller.user, Read::Strong).await?, &request.since);
     let keys: Vec<Key> = behind.iter().map(|new| Key::inbox(&new.inbox.peer, &new.id)).collect();
@@ -54,7 +55,10 @@ pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, 
             let has_more = page.more && messages < SYNC_MESSAGES_MAX;
             complete &= !page.more || has_more;
             let theirs = theirs.get(&Key::inbox(&new.inbox.peer, &new.id));
-            send_page(app, &caller, &new, page, theirs, has_more).await;
+            if send_page(app, &caller, &new, page, theirs, has_more).await != Pushed::Sent {
+                // `sync:done` would say that the client has it.
+                return Err(Error::Unavailable("a page could not be sent".to_owned()));
+            }
             if !has_more {
                 break;
             }
@@ -85,8 +89,15 @@ fn behind(inboxes: Vec<(ConversationId, Inbox)>, since: &HashMap<ConversationId,
     behind
 }
 
-/// Sends one page. A connection that has gone asks again when it is back.
-async fn send_page(app: &App, caller: &Caller, new: &New, page: LogPage, theirs: Option<&Inbox>, has_more: bool) {
+/// Sends one page.
+async fn send_page(
+    app: &App,
+    caller: &Caller,
+    new: &New,
+    page: LogPage,
+    theirs: Option<&Inbox>,
+    has_more: bool,
+) -> Pushed {
     let user: &UserId = &caller.user;
     let status = status(user, &new.inbox, theirs);
     let message = |(seq, item): (Seq, shared::store::log::LogItem)| -> Message {
@@ -95,5 +106,5 @@ async fn send_page(app: &App, caller: &Caller, new: &New, page: LogPage, theirs:
     };
     let messages = page.slots.into_iter().map(message).collect();
     let event = Event::SyncPage { conversation_id: new.id.clone(), messages, has_more };
-    app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await;
+    app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await
 }
