@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
-use shared::limits::MESSAGE_BYTES_MAX;
-use tests::World;
+use shared::limits::{MESSAGE_BYTES_MAX, PUSH_ATTEMPTS_MAX};
+use tests::{Fault, Operation, World};
 
 fn numbers(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
@@ -120,4 +120,22 @@ async fn what_a_client_may_not_ask_is_named() {
         let named = answer.details()["field"].as_str().unwrap_or_default();
         assert_eq!((answer.code(), named), ("bad_request", field), "{frame}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_cannot_be_sent_is_not_called_complete() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    ann.sends_to("bob", "hi").await.data();
+    let bob = world.person("bob").connects().await;
+    let mut refusals = 0;
+    world.breaks(move |call| {
+        let page = call.function == "sync" && matches!(call.operation, Operation::Push(_));
+        refusals += u32::from(page);
+        (page && refusals <= PUSH_ATTEMPTS_MAX).then_some(Fault::Refuse(429))
+    });
+    assert_eq!(bob.syncs().await.code(), "unavailable");
+    let again = bob.syncs().await;
+    assert_eq!((again.messages().len(), &again["complete"]), (1, &json!(true)));
+    world.comes_to_rest().await;
 }
