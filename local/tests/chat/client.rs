@@ -1,6 +1,7 @@
 //! A person with a connection.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::world::World;
 
 /// How often a request is repeated at most.
 const ATTEMPTS_MAX: usize = 100;
+/// The wait before a request is repeated.
+const BACKOFF: Duration = Duration::from_millis(50);
 
 /// A request to send TEXT to somebody, under the name ID.
 pub(crate) fn send(to: &str, text: &str, id: &str) -> Value {
@@ -119,6 +122,8 @@ impl Client {
             if open.is_empty() {
                 return finals;
             }
+            // As clients do: a function that died while it started is not started again at once.
+            tokio::time::sleep(BACKOFF).await;
         }
         panic!("no final answer to {} of {} requests", open.len(), requests.len());
     }
