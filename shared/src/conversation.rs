@@ -129,25 +129,29 @@ pub async fn views(
     let theirs: HashMap<Key, Inbox> = theirs.into_iter().collect();
     let view = |(id, inbox): (ConversationId, Inbox)| {
         let meta = metas.get(&id)?;
-        let status = status(user, &inbox, theirs.get(&Key::inbox(&inbox.peer, &id)));
+        let theirs = theirs.get(&Key::inbox(&inbox.peer, &id));
         let item = last.remove(&(id.clone(), inbox.last_seq));
-        let message = item.map(|item| {
-            let status = status(&item.sender, inbox.last_seq);
-            item.message(&id, inbox.last_seq, status)
-        });
+        let message = item.map(|item| shown(user, &inbox, theirs, &id, (inbox.last_seq, item)));
         let price = prices.get(&inbox.peer).copied().unwrap_or(app.config.default_price);
         Some(seen(meta, &inbox, message, price))
     };
     Ok(inboxes.into_iter().filter_map(view).collect())
 }
 
-/// How far a message of a direct conversation has come: with the one who didn't write it.
-pub fn status<'a>(user: &'a UserId, own: &'a Inbox, theirs: Option<&'a Inbox>) -> impl Fn(&UserId, Seq) -> Status + 'a {
-    move |sender, seq| match (sender == user, theirs) {
+/// A slot of a direct conversation as one of the two sees it: how far a message has come with the one who didn't write it.
+pub fn shown(
+    user: &UserId,
+    own: &Inbox,
+    theirs: Option<&Inbox>,
+    id: &ConversationId,
+    (seq, item): (Seq, LogItem),
+) -> Message {
+    let status = match (item.sender == *user, theirs) {
         (true, Some(theirs)) => theirs.status_of(seq),
         (true, None) => Status::Sent,
         (false, _) => own.status_of(seq),
-    }
+    };
+    item.message(id, seq, status)
 }
 
 /// A conversation as its participant sees it.
@@ -214,12 +218,8 @@ pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogIt
         Some(own) => own.clone(),
         None => empty_inbox(membership)?,
     };
-    let status = status(user, &own, inboxes.get(&Key::inbox(&own.peer, id)));
-    let message = |(seq, item): (Seq, LogItem)| {
-        let status = status(&item.sender, seq);
-        item.message(id, seq, status)
-    };
-    Ok(slots.into_iter().map(message).collect())
+    let theirs = inboxes.get(&Key::inbox(&own.peer, id));
+    Ok(slots.into_iter().map(|slot| shown(user, &own, theirs, id, slot)).collect())
 }
 
 #[cfg(test)]

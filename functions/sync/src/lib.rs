@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use shared::app::App;
-use shared::conversation::status;
+use shared::conversation::shown;
 use shared::error::Error;
 use shared::limits::SYNC_MESSAGES_MAX;
-use shared::protocol::{ConversationId, Event, Frame, Message, Request as _, Seq, Sync, UserId};
+use shared::protocol::{ConversationId, Event, Frame, Request as _, Seq, Sync};
 use shared::push::Pushed;
 use shared::run::{Answered, Caller, Function, Handler, Handling};
 use shared::store::inbox::Inbox;
@@ -98,12 +98,7 @@ async fn send_page(
     theirs: Option<&Inbox>,
     has_more: bool,
 ) -> Pushed {
-    let user: &UserId = &caller.user;
-    let status = status(user, &new.inbox, theirs);
-    let message = |(seq, item): (Seq, shared::store::log::LogItem)| -> Message {
-        let status = status(&item.sender, seq);
-        item.message(&new.id, seq, status)
-    };
+    let message = |slot| shown(&caller.user, &new.inbox, theirs, &new.id, slot);
     let messages = page.slots.into_iter().map(message).collect();
     let event = Event::SyncPage { conversation_id: new.id.clone(), messages, has_more };
     app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await

@@ -97,24 +97,25 @@ fn resume(attempt: &Attempt, meta: Option<Meta>, send: OpenSend, connected: Vec<
 /// Whether the sender may write here, for this price. Makes the conversation that `to` asks for, when there is none: before
 /// the claim, so that whoever finishes the send finds it, and after all that can be refused by the look.
 async fn permit(app: &App, attempt: &Attempt, look: &Look, trace_id: &str) -> Result<Meta, Error> {
-    let meta = match (&look.meta, &attempt.to) {
-        (None, Some(_)) => None,
-        (meta, _) => Some(Membership::new(meta.clone(), &attempt.sender)?.meta),
+    let Some(to) = attempt.to.as_ref().filter(|_| look.meta.is_none()) else {
+        let meta = Membership::new(look.meta.clone(), &attempt.sender)?.meta;
+        acceptable(attempt, look)?;
+        return Ok(meta);
     };
+    acceptable(attempt, look)?;
+    affordable(app, attempt, look).await?;
+    Ok(create_direct(app, &attempt.sender, to, trace_id).await?.0)
+}
+
+/// Whether the message fits what the look saw.
+fn acceptable(attempt: &Attempt, look: &Look) -> Result<(), Error> {
     if attempt.reply_to.is_some_and(|seq| seq > look.base) {
         return Err(Error::bad_request("replyTo", "there is no message with this number"));
     }
     if attempt.max_price.is_some_and(|max| max < look.price) {
         return Err(Error::PriceChanged { price: look.price });
     }
-    match (meta, &attempt.to) {
-        (Some(meta), _) => Ok(meta),
-        (None, None) => Err(Error::NotAParticipant),
-        (None, Some(to)) => {
-            affordable(app, attempt, look).await?;
-            Ok(create_direct(app, &attempt.sender, to, trace_id).await?.0)
-        }
-    }
+    Ok(())
 }
 
 /// Refuses early what the claim would refuse: an error leaves no conversation behind.

@@ -73,9 +73,7 @@ async fn deliver(
 
 /// Tells one participant's inbox.
 async fn arrive(app: &App, decided: &Decided, user: &UserId, seq: Seq) -> Result<(), StoreError> {
-    let Some(peer) = decided.meta.members.iter().find(|member| *member != user) else {
-        return Err(StoreError::broken("a conversation of one"));
-    };
+    let peer = decided.other_than(user)?;
     let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, peer };
     if *user == decided.sender {
         app.store.inbox_sent(user, &arrival).await
@@ -90,9 +88,7 @@ async fn entries(app: &App, decided: &Decided) -> Result<(), StoreError> {
     if send.price == Coins(0) {
         return Ok(());
     }
-    let Some(receiver) = decided.meta.members.iter().find(|member| **member != decided.sender) else {
-        return Err(StoreError::broken("a conversation of one"));
-    };
+    let receiver = decided.other_than(&decided.sender)?;
     let signed = |coins: Coins| i64::try_from(coins.0).map_err(|_| StoreError::broken("coins overflow"));
     let (price, earning) = (signed(send.price)?, signed(send.earning)?);
     let mut lines = vec![(&decided.sender, "charge", TransactionKind::Charge, -price, receiver)];

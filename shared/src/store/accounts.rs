@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::table::{
     AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
 };
-use super::work::Work;
+use super::work::{UNLIST, Work};
 use crate::limits::{COINS_MAX, OPEN_MAX};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
 use crate::send::{Fingerprint, SendId};
@@ -216,7 +216,7 @@ impl Store {
 
     /// Takes an account out of the index of open sends, **if** it has none.
     pub async fn account_unlist(&self, user: &UserId) -> Result<(), StoreError> {
-        let update = self.update(Key::account(user), "REMOVE #work_pk, #work_sk");
+        let update = self.update(Key::account(user), UNLIST);
         update.only_if("size(#open) = :zero").value(":zero", number(0)).run().await.map(drop)
     }
 

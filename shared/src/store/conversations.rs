@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Key, Read, Store, StoreError, Written, from_item, ms};
+use super::table::{Key, Read, Store, StoreError, Written, from_item, ms, to_item};
 use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
 
 /// What a conversation is.
@@ -60,8 +60,7 @@ impl Store {
 
     /// Creates a conversation **if there is none** with this id.
     pub async fn conversation_create(&self, meta: &Meta) -> Result<Created, StoreError> {
-        let item = serde_dynamo::to_item(meta).map_err(|error| StoreError::broken(&error.to_string()))?;
-        match self.put_new(Key::meta(&meta.id), item).await? {
+        match self.put_new(Key::meta(&meta.id), to_item(meta)?).await? {
             Written::Done(_) => Ok(Created::Here),
             Written::Refused(Some(item)) => {
                 let there: Meta = from_item(item)?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::table::{
     INBOX_PREFIX, Item, Key, Read, Store, StoreError, Update, Written, attribute, from_item, ms, number, text, user_pk,
 };
-use super::work::{Work, waiting_sk};
+use super::work::{UNLIST, Work, waiting_sk};
 use crate::limits::INBOX_PAGES_MAX;
 use crate::protocol::{ConversationId, Kind, Seq, Status, Time, UserId};
 
@@ -237,7 +237,7 @@ impl Store {
 
     /// Takes an inbox out of the index of those that wait, **if** it is as it was seen: nothing is undelivered.
     pub async fn inbox_unlist(&self, key: Key, seen: &Inbox) -> Result<(), StoreError> {
-        let update = self.update(key, "REMOVE #work_pk, #work_sk");
+        let update = self.update(key, UNLIST);
         let update = update.only_if("#last_seq = :seen AND #delivered_seq = :seen");
         update.value(":seen", number(seen.last_seq)).run().await.map(drop)
     }

@@ -4,8 +4,10 @@
 use futures::future::try_join;
 use serde::{Deserialize, Serialize};
 
-use super::table::{ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, user_pk};
-use super::work::{Work, unsettled_sk, work_item};
+use super::table::{
+    ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, to_item, user_pk,
+};
+use super::work::{UNLIST, Work, unsettled_sk, work_item};
 use crate::error::Error;
 use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
 use crate::protocol::{
@@ -58,7 +60,7 @@ impl Store {
     /// Puts a line into a user's ledger, **if there is none** with this id at this time. The time is the decision's.
     pub async fn entry_put(&self, user: &UserId, id: &str, entry: &Entry) -> Result<(), StoreError> {
         let key = Key::entry(user, entry.created_at, id);
-        let mut item: Item = serde_dynamo::to_item(entry).map_err(|error| StoreError::broken(&error.to_string()))?;
+        let mut item = to_item(entry)?;
         if entry.is_credit() {
             item.extend(work_item(Work::Unsettled.pk(user), unsettled_sk(user, &key.sk)));
         }
@@ -190,7 +192,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let settled = entries.map(|sk| {
             let key = Key { pk: user_pk(user), sk: sk.clone() };
-            self.update(key, "REMOVE #work_pk, #work_sk").only_if("attribute_exists(#pk)").run()
+            self.update(key, UNLIST).only_if("attribute_exists(#pk)").run()
         });
         futures::future::try_join_all(settled).await?;
         self.account_folded(user, version).await

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::{
-    Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms,
+    Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms, to_item,
 };
 use crate::limits::{PAGE_BYTES_MAX, WALK_PAGE_SLOTS};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
@@ -96,8 +96,7 @@ impl Store {
         seq: Seq,
         item: &LogItem,
     ) -> Result<Published, StoreError> {
-        let item = serde_dynamo::to_item(item).map_err(|error| StoreError::broken(&error.to_string()))?;
-        match self.put_new(Key::log(conversation, seq), item).await? {
+        match self.put_new(Key::log(conversation, seq), to_item(item)?).await? {
             Written::Done(_) => Ok(Published::Here),
             Written::Refused(Some(item)) => Ok(Published::Taken(from_item(item)?)),
             Written::Refused(None) => Err(StoreError::broken("a slot was taken and is empty")),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::table::{
     AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
 };
-use super::work::{Work, work_item};
+use super::work::{UNLIST, Work, work_item};
 use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX};
 use crate::protocol::{ConnectionId, Device, Time, UserId};
 
@@ -162,7 +162,7 @@ impl Store {
 
     /// Takes a user out of the index of those online, **if** no connection is left.
     async fn presence_unlist(&self, user: &UserId) -> Result<(), StoreError> {
-        let update = self.update(Key::presence(user), "REMOVE #work_pk, #work_sk");
+        let update = self.update(Key::presence(user), UNLIST);
         update.only_if("size(#connections) = :zero").value(":zero", number(0)).run().await.map(drop)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Key, Read, Store, StoreError, from_item, ms};
+use super::table::{Key, Read, Store, StoreError, from_item, ms, to_item};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
 use crate::send::Fingerprint;
 
@@ -46,7 +46,6 @@ impl Store {
 
     /// Puts a RECEIPT **if there is none**. Whoever repeats it would write the same.
     pub async fn receipt_put(&self, user: &UserId, receipt: &Receipt) -> Result<(), StoreError> {
-        let item = serde_dynamo::to_item(receipt).map_err(|error| StoreError::broken(&error.to_string()))?;
-        self.put_new(Key::receipt(user, &receipt.client_message_id), item).await.map(drop)
+        self.put_new(Key::receipt(user, &receipt.client_message_id), to_item(receipt)?).await.map(drop)
     }
 }

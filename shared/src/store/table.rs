@@ -209,6 +209,11 @@ pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| StoreError::broken(&format!("an item can't be read: {error}")))
 }
 
+/// Turns a value into an item, without its key.
+pub fn to_item<T: Serialize>(value: &T) -> Result<Item, StoreError> {
+    serde_dynamo::to_item(value).map_err(|error| StoreError::broken(&format!("an item can't be written: {error}")))
+}
+
 /// Turns a value into an attribute.
 pub fn attribute<T: Serialize>(value: T) -> Result<AttributeValue, StoreError> {
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::broken(&error.to_string()))

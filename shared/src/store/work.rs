@@ -62,6 +62,9 @@ pub(super) fn waiting_sk(since: Time, user: &UserId, conversation: &Conversation
     format!("{:013}{SEPARATOR}{user}{SEPARATOR}{conversation}", since.ms)
 }
 
+/// What takes an item out of the index.
+pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
+
 /// The attributes that put an item into the index.
 pub(super) fn work_item(pk: String, sk: String) -> Item {
     Item::from([("work_pk".to_owned(), text(pk)), ("work_sk".to_owned(), text(sk))])
