@@ -27,8 +27,8 @@ pub struct App {
 impl App {
     /// Puts it together, on an HTTP client that carries both the calls to `DynamoDB` and the pushes.
     pub fn new(config: Config, sdk: &SdkConfig, clock: Clock) -> Self {
-        let store = Store::new(sdk, config.table.clone());
-        let push = Push::new(sdk, &config.websocket_endpoint);
+        let store = Store::new(Store::settings(sdk), config.table.clone());
+        let push = Push::new(Push::settings(sdk, &config.websocket_endpoint));
         Self { store, push, clock, config }
     }
 

@@ -30,16 +30,16 @@ pub enum Pushed {
 }
 
 impl Push {
-    /// On the API Gateway at ENDPOINT.
-    pub fn new(sdk: &SdkConfig, endpoint: &str) -> Self {
+    /// How a client calls the API Gateway at ENDPOINT.
+    pub fn settings(sdk: &SdkConfig, endpoint: &str) -> Builder {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PUSH_TIMEOUT).build();
         // Tried again below, where `Gone` is told from "busy".
-        let config = Builder::from(sdk)
-            .endpoint_url(endpoint)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled())
-            .build();
-        Self { client: aws_sdk_apigatewaymanagement::Client::from_conf(config) }
+        Builder::from(sdk).endpoint_url(endpoint).timeout_config(timeouts).retry_config(RetryConfig::disabled())
+    }
+
+    /// With a client of these settings.
+    pub fn new(settings: Builder) -> Self {
+        Self { client: aws_sdk_apigatewaymanagement::Client::from_conf(settings.build()) }
     }
 
     /// Sends one frame to one connection.

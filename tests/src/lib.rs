@@ -18,6 +18,7 @@ pub mod network;
 pub mod person;
 pub mod simulation;
 pub mod soundness;
+mod unsigned;
 pub mod world;
 
 pub use gateway::{Handshake, HttpAnswer};

@@ -1,7 +1,7 @@
 //! The world: the functions as `template.yaml` deploys them, on one network, with time that is made.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,13 +16,16 @@ use shared::app::{App, Clock};
 use shared::auth::Verifier;
 use shared::config::{Config, TokenConfig};
 use shared::protocol::Time;
+use shared::push::Push;
 use shared::run::{Function, Instance};
+use shared::store::Store;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network};
 use crate::person::Person;
+use crate::unsigned::Unsigned;
 
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
 const WEBSOCKET_ENDPOINT: &str = "https://local.execute-api.us-east-1.amazonaws.com/chat";
@@ -32,6 +35,9 @@ const BEGINNING: Time = Time { ms: 1_767_225_600_000 };
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// The secret of the world's tokens.
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
+
+/// The template, read once for all worlds.
+static TEMPLATE: OnceLock<Template> = OnceLock::new();
 
 tokio::task_local! {
     /// The step of a simulation that is running, and how many ids it has given.
@@ -90,7 +96,7 @@ impl World {
     pub async fn with(setup: Setup<'_>) -> Self {
         let mut parameters = BTreeMap::from([("JwtSecret".to_owned(), SECRET.to_owned())]);
         parameters.extend(setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let template = Template::parse(DEPLOYED).expect("the template parses");
+        let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
         let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
         let began = Instant::now();
@@ -114,7 +120,10 @@ impl World {
             let source = if function.name == "authorize" { "send" } else { function.name };
             let config =
                 Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
-            (function.name, function.in_world(App::new(config, &sdk, clock.clone()), verifier.clone()))
+            let store = Store::new(Store::settings(&sdk).push_auth_scheme(Unsigned), config.table.clone());
+            let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
+            let app = App { store, push: Push::new(push), clock: clock.clone(), config };
+            (function.name, function.in_world(app, verifier.clone()))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());

@@ -237,20 +237,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// On the table TABLE. Timeouts and retries are ours: the SDK's default has only a timeout for connecting.
-    pub fn new(sdk: &SdkConfig, table: String) -> Self {
+    /// How a client calls `DynamoDB`: timeouts and retries are ours, the SDK's default has only a timeout for connecting.
+    pub fn settings(sdk: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let config = aws_sdk_dynamodb::config::Builder::from(sdk)
+        aws_sdk_dynamodb::config::Builder::from(sdk)
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX))
             // The default one is shared by all clients of a process: one store's failures would use up another's retries.
             .retry_partition(RetryPartition::custom("store").build())
-            .build();
-        Self { client: aws_sdk_dynamodb::Client::from_conf(config), table }
+    }
+
+    /// On the table TABLE.
+    pub fn new(settings: aws_sdk_dynamodb::config::Builder, table: String) -> Self {
+        Self { client: aws_sdk_dynamodb::Client::from_conf(settings.build()), table }
     }
 
     /// Reads one item.

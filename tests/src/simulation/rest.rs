@@ -19,6 +19,8 @@ use crate::network::{Chance, lock};
 const CALM: Duration = Duration::from_secs(70);
 /// How often somebody asks again before giving up: in a healed world an answer comes at once, or when the rate allows it.
 const TRIES: u32 = 6;
+/// After so many sweeps in a healed world nothing is left to do.
+const SWEEPS_MAX: u32 = 2;
 
 impl Stage {
     /// Everything that was begun has ended: who was connected all along must hold everything.
@@ -52,9 +54,13 @@ impl Stage {
         tokio::time::sleep(CALM).await;
         self.everybody_asks_again(seed).await?;
         tokio::time::sleep(VOID_AFTER + Duration::from_secs(5)).await;
-        for _ in 0..2 {
+        for _ in 0..SWEEPS_MAX {
             let swept = self.world.tries_to_sweep().await;
             holds("nothing fails in a healed world", swept.is_ok(), || format!("the sweep: {swept:?}"))?;
+            let state = lock(&self.weather.0);
+            if state.past.all().all(|item| text(item, "sk") != "ACCOUNT" || item["work_pk"].is_null()) {
+                break;
+            }
         }
         self.world.try_rest().map_err(|how| ("at rest", how))?;
         self.deliveries_are_conserved().await?;
