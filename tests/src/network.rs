@@ -67,6 +67,27 @@ impl Operation {
         request["Key"]["sk"]["S"].as_str().or_else(|| request["Item"]["sk"]["S"].as_str())
     }
 
+    /// The kind of the item that it is about, or of the items: their sort key without what follows the prefix.
+    pub fn item_kind(&self) -> Option<&str> {
+        let Self::Dynamo(_, request) = self else { return None };
+        let values = &request["ExpressionAttributeValues"];
+        let batch = request["RequestItems"].as_object().and_then(|tables| tables.values().next());
+        let many = [&values[":sk"]["S"], &values[":from"]["S"]].into_iter().find_map(serde_json::Value::as_str);
+        let sk = self.sk().or(many).or_else(|| batch?["Keys"][0]["sk"]["S"].as_str())?;
+        Some(sk.split_once('#').map_or(sk, |(kind, _)| kind))
+    }
+
+    /// Whether it puts an item.
+    pub fn is_put(&self) -> bool {
+        matches!(self, Self::Dynamo(name, _) if name == "PutItem")
+    }
+
+    /// The expression of an update.
+    pub fn update(&self) -> &str {
+        let Self::Dynamo(_, request) = self else { return "" };
+        request["UpdateExpression"].as_str().unwrap_or_default()
+    }
+
     /// The condition of a write.
     pub fn condition(&self) -> &str {
         let Self::Dynamo(_, request) = self else { return "" };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
+use shared::limits::COINS_MAX;
 
 use crate::world::World;
 
@@ -205,9 +206,15 @@ impl Ledgers {
 
     fn entries_add_up(&self) {
         for (user, account) in &self.accounts {
+            let balance = number(&account["balance"]);
             let entries = self.entries.get(user).into_iter().flatten();
-            let sum: i128 = entries.map(|entry| number(&entry["amount"])).sum();
-            assert_eq!(number(&account["balance"]), sum, "{user}'s entries don't add up to the balance");
+            let (waiting, folded): (Vec<&Value>, Vec<&Value>) = entries.partition(|entry| !entry["work_pk"].is_null());
+            let sum: i128 = folded.iter().map(|entry| number(&entry["amount"])).sum();
+            assert_eq!(balance, sum, "{user}'s entries don't add up to the balance");
+            for entry in waiting {
+                let fits = balance + number(&entry["amount"]) <= i128::from(COINS_MAX);
+                assert!(!fits, "{user} has a balance of {balance} without what fits: {entry:#}");
+            }
         }
     }
 

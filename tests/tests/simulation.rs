@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tests::simulation::{ACTIONS, Act, Mutant, Plan, STEPS_DEFAULT, run};
+use tests::simulation::{ACTIONS, Act, Mutant, Plan, run};
 
 /// Seeds that run every time.
 const FIXED: std::ops::Range<u64> = 0..32;
@@ -13,7 +13,7 @@ const THREADS: usize = 2;
 
 /// Runs a seed.
 fn holds(seed: u64) {
-    let report = run(&Plan::new(seed, STEPS_DEFAULT), None, 60);
+    let report = run(&Plan::new(seed, None), None, 60);
     if let Some((rule, how)) = report.broken {
         let events = report.events.join("\n");
         panic!("{events}\nseed {seed} breaks \"{rule}\": {how}\nagain: simulate --seed {seed} --trace");
@@ -42,7 +42,7 @@ fn every_fixed_seed_holds() {
 #[test]
 fn a_seed_always_runs_alike() {
     for seed in 0..3 {
-        let plan = Plan::new(seed, STEPS_DEFAULT);
+        let plan = Plan::new(seed, None);
         let (one, other) = (run(&plan, None, usize::MAX), run(&plan, None, usize::MAX));
         let differs = one.events.iter().zip(&other.events).find(|(one, other)| one != other);
         assert!(one.hash == other.hash && differs.is_none(), "seed {seed} differs: {differs:#?}");
@@ -52,13 +52,11 @@ fn a_seed_always_runs_alike() {
 /// One guard less is noticed, within the fixed seeds.
 #[test]
 fn a_missing_guard_is_noticed() {
-    let guards: BTreeSet<Mutant> =
-        FIXED.take(4).flat_map(|seed| run(&Plan::new(seed, STEPS_DEFAULT), None, 1).guards).collect();
+    let guards: BTreeSet<Mutant> = FIXED.take(4).flat_map(|seed| run(&Plan::new(seed, None), None, 1).guards).collect();
     for name in ["ENTRY: attribute_not_exists(pk)", "ACCOUNT: #balance >= :price"] {
         let mutant = guards.iter().find(|guard| guard.to_string().starts_with(name));
         let mutant = mutant.unwrap_or_else(|| panic!("no guard is called {name}: {guards:#?}"));
-        let caught =
-            FIXED.into_iter().any(|seed| run(&Plan::new(seed, STEPS_DEFAULT), Some(mutant), 1).broken.is_some());
+        let caught = FIXED.into_iter().any(|seed| run(&Plan::new(seed, None), Some(mutant), 1).broken.is_some());
         assert!(caught, "nobody notices that {mutant} is missing");
     }
 }
@@ -66,7 +64,7 @@ fn a_missing_guard_is_noticed() {
 #[test]
 fn every_action_is_said_in_some_plan() {
     let said: BTreeSet<&str> = (0..50)
-        .flat_map(|seed| Plan::new(seed, STEPS_DEFAULT).steps)
+        .flat_map(|seed| Plan::new(seed, None).steps)
         .filter_map(|step| if let Act::Says(action) = step.act { Some(action) } else { None })
         .collect();
     assert_eq!(said, ACTIONS.iter().map(|(action, _)| *action).collect());

@@ -9,7 +9,7 @@ use super::table::{
     AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
 };
 use super::work::{UNLIST, Work};
-use crate::limits::{COINS_MAX, OPEN_MAX};
+use crate::limits::OPEN_MAX;
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
 use crate::send::{Fingerprint, SendId};
 
@@ -59,6 +59,15 @@ pub struct Account {
     /// The entries that the last folding took, until their flags are removed.
     #[serde(default)]
     pub settling: BTreeSet<String>,
+}
+
+impl Account {
+    /// Whether so much more can be held beside the balance and what open sends took from it, which refunds may bring back.
+    /// Claims and refunds leave that sum as it is and only a folding raises it, so what is said here stays true until then.
+    pub fn has_room_for(&self, more: Coins) -> bool {
+        let held = self.open.values().try_fold(self.balance, |sum, send| sum.checked_add(send.price));
+        held.and_then(|held| held.checked_add(more)).is_some()
+    }
 }
 
 /// How fast a user may send.
@@ -220,8 +229,8 @@ impl Store {
         update.only_if("size(#open) = :zero").value(":zero", number(0)).run().await.map(drop)
     }
 
-    /// Folds earnings into the balance, **if** no folding has been made since the account was read, **and** none is half
-    /// done, **and** the sum can be held. If it fails, nothing may be assumed.
+    /// Folds earnings into the balance, **if** no folding has been made since the account was read. `settling` comes only
+    /// with a new version, so none is half done either. If it fails, nothing may be assumed.
     pub(super) async fn account_fold(
         &self,
         user: &UserId,
@@ -234,12 +243,11 @@ impl Store {
             "SET #balance = #balance + :sum, #settling = :entries, #settle_version = :next",
         );
         let update = update
-            .only_if("#settle_version = :version AND attribute_not_exists(#settling) AND #balance <= :room")
+            .only_if("#settle_version = :version")
             .value(":sum", number(sum.0))
             .value(":entries", AttributeValue::Ss(entries.to_vec()))
             .value(":version", number(version))
-            .value(":next", number(version + 1))
-            .value(":room", number(COINS_MAX - sum.0.min(COINS_MAX)));
+            .value(":next", number(version + 1));
         Ok(matches!(update.run().await?, Written::Done(_)))
     }
 

@@ -48,14 +48,23 @@ impl Store {
         self.get(Key::meta(id), Read::Strong).await?.map(from_item).transpose()
     }
 
-    /// Reads many METAs. What they say of a direct conversation never changes.
+    /// Reads many METAs. What they say of a direct conversation never changes, so only one that a cheap read doesn't find is
+    /// read strongly: it may have been made a moment ago.
     pub async fn conversations(
         &self,
         ids: impl Iterator<Item = &ConversationId>,
     ) -> Result<HashMap<ConversationId, Meta>, StoreError> {
-        let keys: Vec<Key> = ids.map(Key::meta).collect();
-        let metas = self.get_many(&keys, Read::Eventual).await?.into_iter().map(from_item::<Meta>);
-        metas.map(|meta| meta.map(|meta| (meta.id.clone(), meta))).collect()
+        let mut missing: Vec<&ConversationId> = ids.collect();
+        let mut found = HashMap::new();
+        for read in [Read::Eventual, Read::Strong] {
+            let keys: Vec<Key> = missing.iter().map(|id| Key::meta(id)).collect();
+            for item in self.get_many(&keys, read).await? {
+                let meta: Meta = from_item(item)?;
+                found.insert(meta.id.clone(), meta);
+            }
+            missing.retain(|id| !found.contains_key(*id));
+        }
+        Ok(found)
     }
 
     /// Creates a conversation **if there is none** with this id.

@@ -117,7 +117,8 @@ impl Store {
         self.get(Key::inbox(user, conversation), read).await?.map(from_item).transpose()
     }
 
-    /// Reads many inboxes by their keys, strongly, with their keys; those that don't exist are left out.
+    /// Reads many inboxes by their keys, strongly, with their keys; those that don't exist are left out. Strongly: a status
+    /// that somebody was told of is not taken back.
     pub async fn inboxes(&self, keys: &[Key]) -> Result<Vec<(Key, Inbox)>, StoreError> {
         let items = self.get_many(keys, Read::Strong).await?;
         items.into_iter().map(|item| Ok((Key::of(&item)?, from_item(item)?))).collect()

@@ -159,21 +159,22 @@ impl Store {
         // b. The strong read decides.
         let (mut entries, mut sum) = (Vec::new(), Coins(0));
         for item in self.get_many(&proposed, Read::Strong).await? {
-            if item.contains_key("work_pk") {
-                let key = Key::of(&item)?;
-                let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
-                sum = amount
-                    .and_then(|amount| sum.checked_add(amount))
-                    .ok_or_else(|| StoreError::broken("coins overflow"))?;
-                entries.push(key.sk);
+            if !item.contains_key("work_pk") {
+                continue;
+            }
+            let key = Key::of(&item)?;
+            let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
+            let amount = amount.ok_or_else(|| StoreError::broken("an earning below nothing"))?;
+            match sum.checked_add(amount).filter(|sum| account.has_room_for(*sum)) {
+                Some(more) => {
+                    sum = more;
+                    entries.push(key.sk);
+                }
+                None => tracing::error!(user = user.as_str(), entry = key.sk, "a balance is too high for an earning"),
             }
         }
         if entries.is_empty() {
-            // The index is behind; it will have caught up by the next settling.
-            return Ok(Round::Settled(account.balance));
-        }
-        if sum.checked_add(account.balance).is_none() {
-            tracing::error!(user = user.as_str(), "a balance is as high as it can be; earnings wait in the ledger");
+            // The index is behind and will have caught up by the next settling, or what is left doesn't fit.
             return Ok(Round::Settled(account.balance));
         }
         if self.account_fold(user, account.settle_version, &entries, sum).await? {
@@ -183,7 +184,7 @@ impl Store {
         Ok(Round::Again)
     }
 
-    /// c. Removes the flags; d. ends the folding.
+    /// c. Removes the flags: entries are never deleted, so each is there; d. ends the folding.
     async fn settle_finish(
         &self,
         user: &UserId,
@@ -192,7 +193,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let settled = entries.map(|sk| {
             let key = Key { pk: user_pk(user), sk: sk.clone() };
-            self.update(key, UNLIST).only_if("attribute_exists(#pk)").run()
+            self.update(key, UNLIST).run()
         });
         futures::future::try_join_all(settled).await?;
         self.account_folded(user, version).await

@@ -76,7 +76,7 @@ pub enum Added {
 const ADD_ATTEMPTS_MAX: u32 = 4;
 
 impl Store {
-    /// Registers a connection, **if** the user's item is there and has room. Where there is none it is made, **if** there
+    /// Registers a connection, **if** the user's item is there and has room: what doesn't exist has no size. Where there is none it is made, **if** there
     /// is still none; where it is full the dead are taken out first.
     pub async fn presence_add(
         &self,
@@ -90,7 +90,7 @@ impl Store {
                     Key::presence(user),
                     "SET #connections.#id = :connection, #work_pk = :work_pk, #work_sk = :work_sk",
                 )
-                .only_if("attribute_exists(#connections) AND size(#connections) < :max")
+                .only_if("size(#connections) < :max")
                 .name("#id", id.as_str())
                 .value(":connection", attribute(connection)?)
                 .value(":work_pk", text(Work::Online.pk(user)))

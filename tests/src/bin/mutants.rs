@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
-use tests::simulation::{Mutant, ORDERS, Plan, STEPS_DEFAULT, run};
+use tests::simulation::{Mutant, ORDERS, Plan, run};
 
 /// Runs seeds without each of the guards.
 #[derive(Parser)]
@@ -20,11 +20,11 @@ struct Options {
     #[arg(long, default_value_t = 200)]
     find: u64,
     /// A mutant is done with when so many seeds have caught it.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 1)]
     enough: u64,
-    /// Steps in each.
-    #[arg(long, default_value_t = STEPS_DEFAULT)]
-    steps: usize,
+    /// Steps in each; drawn from the seed where this isn't given.
+    #[arg(long)]
+    steps: Option<usize>,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -83,7 +83,11 @@ fn judge(mutant: &Mutant, options: &Options) -> Verdict {
     let mut verdict = Verdict { seeds: 0, caught: 0, first: None, rules: BTreeMap::new() };
     for seed in 0..options.seeds {
         verdict.seeds += 1;
-        if let Some((rule, _)) = run(&Plan::new(seed, options.steps), Some(mutant), 1).broken {
+        let plan = Plan::directed(seed, options.steps, mutant.item());
+        // Only what holds with the guard tells anything about it.
+        if let Some((rule, _)) = run(&plan, Some(mutant), 1).broken
+            && run(&plan, None, 1).broken.is_none()
+        {
             verdict.caught += 1;
             verdict.first.get_or_insert(seed);
             *verdict.rules.entry(rule).or_default() += 1;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tests::simulation::shrink::shrink;
-use tests::simulation::{Plan, Report, STEPS_DEFAULT, run};
+use tests::simulation::{Plan, Report, run};
 
 /// How often progress is said.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -29,9 +29,9 @@ struct Options {
     /// Threads; each runs worlds of its own.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     threads: u64,
-    /// Steps in each.
-    #[arg(long, default_value_t = STEPS_DEFAULT)]
-    steps: usize,
+    /// Steps in each; drawn from the seed where this isn't given.
+    #[arg(long)]
+    steps: Option<usize>,
     /// Runs only this one.
     #[arg(long)]
     seed: Option<u64>,

@@ -37,7 +37,6 @@ pub enum Mutant {
     EntryPutOverwrites,
     TopupTimeOwn,
     FoldWithoutVersion,
-    FoldOverSettling,
     SettlingIgnored,
     IndexTrusted,
     EntriesBeforeAccount,
@@ -45,7 +44,6 @@ pub enum Mutant {
     FoldedBeforeUnflag,
     EpochJudgedBeforeOpen,
     ReceiptPutOverwrites,
-    FoldWithoutSettlingAbsent,
 }
 
 impl Mutant {
@@ -96,7 +94,6 @@ impl Mutant {
             Self::EntryPutOverwrites => "entry_put doesn't ask that the entry is absent",
             Self::TopupTimeOwn => "a repeated top-up uses its own time instead of the one that TOPUP fixed",
             Self::FoldWithoutVersion => "account_fold doesn't ask for the version",
-            Self::FoldOverSettling => "settle ignores `settling`, and account_fold doesn't ask that it doesn't exist",
             Self::SettlingIgnored => "settle doesn't finish what another left half-way",
             Self::IndexTrusted => "entries are folded as the index proposes them, without the strong read",
             Self::EntriesBeforeAccount => "the entries are read before ACCOUNT",
@@ -104,7 +101,6 @@ impl Mutant {
             Self::FoldedBeforeUnflag => "`settling` is removed before the flags are",
             Self::EpochJudgedBeforeOpen => "a refused claim is judged by the epoch before `open` is looked at",
             Self::ReceiptPutOverwrites => "receipt_put doesn't ask that there is none",
-            Self::FoldWithoutSettlingAbsent => "account_fold doesn't ask that `settling` doesn't exist",
         }
     }
 
@@ -129,13 +125,11 @@ impl Mutant {
             Self::UnlistWithoutEmpty => "sibling",
             Self::ClaimWithoutBalance | Self::EntryPutOverwrites => "poor",
             Self::TopupTimeOwn | Self::FoldWithoutVersion => "top-up",
-            Self::FoldOverSettling
-            | Self::SettlingIgnored
+            Self::SettlingIgnored
             | Self::IndexTrusted
             | Self::EntriesBeforeAccount
             | Self::FoldedWithoutVersion
-            | Self::FoldedBeforeUnflag
-            | Self::FoldWithoutSettlingAbsent => "settlers",
+            | Self::FoldedBeforeUnflag => "settlers",
             Self::EpochJudgedBeforeOpen | Self::ReceiptPutOverwrites => "retry",
             Self::ClaimWithoutEpoch
             | Self::DropLeavesEpoch
@@ -154,9 +148,6 @@ impl Mutant {
             Self::ReceiptPutOverwrites => {
                 Some("whoever repeats a RECEIPT writes the same: one slot, one void or message")
             }
-            Self::FoldWithoutSettlingAbsent => Some(
-                "`settling` appears only with a new version, and who sees it set never folds: the version says it all",
-            ),
             _ => None,
         }
     }

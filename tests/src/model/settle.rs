@@ -98,8 +98,7 @@ impl Process<'_> {
     fn settle_account(&mut self, user: u8, round: u8, go_on: impl Fn(Settle) -> Step) {
         let account = self.db().accounts[usize::from(user)];
         let version = account.settle_version;
-        let ignores_settling = self.is(Mutant::SettlingIgnored) || self.is(Mutant::FoldOverSettling);
-        if account.settling != 0 && !ignores_settling {
+        if account.settling != 0 && !self.is(Mutant::SettlingIgnored) {
             let next = Settle::Unflag { round, version, todo: account.settling };
             return self.read(go_on(next), || format!("settle a: reads ACCOUNT, half-way: {account}"));
         }

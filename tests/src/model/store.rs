@@ -436,12 +436,10 @@ impl Db {
         made
     }
 
-    /// If the version is the one read, and nothing is settling.
+    /// If the version is the one read.
     fn account_fold(&mut self, user: u8, version: u8, entries: Bits, sum: u8, rules: Rules) -> bool {
         let account = &mut self.accounts[usize::from(user)];
-        let over = rules.is(Mutant::FoldOverSettling) || rules.is(Mutant::FoldWithoutSettlingAbsent);
-        let made = (account.settle_version == version || rules.is(Mutant::FoldWithoutVersion))
-            && (account.settling == 0 || over);
+        let made = account.settle_version == version || rules.is(Mutant::FoldWithoutVersion);
         if made {
             account.balance += sum.cast_signed();
             account.settling = entries;

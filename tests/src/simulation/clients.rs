@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use shared::conversation::direct_id;
+use tokio::time::Instant;
 
+use super::past::{Past, text};
 use super::plan::{DEVICES, NAMES, Plan};
 use super::writes::Checked;
 
@@ -19,6 +21,8 @@ pub(super) type Id = String;
 pub(super) struct Device {
     /// Its connection.
     pub(super) connection: Option<String>,
+    /// Since when.
+    pub(super) since: Option<Instant>,
     /// Whether it has synced since it connected.
     pub(super) synced: bool,
     /// What it holds: by conversation and number.
@@ -42,6 +46,8 @@ pub(super) struct Send {
     pub(super) conversation: Id,
     /// What is said again when it is sent again.
     pub(super) frame: Value,
+    /// The number of the step that first sent it.
+    pub(super) step: u32,
     /// The highest number that anybody knew of there when it was first sent.
     pub(super) floor: u64,
     /// Its number's message, as it was first answered.
@@ -67,12 +73,30 @@ pub(super) struct Ask {
     floor: u64,
     /// The highest numbers whose sends had ended.
     ended: BTreeMap<Id, u64>,
-    /// How far the asker had read.
-    read: i64,
+    /// How far the asker had come with the conversation, and how far the other.
+    own: Horizons,
+    theirs: Horizons,
+    /// The asker's ledger.
+    entries: Vec<String>,
     /// What came with `sync:page`s.
     pages: BTreeMap<Id, BTreeSet<u64>>,
     /// The final answer.
     pub(super) answer: Option<Value>,
+}
+
+/// What is asked, by whom, and on which connection.
+pub(super) struct Asked<'a> {
+    pub(super) person: usize,
+    pub(super) connection: &'a str,
+    pub(super) frame: &'a Value,
+    pub(super) pries: bool,
+}
+
+/// How far somebody has told that they have come with a conversation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Horizons {
+    delivered: u64,
+    read: u64,
 }
 
 /// All of them.
@@ -87,8 +111,8 @@ pub(super) struct Clients {
     known: BTreeMap<Id, u64>,
     /// The highest number whose send has ended, by conversation.
     pub(super) ended: BTreeMap<Id, u64>,
-    /// How far each has read, by conversation.
-    read: BTreeMap<(usize, Id), i64>,
+    /// How far each was told that they have come, by conversation.
+    horizons: BTreeMap<(usize, Id), Horizons>,
 }
 
 /// Says that RULE is broken, unless it holds.
@@ -121,7 +145,7 @@ impl Clients {
             sends: BTreeMap::new(),
             known: BTreeMap::new(),
             ended: BTreeMap::new(),
-            read: BTreeMap::new(),
+            horizons: BTreeMap::new(),
         }
     }
 
@@ -146,22 +170,35 @@ impl Clients {
         self.connections.insert(connection.clone(), (person, device));
         let device = &mut self.devices[person][device];
         device.connection = Some(connection);
+        device.since = Some(Instant::now());
         device.synced = false;
     }
 
     /// Somebody asks; remembers what is known at this moment.
-    pub(super) fn asks(&mut self, id: &str, person: usize, connection: &str, frame: &Value, pries: bool) {
+    pub(super) fn asks(&mut self, past: &Past, id: &str, asked: Asked<'_>) {
+        let Asked { person, connection, frame, pries } = asked;
         let conversation = word(&frame["conversationId"]);
-        let read = self.read.get(&(person, conversation.to_owned())).copied().unwrap_or_default();
-        let (floor, ended) = (self.known(conversation), self.ended.clone());
-        let (pages, answer) = (BTreeMap::new(), None);
-        let (frame, connection) = (frame.clone(), connection.to_owned());
-        let ask = Ask { person, frame, pries, connection, floor, ended, read, pages, answer };
+        let horizons = |of: usize| self.horizons.get(&(of, conversation.to_owned())).copied().unwrap_or_default();
+        let other = self.pairs.get(conversation).map(|pair| pair[usize::from(pair[0] == person)]);
+        let ledger = format!("USER#{}", NAMES[person]);
+        let ask = Ask {
+            person,
+            frame: frame.clone(),
+            pries,
+            connection: connection.to_owned(),
+            floor: self.known(conversation),
+            ended: self.ended.clone(),
+            own: horizons(person),
+            theirs: other.map(horizons).unwrap_or_default(),
+            entries: past.partition(&ledger, "ENTRY#").map(|entry| text(entry, "sk").to_owned()).collect(),
+            pages: BTreeMap::new(),
+            answer: None,
+        };
         self.asks.insert(id.to_owned(), ask);
     }
 
     /// A frame has reached a connection.
-    pub(super) fn receives(&mut self, connection: &str, frame: &Value) -> Checked {
+    pub(super) fn receives(&mut self, past: &Past, connection: &str, frame: &Value) -> Checked {
         // A connection that is still being made, or that has ended.
         let Some(&(person, device)) = self.connections.get(connection) else { return Ok(()) };
         let data = &frame["data"];
@@ -181,7 +218,7 @@ impl Clients {
             holds("what was shown stays", same, || format!("{before:?} became {message}"))?;
         }
         match frame["requestId"].as_str() {
-            Some(request) => self.answered(request, (person, device), frame),
+            Some(request) => self.answered(past, request, (person, device), frame),
             None => Ok(()),
         }
     }
@@ -200,7 +237,7 @@ impl Clients {
     }
 
     /// A frame answers a request.
-    fn answered(&mut self, request: &str, (person, device): (usize, usize), frame: &Value) -> Checked {
+    fn answered(&mut self, past: &Past, request: &str, (person, device): (usize, usize), frame: &Value) -> Checked {
         let Some(ask) = self.asks.get_mut(request) else {
             return Err(("an answer has a request", format!("{} got {frame}", NAMES[person])));
         };
@@ -223,11 +260,16 @@ impl Clients {
                 format!("{} got {frame} for {}", NAMES[person], ask.frame)
             });
         }
+        let known = ask.floor == 0 || code != Some("not_a_participant");
+        holds("who is in a conversation isn't refused", known, || format!("{} got {frame}", ask.frame))?;
         let data = &frame["data"];
         match word(&frame["event"]) {
             "message:sent" => self.sent(&ask, &data["message"]),
             "message:error" => self.refused(&ask, code.unwrap_or_default()),
             "messages:page" => page(&ask, data),
+            "conversation" => conversation(&ask, &data["conversation"]),
+            "receipts" => self.receipts(&ask, past, data),
+            "transactions:list" => transactions(&ask, past, data),
             "sync:done" => self.synced(&ask, (person, device), data),
             "marked" => self.marked(&ask, data),
             _ => Ok(()),
@@ -297,14 +339,48 @@ impl Clients {
     }
 
     fn marked(&mut self, ask: &Ask, data: &Value) -> Checked {
-        let read = data["readSeq"].as_i64().unwrap_or_default();
-        let ordered = read <= data["deliveredSeq"].as_i64().unwrap_or_default();
-        holds("read <= delivered <= last", ordered, || data.to_string())?;
-        holds("reads never go backwards", ask.read <= read, || format!("{} was {}: {data}", ask.frame, ask.read))?;
-        let known = self.read.entry((ask.person, word(&data["conversationId"]).to_owned())).or_default();
-        *known = read.max(*known);
+        let (read, delivered) = (seq(&data["readSeq"]), seq(&data["deliveredSeq"]));
+        holds("read <= delivered <= last", read <= delivered, || data.to_string())?;
+        holds("reads never go backwards", ask.own.read <= read && ask.own.delivered <= delivered, || {
+            format!("{ask:?}: {data}")
+        })?;
+        let known = self.horizons.entry((ask.person, word(&data["conversationId"]).to_owned())).or_default();
+        *known = Horizons { read: read.max(known.read), delivered: delivered.max(known.delivered) };
         Ok(())
     }
+
+    /// Who has told that they have a message is said to have it.
+    fn receipts(&self, ask: &Ask, past: &Past, data: &Value) -> Checked {
+        let id = word(&ask.frame["conversationId"]);
+        let slot = past.now(&format!("CONV#{id}"), &format!("MSG#{:020}", seq(&ask.frame["seq"])));
+        let own = slot.is_some_and(|slot| text(slot, "sender") == NAMES[ask.person]);
+        let Some(pair) = self.pairs.get(id).filter(|_| own) else { return Ok(()) };
+        let other = NAMES[pair[usize::from(pair[0] == ask.person)]];
+        let says = |list: &str| data[list].as_array().is_some_and(|users| users.iter().any(|user| user == other));
+        let number = seq(&ask.frame["seq"]);
+        let right = (says("read") || number > ask.theirs.read) && (says("delivered") || number > ask.theirs.delivered);
+        holds("reads never go backwards", right, || format!("{ask:?} got {data}"))
+    }
+}
+
+/// A conversation's horizons are at least what its user was told before.
+fn conversation(ask: &Ask, data: &Value) -> Checked {
+    let forward = ask.own.read <= seq(&data["readSeq"]) && ask.own.delivered <= seq(&data["deliveredSeq"]);
+    holds("reads never go backwards", forward, || format!("{ask:?} got {data}"))
+}
+
+/// The newest page of a ledger has all that was there when it was asked for, or no room for it.
+fn transactions(ask: &Ask, past: &Past, data: &Value) -> Checked {
+    let user = format!("USER#{}", NAMES[ask.person]);
+    let shown: Vec<&str> =
+        data["transactions"].as_array().into_iter().flatten().map(|line| word(&line["id"])).collect();
+    let id = |sk: &str| sk.splitn(3, '#').nth(2).unwrap_or_default().to_owned();
+    let last =
+        shown.last().and_then(|last| past.partition(&user, "ENTRY#").find(|entry| id(text(entry, "sk")) == *last));
+    let last = last.map(|entry| text(entry, "sk")).unwrap_or_default();
+    let is_full = Some(shown.len() as u64) == ask.frame["limit"].as_u64();
+    let missing = ask.entries.iter().find(|sk| !(shown.contains(&id(sk).as_str()) || is_full && sk.as_str() < last));
+    holds("a ledger shows what is in it", missing.is_none(), || format!("{missing:?} isn't in {data}: {ask:?}"))
 }
 
 /// A page has no holes, and has what was known when it was asked for.
@@ -319,5 +395,13 @@ fn page(ask: &Ask, data: &Value) -> Checked {
         (Some(before), None) => last >= ask.floor.min(before.saturating_sub(1)) && last < before.max(1),
         _ => last >= ask.floor,
     };
-    holds("reads never go backwards", right, context)
+    holds("reads never go backwards", right, context)?;
+    for message in data["messages"].as_array().into_iter().flatten() {
+        let (number, status) = (seq(&message["seq"]), word(&message["status"]));
+        let own = message["senderId"] == NAMES[ask.person] && message["deleted"] != true;
+        let behind = own
+            && (number <= ask.theirs.read && status != "read" || number <= ask.theirs.delivered && status == "sent");
+        holds("reads never go backwards", !behind, || format!("{ask:?} got {message}"))?;
+    }
+    Ok(())
 }

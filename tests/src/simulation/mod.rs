@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use self::mutants::{Mutant, ORDERS};
-pub use self::plan::{Act, Fault, Plan, STEPS_DEFAULT, Step};
+pub use self::plan::{Act, Fault, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
 pub use self::workload::ACTIONS;
 use self::workload::Stage;
@@ -87,6 +87,8 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     let parameters = [
         ("DefaultPrice", &*plan.default_price.to_string()),
         ("ReceiverSharePercent", &*plan.share_percent.to_string()),
+        ("SendsPerSecond", &*plan.rate.0.to_string()),
+        ("SendBurst", &*plan.rate.1.to_string()),
     ];
     let world = World::with(Setup { seed: plan.seed, parameters: &parameters, tokens: None }).await;
     world.set_edge(Box::new(weather.clone()));
@@ -118,6 +120,6 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     tokio::select! {
         biased;
         () = stop.notified() => Ok(()),
-        rest = stage.comes_to_rest(plan.seed) => rest,
+        rest = stage.comes_to_rest(plan) => rest,
     }
 }

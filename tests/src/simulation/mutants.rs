@@ -133,6 +133,20 @@ fn says(expression: &str, placeholder: &str) -> bool {
 }
 
 impl Mutant {
+    /// The kind of item that it is about.
+    pub fn item(&self) -> &str {
+        match self {
+            Self::Part { item, .. } => item,
+            Self::Stale { read } => {
+                let kind = read.split([' ', ':']).nth(1);
+                kind.unwrap_or_default()
+            }
+            Self::ReceiptWrittenEarly => "RECEIPT",
+            Self::EverybodyIsIn => "META",
+            Self::ReceiptReadEarly | Self::DroppedEarly | Self::BaseReadLate => "ACCOUNT",
+        }
+    }
+
     /// A write without the guard, if it has it.
     pub(super) fn changes(&self, name: &str, request: &Value) -> Option<Value> {
         let Self::Part { item, condition, part } = self else { return None };

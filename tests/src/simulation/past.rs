@@ -64,6 +64,13 @@ impl Past {
         self.items.values().filter_map(|images| images.last().map(|(_, image)| image))
     }
 
+    /// How many items of a partition there were after so many writes whose sort keys start so.
+    pub(super) fn count_at(&self, pk: &str, sk: &str, version: u64) -> usize {
+        let range = self.items.range((pk.to_owned(), sk.to_owned())..);
+        let within = range.take_while(|((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with(sk));
+        within.filter(|(_, images)| images.first().is_some_and(|(written, _)| *written <= version)).count()
+    }
+
     /// The items of a partition whose sort keys start so, as they are.
     pub(super) fn partition<'a>(&'a self, pk: &'a str, sk: &'a str) -> impl DoubleEndedIterator<Item = &'a Value> {
         let range = self.items.range((pk.to_owned(), sk.to_owned())..);

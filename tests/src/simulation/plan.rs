@@ -3,12 +3,29 @@
 //! The steps don't depend on each other, so that a failing plan can be made smaller by leaving some out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use shared::limits::{CONNECTIONS_MAX, OPEN_MAX, VOID_AFTER};
 
 use super::workload::ACTIONS;
-use crate::network::Chance;
+use crate::network::{Call, Chance};
 
-/// How many steps a plan has, where nobody says otherwise.
-pub const STEPS_DEFAULT: usize = 40;
+/// How many steps a plan has, where nobody says otherwise: one of these.
+pub const STEPS_DRAWN: [usize; 4] = [4, 8, 12, 24];
+/// The first step is taken when people have the coins that they begin with.
+const BEGINNING_MS: u64 = 40;
+/// One in so many plans reaches a limit that is too high for the others.
+const LIMIT_PLANS: u64 = 200;
+/// Each item kind that faults may gather at.
+const FOCI: [&str; 8] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP"];
+/// How much more often a fault happens where faults gather.
+const FOCUS_FACTOR: u64 = 10;
+/// The most often that a fault happens where faults gather, of 1,000 chances.
+const FOCUS_CHANCES_MAX: u64 = 400;
+/// Longer than any function lives and any late request travels.
+pub(super) const CALM: Duration = Duration::from_secs(70);
+/// Longer than a conversation stays marked as waiting, and than a connection lives.
+const DAYS: Duration = Duration::from_secs(26 * 3_600);
 /// Those who may be there.
 pub(super) const NAMES: [&str; 6] = ["ann", "bob", "cat", "dan", "eve", "fay"];
 /// How many devices each has.
@@ -124,6 +141,8 @@ pub enum Act {
     Leaves,
     /// A device disconnects, and nobody is told.
     Vanishes,
+    /// An operator gives somebody the coins that they begin with.
+    Begins,
     /// An operator adds coins, with a new key or one that was used.
     TopsUp,
     /// An operator sets a price.
@@ -162,8 +181,14 @@ pub struct Plan {
     pub default_price: u64,
     /// What of each price the receiver earns.
     pub share_percent: u64,
+    /// How many messages somebody may send per second in the long run, and at once.
+    pub rate: (u64, u64),
     /// How often each fault happens, of 1,000 chances.
     pub faults: BTreeMap<Fault, u64>,
+    /// The item kind whose calls break more often than others.
+    pub focus: Option<String>,
+    /// How long the healed world waits before it is looked at.
+    pub calm: Duration,
     /// What happens.
     pub steps: Vec<Step>,
     /// Faults that were drawn and don't happen: an invocation, and the number of its call.
@@ -171,24 +196,92 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws a plan of so many steps.
-    pub fn new(seed: u64, steps: usize) -> Self {
+    /// Draws a plan; of so many steps, where somebody says how many.
+    pub fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
-        let people = 3 + chance.below(4) as usize;
-        let default_price = [0, 5, 5, 10][chance.below(4) as usize];
+        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(4) as usize]);
+        let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
+        let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
+        let rate = if chance.below(6) == 0 { (1, 2) } else { (20, 200) };
         let gentle = chance.below(4) == 0;
         let faults = Fault::ALL.into_iter().filter(|fault| (!gentle || fault.is_gentle()) && chance.below(5) < 2);
         let faults: Vec<Fault> = faults.collect();
         let faults = faults.into_iter().map(|fault| (fault, fault.chances()[chance.below(3) as usize])).collect();
-        let steps = draw_steps(&mut chance, people, steps);
-        Self { seed, people, default_price, share_percent, faults, steps, muted: BTreeSet::new() }
+        let focus = FOCI.get(chance.below(2 * FOCI.len() as u64) as usize).map(|item| (*item).to_owned());
+        let calm = if chance.below(8) == 0 { DAYS } else { CALM };
+        let muted = BTreeSet::new();
+        let limit = chance.below(LIMIT_PLANS);
+        let mut steps = draw_steps(&mut chance, people, steps);
+        if default_price > 0 && chance.below(4) > 0 {
+            let number = |person: usize| steps.len() as u32 + 1 + person as u32;
+            let begins =
+                |person| Step { number: number(person), at_ms: 0, person, device: 0, act: Act::Begins, draw: 0 };
+            let purses: Vec<Step> = (0..people).map(begins).collect();
+            steps.extend(purses);
+        }
+        let plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
+        match limit {
+            0 => plan.with_many_open_sends(),
+            1 => plan.with_many_connections(),
+            _ => plan,
+        }
+    }
+
+    /// A plan that looks for what goes wrong with one kind of item: most faults gather there.
+    pub fn directed(seed: u64, steps: Option<usize>, item: &str) -> Self {
+        let mut plan = Self::new(seed, steps);
+        if seed % 16 == 15 {
+            return if seed % 32 == 15 { plan.with_many_open_sends() } else { plan.with_many_connections() };
+        }
+        let more: &[(Fault, u64)] = match seed % 4 {
+            0 => return plan,
+            1 => &[],
+            2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
+            _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40)],
+        };
+        plan.faults.extend(more.iter().copied());
+        plan.focus = Some(item.to_owned());
+        plan
+    }
+
+    /// One user sends more at once than may be open, and finding a slot is slow.
+    fn with_many_open_sends(mut self) -> Self {
+        self.rate = (20, 200);
+        self.faults = BTreeMap::from([(Fault::Slow, FOCUS_CHANCES_MAX)]);
+        self.focus = Some("MSG".to_owned());
+        self.steps = crowd(Act::Says("sendMessage"), OPEN_MAX + 60);
+        self
+    }
+
+    /// One user connects more often than they may, and the server is never told that a connection has ended.
+    fn with_many_connections(mut self) -> Self {
+        self.faults = BTreeMap::new();
+        self.calm = DAYS;
+        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8);
+        self
+    }
+
+    /// How often a fault happens at a call, of 1,000 chances.
+    pub(super) fn chances_at(&self, fault: Fault, call: &Call) -> u64 {
+        let chances = self.faults.get(&fault).copied().unwrap_or_default();
+        match (&self.focus, call.operation.item_kind()) {
+            (None, _) => chances,
+            (Some(focus), Some(kind)) if focus == kind => (chances * FOCUS_FACTOR).min(FOCUS_CHANCES_MAX),
+            (Some(_), _) => chances / 2,
+        }
     }
 
     /// Whether everything that is begun ends well.
     pub fn is_gentle(&self) -> bool {
         self.faults.keys().all(|fault| fault.is_gentle())
     }
+}
+
+/// The first person does the same so often, nearly at once.
+fn crowd(act: Act, count: usize) -> Vec<Step> {
+    let step = |n: usize| Step { number: n as u32 + 1, at_ms: n as u64 / 4, person: 0, device: 0, act, draw: n as u64 };
+    (0..count).map(step).collect()
 }
 
 /// Draws the steps. Each plan has likings of its own: what everybody does a little of, nobody does much of.
@@ -218,14 +311,17 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
     };
     let weights: Vec<(Act, u64)> = acts.chain(others).map(|act| weigh(act, chance)).collect();
     let all: u64 = weights.iter().map(|(_, weight)| weight).sum();
-    // Some plans are crowds that act at once, some take hours.
+    // Some plans are crowds that act at once, some take hours or days.
     let gap_ms = [2, 8, 40, 800][chance.below(4) as usize];
-    let mut at_ms = 0;
+    let jump_ms = if chance.below(8) == 0 { DAYS.as_millis() as u64 } else { 80_000 };
+    // In some one person does most of it.
+    let loud = chance.below(2) == 0;
+    let mut at_ms = BEGINNING_MS;
     let mut last = None;
     let step = |number: usize| {
         at_ms += chance.below(gap_ms * 2);
         if chance.below(20) == 0 {
-            at_ms += chance.below(80_000);
+            at_ms += chance.below(jump_ms);
         }
         let mut at = chance.below(all);
         let drawn = weights.iter().find(|(_, weight)| {
@@ -234,13 +330,19 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
             found
         });
         let device = chance.below(DEVICES as u64) as usize;
-        let mut what = (drawn.map_or(Act::Sweeps, |(act, _)| *act), chance.below(people as u64) as usize);
+        let anybody = chance.below(people as u64) as usize;
+        let person = if loud && chance.below(3) > 0 { 0 } else { anybody };
+        let mut what = (drawn.map_or(Act::Sweeps, |(act, _)| *act), person);
         // Often somebody does the same thing again at once: two devices, an impatient finger.
         if chance.below(3) == 0 {
             what = last.unwrap_or(what);
         }
         last = Some(what);
         let (act, person) = what;
+        if act == Act::Sweeps && chance.below(2) == 0 {
+            // What was left open is old enough to be given up.
+            at_ms += VOID_AFTER.as_millis() as u64 + chance.below(10_000);
+        }
         Step { number: number as u32 + 1, at_ms, person, device, act, draw: chance.next() }
     };
     (0..count).map(step).collect()

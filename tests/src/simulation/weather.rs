@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 
 use super::clients::Clients;
 use super::mutants::{Mutant, guards_of};
-use super::past::{Past, place};
+use super::past::{Past, place, text};
 use super::plan::{Fault, Plan};
 use super::trace::Trace;
-use super::writes::{Broken, Checked, Write};
+use super::writes::{Broken, By, Checked, Seen, Write};
 use crate::engine::Engine;
 use crate::gateway::Connections;
 use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, lock};
@@ -42,19 +42,19 @@ struct Running {
     chance: Chance,
     calls: u64,
     faults: u64,
+    /// How many writes there were when it began.
+    began_at: u64,
     /// How many writes there were when it asked for ACCOUNT.
     account_read_at: u64,
 }
 
 /// Everything that a run knows.
 pub(super) struct State {
-    seed: u64,
-    faults: BTreeMap<Fault, u64>,
-    muted: BTreeSet<(String, u64)>,
+    pub(super) plan: Plan,
     mutant: Option<Mutant>,
     healed: bool,
     running: BTreeMap<String, Running>,
-    sids: BTreeMap<String, (String, String)>,
+    seen: Seen,
     pub(super) past: Past,
     pub(super) trace: Trace,
     pub(super) clients: Clients,
@@ -76,13 +76,11 @@ pub(super) struct Weather(pub(super) Arc<Mutex<State>>);
 impl State {
     pub(super) fn new(plan: &Plan, mutant: Option<Mutant>, kept: usize) -> Self {
         Self {
-            seed: plan.seed,
-            faults: plan.faults.clone(),
-            muted: plan.muted.clone(),
+            plan: plan.clone(),
             mutant,
             healed: false,
             running: BTreeMap::new(),
-            sids: BTreeMap::new(),
+            seen: Seen::new(plan),
             past: Past::default(),
             trace: Trace::new(kept),
             clients: Clients::new(plan),
@@ -100,6 +98,16 @@ impl State {
         self.healed = true;
     }
 
+    /// Whether a send was decided whose RECEIPT isn't there.
+    pub(super) fn has_unfinished(&self) -> bool {
+        let accounts = self.past.all().filter(|item| text(item, "sk") == "ACCOUNT");
+        let mut open = accounts.flat_map(|item| {
+            let sends = item["open"]["M"].as_object().into_iter().flat_map(|open| open.values());
+            sends.map(|send| (text(item, "pk"), format!("RECEIPT#{}", text(&send["M"], "cmid"))))
+        });
+        open.any(|(pk, sk)| self.past.now(pk, &sk).is_none())
+    }
+
     /// Keeps the first rule that was broken.
     pub(super) fn check(&mut self, checked: Checked) {
         if let Err(broken) = checked
@@ -113,13 +121,18 @@ impl State {
 
     /// Whether a fault happens to somebody whose CHANCE this is.
     pub(super) fn strikes(&self, fault: Fault, chance: &mut Chance) -> bool {
-        let of_1000 = self.faults.get(&fault).copied().unwrap_or_default();
+        let of_1000 = self.plan.faults.get(&fault).copied().unwrap_or_default();
         chance.below(1_000) < of_1000 && !self.healed
+    }
+
+    /// Whether a fault happens to a call.
+    fn strikes_at(&self, fault: Fault, call: &Call, chance: &mut Chance) -> bool {
+        chance.below(1_000) < self.plan.chances_at(fault, call) && !self.healed
     }
 
     /// A chance that depends on nothing but the seed and a name.
     pub(super) fn chance_of(&self, name: &str) -> Chance {
-        let mut chance = Chance(self.seed);
+        let mut chance = Chance(self.plan.seed);
         for byte in name.bytes() {
             chance.0 = chance.next() ^ u64::from(byte);
         }
@@ -139,7 +152,7 @@ impl State {
             let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
             Fate::Refused(400, json!({ "__type": kind, "message": name }).to_string())
         };
-        for fault in self.faults.keys().filter(|fault| self.strikes(**fault, chance)) {
+        for fault in self.plan.faults.keys().filter(|fault| self.strikes_at(**fault, call, chance)) {
             return match fault {
                 Fault::Throttled => named("ProvisionedThroughputExceededException"),
                 Fault::Conflict if call.operation.is_write() => named("TransactionConflictException"),
@@ -196,21 +209,22 @@ impl State {
             } else {
                 serde_json::from_str::<Value>(&answer).unwrap_or_default()["Attributes"].take()
             };
-            self.written(name == "PutItem", image);
+            let began_at = self.running.get(&call.trace_id).map(|running| running.began_at);
+            let by = By { operation: &call.operation, began_at: began_at.unwrap_or_default() };
+            self.written(&by, image);
             if let Some(more) = self.mutant.as_ref().and_then(|mutant| mutant.adds(&self.past, request)) {
                 let put = json!({ "TableName": TABLE_NAME, "Item": more });
                 engine.answer("PutItem", put.to_string().as_bytes());
-                self.written(true, more);
+                self.written(&by, more);
             }
         }
         (status, answer)
     }
 
     /// A write was made.
-    fn written(&mut self, is_put: bool, image: Value) {
+    fn written(&mut self, by: &By<'_>, image: Value) {
         let before = self.past.write(image.clone());
-        let mut write =
-            Write { past: &self.past, sids: &mut self.sids, is_put, before: before.as_ref(), after: &image };
+        let mut write = Write { past: &self.past, seen: &mut self.seen, by, before: before.as_ref(), after: &image };
         let checked = write.check();
         self.check(checked);
         let (_, sk) = place(&image);
@@ -277,7 +291,8 @@ impl Edge for Weather {
         let dies_after = dies.then(|| Duration::from_millis(chance.below(DEATH_MS_MAX)));
         state.trace.add(&format!("{trace_id} {function} begins, clock {skew_ms:+} ms, dies after {dies_after:?}"));
         let faults = u64::from(dies);
-        let running = Running { chance, calls: 0, faults, account_read_at: 0 };
+        let began_at = state.past.version();
+        let running = Running { chance, calls: 0, faults, began_at, account_read_at: 0 };
         state.running.insert(trace_id.to_owned(), running);
         Life { skew_ms, dies_after }
     }
@@ -309,13 +324,14 @@ impl Edge for Weather {
         let (there, back) = (1 + chance.below(DELAY_MS_MAX), 1 + chance.below(DELAY_MS_MAX));
         let mut there = Duration::from_millis(there);
         let mut fate = state.fate(&mut chance, call);
-        let paused = state.strikes(Fault::Paused, &mut chance);
+        let paused = state.strikes_at(Fault::Paused, call, &mut chance);
         let mut pause = paused.then(|| Duration::from_millis(chance.below(PAUSE_MS_MAX)));
-        if state.strikes(Fault::Slow, &mut chance) {
+        let slow = state.strikes_at(Fault::Slow, call, &mut chance);
+        if slow {
             there += Duration::from_millis(chance.below(SLOW_MS_MAX));
         }
         let place = (call.trace_id.clone(), number);
-        if state.muted.contains(&place) {
+        if state.plan.muted.contains(&place) {
             (fate, pause) = (Fate::Answered, None);
         }
         if fate != Fate::Answered || pause.is_some() {
@@ -326,7 +342,8 @@ impl Edge for Weather {
         state.trace.add(&format!("{} {} asks {}{broken}", call.trace_id, call.function, words(&call.operation)));
         let running = state.running.get_mut(&call.trace_id).expect("it has begun");
         running.chance = chance;
-        running.faults += struck;
+        // Who waits long enough has no time left.
+        running.faults += struck + u64::from(slow);
         if call.operation.sk() == Some("ACCOUNT") && !call.operation.is_write() {
             running.account_read_at = now;
         }
@@ -345,7 +362,8 @@ impl Edge for Weather {
                 if status == 200 {
                     let frame: Value = serde_json::from_slice(body).unwrap_or_default();
                     state.trace.add(&format!("{connection} receives {frame}"));
-                    let checked = state.clients.receives(connection, &frame);
+                    let State { clients, past, .. } = &mut *state;
+                    let checked = clients.receives(past, connection, &frame);
                     state.check(checked);
                 }
                 (status, String::new())

@@ -4,16 +4,23 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::limits::COINS_MAX;
 
-use super::clients::{Ask, Id, Send};
-use super::plan::{Act, Fault, NAMES, Step};
+use super::clients::{Ask, Asked, Id, Send};
+use super::plan::{Act, DEVICES, Fault, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
 use crate::network::{Chance, lock};
 use crate::world::{STEP, World};
 
+/// After so long API Gateway ends a connection.
+pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
+/// What somebody has from the beginning, in coins: enough for some messages.
+const PURSE: u64 = 100;
 /// How long a frame is on its way when it is overtaken.
 const OVERTAKEN_MS_MAX: u64 = 400;
+/// How long an impatient client waits before it sends a message again: up to one of these.
+const PATIENCE_MS: [u64; 3] = [20, 300, 6_000];
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
 
@@ -87,11 +94,12 @@ impl Asking<'_> {
         frame
     }
 
-    /// Up to what is known, and sometimes beyond.
+    /// Up to what is known, and sometimes less, or beyond.
     fn mark(&mut self) -> Value {
         let known = self.state.clients.known(&self.conversation);
         let seq = match self.chance.below(4) {
             0 => self.chance.below(known + 3),
+            1 => self.chance.below(known + 1),
             _ => known,
         };
         json!({ "conversationId": self.conversation, "seq": seq.max(1) })
@@ -127,9 +135,14 @@ impl Stage {
             Act::Repeats => self.repeats(person, device, &mut chance).await,
             Act::Connects => drop(self.connects(person, device).await),
             Act::Leaves | Act::Vanishes => self.leaves(person, device, step.act == Act::Leaves).await,
+            Act::Begins => drop(self.world.credits(NAMES[person], PURSE, "key").await),
             Act::TopsUp => {
                 let key = format!("key{}", chance.below(KEYS));
-                let amount = [1, 10, 10, 100][chance.below(4) as usize];
+                let amount = match chance.below(16) {
+                    // Nearly, or just, or more than can be held.
+                    0 => COINS_MAX - chance.below(30),
+                    n => [1, 10, 10, 100][n as usize % 4],
+                };
                 self.world.credits(NAMES[person], amount, &key).await;
             }
             Act::Prices => {
@@ -187,14 +200,28 @@ impl Stage {
             }
             frame
         };
-        if action == "sendMessage" && !pries {
-            self.remembers(person, &frame);
+        if action != "sendMessage" || pries {
+            self.says(person, &connection, frame, pries).await;
+            return;
         }
-        self.says(person, &connection, frame, pries).await;
+        self.remembers(step.number, person, &frame);
+        let again = async {
+            // An impatient client; the answer to the first may be on its way.
+            let mut chance = Chance(!step.draw);
+            if chance.below(3) == 0 {
+                let patience = PATIENCE_MS[chance.below(PATIENCE_MS.len() as u64) as usize];
+                tokio::time::sleep(Duration::from_millis(chance.below(patience))).await;
+                let device = chance.below(DEVICES as u64) as usize;
+                if let Some(connection) = self.connection(person, device).await {
+                    self.says(person, &connection, frame.clone(), false).await;
+                }
+            }
+        };
+        futures::future::join(self.says(person, &connection, frame.clone(), false), again).await;
     }
 
     /// Remembers what is sent, so that it can be sent again.
-    fn remembers(&self, person: usize, frame: &Value) {
+    fn remembers(&self, step: u32, person: usize, frame: &Value) {
         let mut state = lock(&self.weather.0);
         let clients = &mut state.clients;
         let to = frame["to"].as_str().and_then(|to| NAMES.iter().position(|name| *name == to));
@@ -205,7 +232,7 @@ impl Stage {
         let floor = clients.known(&conversation);
         let (frame, message) = (frame.clone(), None);
         let id = frame["clientMessageId"].as_str().unwrap_or_default().to_owned();
-        let send = Send { person, conversation, frame, floor, message, expired: false, is_contested: false };
+        let send = Send { person, conversation, frame, step, floor, message, expired: false, is_contested: false };
         clients.sends.insert((person, id), send);
     }
 
@@ -214,12 +241,15 @@ impl Stage {
         let Some(connection) = self.connection(person, device).await else { return };
         let frame = {
             let mut state = lock(&self.weather.0);
-            let own: Vec<&mut Send> = state.clients.sends.values_mut().filter(|send| send.person == person).collect();
+            let mut own: Vec<&mut Send> =
+                state.clients.sends.values_mut().filter(|send| send.person == person).collect();
             if own.is_empty() {
                 return;
             }
-            let at = chance.below(own.len() as u64) as usize;
-            let Some(send) = own.into_iter().nth(at) else { return };
+            own.sort_by_key(|send| std::cmp::Reverse(send.step));
+            // Most often one of the last.
+            let among = if chance.below(3) > 0 { own.len().min(3) } else { own.len() };
+            let send = own.swap_remove(chance.below(among as u64) as usize);
             let mut frame = send.frame.clone();
             if chance.below(8) == 0 {
                 frame["content"] = "another text".into();
@@ -236,7 +266,8 @@ impl Stage {
         frame["requestId"] = id.clone().into();
         let (lost, twice, wait) = {
             let mut state = lock(&self.weather.0);
-            state.clients.asks(&id, person, connection, &frame, pries);
+            let State { clients, past, .. } = &mut *state;
+            clients.asks(past, &id, Asked { person, connection, frame: &frame, pries });
             state.trace.add(&format!("{} says {frame} on {connection}", NAMES[person]));
             let mut chance = state.chance_of(&id);
             let late = state.strikes(Fault::FrameLate, &mut chance);
@@ -269,9 +300,12 @@ impl Stage {
 
     /// A device's connection; a new one where it has none.
     pub(super) async fn connection(&self, person: usize, device: usize) -> Option<String> {
-        let there = lock(&self.weather.0).clients.devices[person][device].connection.clone();
-        match there {
-            Some(connection) if self.world.connections().is_open(&connection) => Some(connection),
+        let there = lock(&self.weather.0).clients.devices[person][device].clone();
+        match there.connection {
+            Some(connection) if self.world.connections().is_open(&connection) => {
+                let old = there.since.is_some_and(|since| since.elapsed() >= CONNECTION_LIFE);
+                if old { self.connects(person, device).await } else { Some(connection) }
+            }
             _ => self.connects(person, device).await,
         }
     }

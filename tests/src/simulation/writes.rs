@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use shared::limits::{COINS_MAX, CONNECTIONS_MAX, OPEN_MAX};
+
 use super::past::{Past, number, text};
+use super::plan::Plan;
+use crate::network::Operation;
+
+/// The update that takes an item out of the index.
+const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 
 /// A rule that was broken: its name, and how.
 pub(super) type Broken = (&'static str, String);
@@ -36,11 +43,47 @@ fn key(user: &str) -> String {
     format!("USER#{user}")
 }
 
+/// What was seen of the writes so far, where the items themselves don't tell.
+pub(super) struct Seen {
+    /// The slot of each send.
+    sids: BTreeMap<String, (String, String)>,
+    /// When each account's sends were decided, in the order of the decisions.
+    claims: BTreeMap<String, Vec<i64>>,
+    /// Messages per second of one user in the long run, and at once.
+    rate: (u64, u64),
+}
+
+impl Seen {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self { sids: BTreeMap::new(), claims: BTreeMap::new(), rate: plan.rate }
+    }
+
+    /// A send was decided at a moment: since any other of the account there were no more than the rate allows.
+    fn claims(&mut self, pk: &str, at: i64) -> Checked {
+        let (per_second, burst) = self.rate;
+        let claims = self.claims.entry(pk.to_owned()).or_default();
+        claims.push(at);
+        let interval = 1_000 / per_second.cast_signed();
+        for (n, first) in claims.iter().rev().enumerate() {
+            let slow = (n as i64 + 1 - burst.cast_signed()) * interval <= at - first;
+            holds("nobody sends faster than the rate", slow, || format!("{pk}: {} since {first} at {at}", n + 1))?;
+        }
+        Ok(())
+    }
+}
+
+/// Who wrote, and how.
+pub(super) struct By<'a> {
+    pub(super) operation: &'a Operation,
+    /// How many writes there were when the function began.
+    pub(super) began_at: u64,
+}
+
 /// One write that was made: how, what was there, what is there now.
 pub(super) struct Write<'a> {
     pub(super) past: &'a Past,
-    pub(super) sids: &'a mut BTreeMap<String, (String, String)>,
-    pub(super) is_put: bool,
+    pub(super) seen: &'a mut Seen,
+    pub(super) by: &'a By<'a>,
     pub(super) before: Option<&'a Value>,
     pub(super) after: &'a Value,
 }
@@ -49,7 +92,7 @@ impl Write<'_> {
     /// Checks it.
     pub(super) fn check(&mut self) -> Checked {
         let (pk, sk) = (text(self.after, "pk").to_owned(), text(self.after, "sk").to_owned());
-        let replaced = self.is_put && self.before.is_some_and(|before| before != self.after);
+        let replaced = self.by.operation.is_put() && self.before.is_some();
         holds("nothing is replaced", !replaced, || format!("{pk} {sk} was there: {:?}", self.before))?;
         match sk.split_once('#').map_or(sk.as_str(), |(kind, _)| kind) {
             "ACCOUNT" => self.account(&pk),
@@ -58,12 +101,24 @@ impl Write<'_> {
             "INBOX" => self.inbox(&pk, &sk),
             "MSG" => self.slot(&pk, &sk),
             "META" => self.unchanged(),
-            "PRESENCE" => {
-                let there = !map(self.after, "connections").is_empty();
-                holds("what is due is listed", !there || is_listed(self.after), || format!("{pk}: {}", self.after))
-            }
+            "PRESENCE" => self.presence(&pk),
             _ => Ok(()),
         }
+    }
+
+    /// A write that only takes an item out of the index may find that another did.
+    fn only_unlists(&self) -> bool {
+        self.by.operation.update() == UNLIST
+    }
+
+    fn presence(&self, pk: &str) -> Checked {
+        let context = || format!("{pk}: {:?} became {}", self.before, self.after);
+        let connections = map(self.after, "connections");
+        holds("what is due is listed", connections.is_empty() || is_listed(self.after), context)?;
+        holds("nobody has too many connections", connections.len() <= CONNECTIONS_MAX, context)?;
+        let takes = self.by.operation.update().starts_with("REMOVE #connections");
+        let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
+        holds("who is taken out was there", took || !takes, context)
     }
 
     fn unchanged(&self) -> Checked {
@@ -81,7 +136,7 @@ impl Write<'_> {
         let follows = seq == 1 || self.past.now(pk, &format!("MSG#{:020}", seq - 1)).is_some();
         holds("logs have no holes", follows, || format!("{pk} {sk}"))?;
         let (sid, sender) = (text(self.after, "sid"), text(self.after, "sender"));
-        let other = self.sids.insert(sid.to_owned(), (pk.to_owned(), sk.to_owned()));
+        let other = self.seen.sids.insert(sid.to_owned(), (pk.to_owned(), sk.to_owned()));
         holds("a send has one slot", other.is_none(), || format!("{pk} {sk} and {other:?} of {sid}"))?;
         let open = self.past.now(&key(sender), "ACCOUNT").map(|account| map(account, "open")).unwrap_or_default();
         holds("what is published is open", open.contains_key(sid), || format!("{pk} {sk}: {sid} of {sender}"))
@@ -95,7 +150,9 @@ impl Write<'_> {
         if let Some(before) = self.before {
             let forward =
                 ["read_seq", "delivered_seq", "last_seq"].iter().all(|n| number(before, n) <= number(self.after, n));
-            holds("horizons move forward", forward, || format!("{pk} {sk}: {before} became {}", self.after))?;
+            let context = || format!("{pk} {sk}: {before} became {}", self.after);
+            holds("horizons move forward", forward, context)?;
+            holds("a write changes something", before != self.after || self.only_unlists(), context)?;
         }
         let log = sk.replacen("INBOX#", "CONV#", 1);
         let there = last == 0 || self.past.now(&log, &format!("MSG#{last:020}")).is_some();
@@ -166,7 +223,7 @@ impl Write<'_> {
     }
 
     /// Every coin that comes or goes has a reason in the same write.
-    fn account(&self, pk: &str) -> Checked {
+    fn account(&mut self, pk: &str) -> Checked {
         let nothing = Value::Null;
         let (before, after) = (self.before.unwrap_or(&nothing), self.after);
         let context = || format!("{pk}: {before} became {after}");
@@ -176,11 +233,18 @@ impl Write<'_> {
         let forward = number(before, "epoch") <= number(after, "epoch")
             && number(before, "settle_version") <= number(after, "settle_version");
         holds("an account's counts move forward", forward, context)?;
+        holds("nobody has too many open sends", is.len() <= OPEN_MAX, context)?;
+        let held = is.values().map(|send| number(&send["M"], "price")).sum::<i64>() + number(after, "balance");
+        holds("a balance can be held", u64::try_from(held).is_ok_and(|held| held <= COINS_MAX), context)?;
         let mut wanted = number(before, "balance");
         for (sid, send) in is.iter().filter(|(sid, _)| !was.contains_key(*sid)) {
             let cmid = text(&send["M"], "cmid");
-            let ended = self.past.now(pk, &format!("RECEIPT#{cmid}")).is_some() || self.sids.contains_key(sid);
+            let ended = self.past.now(pk, &format!("RECEIPT#{cmid}")).is_some() || self.seen.sids.contains_key(sid);
             holds("a send is claimed once", !ended, || format!("{pk} {sid}: {send}"))?;
+            let log = format!("CONV#{}", text(&send["M"], "conv"));
+            let end = i64::try_from(self.past.count_at(&log, "MSG#", self.by.began_at)).unwrap_or(i64::MAX);
+            holds("a look sees the log's end", number(&send["M"], "base") >= end, || format!("{end}: {sid} {send}"))?;
+            self.seen.claims(pk, number(&send["M"], "at"))?;
             wanted -= number(&send["M"], "price");
         }
         for (sid, send) in was.iter().filter(|(sid, _)| !is.contains_key(*sid)) {
@@ -191,8 +255,10 @@ impl Write<'_> {
             }
         }
         for (sid, send) in is.iter().filter(|(sid, _)| was.contains_key(*sid)) {
-            let same = ["price", "earn", "print", "conv", "cmid"].iter().all(|n| send["M"][n] == was[sid]["M"][n]);
-            holds("an open send doesn't change", same, context)?;
+            let (was, is) = (&was[sid]["M"], &send["M"]);
+            let same = ["price", "earn", "print", "conv", "cmid", "at"].iter().all(|name| is[name] == was[name]);
+            let forward = number(was, "base") <= number(is, "base");
+            holds("an open send doesn't change", same && forward, context)?;
         }
         let (took, takes) = (set(before, "settling"), set(after, "settling"));
         let entry = |sk: &String| self.past.now(pk, sk);

@@ -1,5 +1,7 @@
 use futures::future::join_all;
-use tests::World;
+use serde_json::json;
+use shared::limits::COINS_MAX;
+use tests::{Fault, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_user_has_nothing_and_leaves_nothing() {
@@ -24,4 +26,32 @@ async fn everything_earned_is_in_it_exactly_once() {
     assert!(balances.iter().all(|balance| *balance <= 130), "{balances:?}");
     assert_eq!(bob.balance().await, 130);
     world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_waits_and_holds_nothing_else_up() {
+    let world = World::new().await;
+    for amount in [10, COINS_MAX, 3] {
+        world.tops_up("ann", amount).await;
+    }
+    let ann = world.person("ann").connects().await;
+    assert_eq!(ann.balance().await, 13);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_balance_has_room_for_what_an_open_send_may_bring_back() {
+    let world = World::deployed_with(&[("DefaultPrice", "5")]).await;
+    world.tops_up("ann", COINS_MAX).await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    assert_eq!(ann.balance().await, COINS_MAX);
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    let frame =
+        json!({ "action": "sendMessage", "conversationId": conversation, "content": "hi", "clientMessageId": "m" });
+    assert!(ann.tries(frame).await.is_none());
+    world.tops_up("ann", 5).await;
+    assert_eq!(ann.balance().await, COINS_MAX - 5, "the send may still be given up");
+    world.comes_to_rest().await;
+    assert_eq!(ann.balance().await, COINS_MAX, "it was");
 }
