@@ -30,6 +30,8 @@ pub const COINS_MAX: u64 = 9_007_199_254_740_991;
 /// API Gateway's limit for one WebSocket message, also for `@connections`:
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>.
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// The longest text of an error. It quotes what the client sent, and must fit a frame itself.
+pub const ERROR_TEXT_CHARS_MAX: usize = 300;
 /// A page ends before its items reach this: the frame's envelope needs the rest.
 pub const PAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 4 * 1024;
 /// The most messages that one `sync` sends before it says `complete: false`.
