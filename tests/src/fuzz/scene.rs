@@ -10,12 +10,12 @@ use crate::world::{Moment, World};
 const LINES_MAX: usize = 12;
 /// Who is there, each with one phone.
 const PEOPLE: [&str; 2] = ["ann", "bob"];
-/// What ann can spend.
+/// What each can spend.
 const COINS: u64 = 10;
 /// What a message to bob costs.
 const PRICE: u64 = 4;
 
-/// Plays a scene in a world of its own, where ann has a few coins and bob a price. Each line is one of
+/// Plays a scene in a world of its own, where everybody has a few coins and bob has a price. Each line is one of
 ///
 /// ```text
 /// ann FRAME              what ann's phone says; bob's likewise
@@ -90,12 +90,10 @@ impl Stage {
         let world = World::new().await;
         let mut phones = Vec::new();
         for name in PEOPLE {
-            let phone = world.person(name).connects().await;
-            // An account without anything is made by the first look at it, also by one that ends in a refusal.
-            phone.balance().await;
-            phones.push(phone);
+            phones.push(world.person(name).connects().await);
+            // This also makes the account, as else a send's first look does, even if the send is refused.
+            world.tops_up(name, COINS).await;
         }
-        world.tops_up(PEOPLE[0], COINS).await;
         world.prices(PEOPLE[1], PRICE).await;
         let beginning = world.moment();
         Self { world, phones, beginning }
