@@ -20,8 +20,8 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 pub const PRESENCE_USERS_MAX: usize = 100;
 /// The most conversations that `since` of one `sync` may name. A frame of 128 KB holds no more.
 pub const SYNC_SINCE_MAX: usize = 4_096;
-/// The longest cursor that is read.
-pub const CURSOR_CHARS_MAX: usize = 2_048;
+/// The longest cursor that is read. Its position, three quarters as long, may be asked for as a sort key: 1,024 bytes at most.
+pub const CURSOR_CHARS_MAX: usize = 1_024;
 /// The most coins that a price, a top-up or a balance may be: what a JavaScript client can count exactly (2^53 - 1).
 pub const COINS_MAX: u64 = 9_007_199_254_740_991;
 
