@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::limits::CONTENT_CHARS_MAX;
+use crate::limits::{CONTENT_CHARS_MAX, ERROR_TEXT_CHARS_MAX};
 use crate::protocol::Coins;
 use crate::store::StoreError;
 
@@ -114,9 +114,9 @@ impl Error {
     /// The protocol's `error` object. `trace_id` finds an internal cause in the log.
     pub fn body(&self, trace_id: &str) -> serde_json::Value {
         let (code, retryable, _) = self.class();
-        let mut body = json!({ "code": code, "message": self.to_string(), "retryable": retryable });
+        let mut body = json!({ "code": code, "message": cut(&self.to_string()), "retryable": retryable });
         let details = match self {
-            Self::BadRequest { field, .. } if !field.is_empty() => Some(json!({ "field": field })),
+            Self::BadRequest { field, .. } if !field.is_empty() => Some(json!({ "field": cut(field) })),
             Self::InsufficientBalance { balance, price } => Some(json!({ "balance": balance, "price": price })),
             Self::PriceChanged { price } => Some(json!({ "price": price })),
             Self::RateLimited { retry_after_ms } => Some(json!({ "retryAfterMs": retry_after_ms })),
@@ -127,6 +127,14 @@ impl Error {
             body["details"] = details;
         }
         body
+    }
+}
+
+/// At most [`ERROR_TEXT_CHARS_MAX`] characters of a text.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(ERROR_TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

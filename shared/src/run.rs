@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayWebsocketProxyRequest};
+use aws_lambda_events::apigw::{
+    ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest,
+};
 use aws_lambda_events::http::HeaderMap;
+use base64::Engine as _;
 use futures::future::BoxFuture;
-use lambda_http::{RequestExt as _, request::RequestContext};
-use lambda_runtime::{LambdaEvent, Service as _, service_fn};
+use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
@@ -151,23 +153,22 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// From what `lambda_http` made of the event.
-    fn new(request: &lambda_http::Request) -> Self {
-        let flat = |map: Option<&aws_lambda_events::query_map::QueryMap>| {
-            map.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    /// From API Gateway's event, whose body is text or base64.
+    fn new(event: ApiGatewayV2httpRequest) -> Result<Self, InvokeError> {
+        let header = event.headers.get("authorization").and_then(|value| value.to_str().ok());
+        let query = &event.query_string_parameters;
+        let body = event.body.unwrap_or_default();
+        let body = match event.is_base64_encoded {
+            true => base64::engine::general_purpose::STANDARD.decode(body).map_err(|cause| not_ours(&cause))?,
+            false => body.into_bytes(),
         };
-        let route = match request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
-            _ => None,
-        };
-        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        Self {
-            route: route.unwrap_or_default(),
-            path: flat(request.path_parameters_ref()).unwrap_or_default(),
-            query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
+        Ok(Self {
+            route: event.request_context.route_key.unwrap_or_default(),
             token: header.and_then(bearer).map(str::to_owned),
-            body: request.body().to_vec(),
-        }
+            query: query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            path: event.path_parameters,
+            body,
+        })
     }
 
     /// Reads the JSON body's fields.
@@ -376,7 +377,12 @@ impl Instance {
 
 /// Reads an event of the type that the function is called with.
 fn read<T: serde::de::DeserializeOwned>(event: Value) -> Result<T, InvokeError> {
-    serde_json::from_value(event).map_err(|cause| InvokeError(format!("not an event of this function's: {cause}")))
+    serde_json::from_value(event).map_err(|cause| not_ours(&cause))
+}
+
+/// What an event that can't be read gets.
+fn not_ours(cause: &dyn std::error::Error) -> InvokeError {
+    InvokeError(format!("not an event of this function's: {cause}"))
 }
 
 /// An error that only Lambda and the log see.
@@ -404,31 +410,23 @@ async fn http(
     handler: for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>,
     app: &App,
     verifier: &Verifier,
-    event: lambda_http::request::LambdaRequest,
+    event: ApiGatewayV2httpRequest,
     trace_id: &str,
 ) -> Result<Value, InvokeError> {
-    let service = service_fn(|request: lambda_http::Request| async move {
-        let request = HttpRequest::new(&request);
-        let route = request.route.clone();
-        let (status, body) = match handler(app, verifier, request).await {
-            Ok(body) => (200, body),
-            Err(error) => {
-                if let Some(cause) = error.cause() {
-                    tracing::error!(cause, "failed");
-                }
-                (error.status(), json!({ "error": error.body(trace_id) }))
+    let request = HttpRequest::new(event)?;
+    let route = request.route.clone();
+    let (status, body) = match handler(app, verifier, request).await {
+        Ok(body) => (200, body),
+        Err(error) => {
+            if let Some(cause) = error.cause() {
+                tracing::error!(cause, "failed");
             }
-        };
-        tracing::info!(route, status, "request");
-        lambda_http::Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .body(body.to_string())
-    });
-    let event = LambdaEvent::new(event, lambda_runtime::Context::default());
-    let response =
-        lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
-    serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
+            (error.status(), json!({ "error": error.body(trace_id) }))
+        }
+    };
+    tracing::info!(route, status, "request");
+    let headers = json!({ "content-type": "application/json" });
+    Ok(json!({ "statusCode": status, "headers": headers, "body": body.to_string(), "isBase64Encoded": false }))
 }
 
 #[cfg(test)]

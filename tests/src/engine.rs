@@ -41,17 +41,49 @@ impl Engine {
 
     /// Every item, its values without their types.
     pub fn items(&self) -> Vec<Value> {
+        self.typed_items().iter().map(plain_map).collect()
+    }
+
+    /// Every item.
+    fn typed_items(&self) -> Vec<Value> {
         let mut items = Vec::new();
         let mut request = json!({ "TableName": TABLE_NAME });
         loop {
             let (status, body) = self.answer("Scan", request.to_string().as_bytes());
             assert_eq!(status, 200, "Scan: {body}");
             let mut page: Value = serde_json::from_str(&body).expect("JSON");
-            items.extend(page["Items"].as_array().expect("items").iter().map(plain_map));
+            items.append(page["Items"].as_array_mut().expect("items"));
             match page["LastEvaluatedKey"].take() {
                 Value::Null => return items,
                 key => request["ExclusiveStartKey"] = key,
             }
+        }
+    }
+}
+
+/// What a table held at some moment.
+pub(crate) struct Snapshot(Vec<Value>);
+
+impl Engine {
+    /// What the table holds.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.typed_items())
+    }
+
+    /// Makes the table hold that again: writes only what differs.
+    pub(crate) fn restore(&self, snapshot: &Snapshot) {
+        let now = self.typed_items();
+        let key = |item: &Value| json!({ "pk": item["pk"], "sk": item["sk"] });
+        let write = |operation: &str, what: &str, value: Value| {
+            let request = json!({ "TableName": TABLE_NAME, what: value });
+            let (status, body) = self.answer(operation, request.to_string().as_bytes());
+            assert_eq!(status, 200, "{operation}: {body}");
+        };
+        for item in now.iter().filter(|item| !snapshot.0.iter().any(|then| key(then) == key(item))) {
+            write("DeleteItem", "Key", key(item));
+        }
+        for item in snapshot.0.iter().filter(|item| !now.contains(item)) {
+            write("PutItem", "Item", item.clone());
         }
     }
 }

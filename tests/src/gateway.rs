@@ -153,6 +153,15 @@ impl Connections {
         lock(&self.shown).clone()
     }
 
+    /// Opens every connection again that there ever was, as if nothing had been sent to it.
+    pub(crate) fn reset(&self) {
+        for wire in lock(&self.wires).values_mut() {
+            wire.open = true;
+            wire.frames.clear();
+        }
+        lock(&self.shown).clear();
+    }
+
     fn wire<T>(&self, id: &str, see: impl Fn(&Wire) -> T) -> T {
         see(lock(&self.wires).get(id).expect("a connection"))
     }
@@ -333,5 +342,5 @@ fn parameters(route: &str, path: &str) -> Option<BTreeMap<String, String>> {
 }
 
 fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -8,10 +8,12 @@
 //! 5. [`engine`] is DynamoDB.
 //! 6. [`soundness`] says what must hold, read from the engine directly.
 //! 7. [`simulation`] runs such worlds from a seed, with faults everywhere.
+//! 8. [`fuzz`] says what must hold for any bytes.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
 pub mod engine;
+pub mod fuzz;
 pub mod gateway;
 pub mod model;
 pub mod network;

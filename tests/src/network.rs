@@ -279,6 +279,11 @@ impl Network {
         *lock(&self.wires.faults) = faults;
     }
 
+    /// From now on delays are drawn from this.
+    pub(crate) fn set_chance(&self, seed: u64) {
+        *lock(&self.wires.chance) = Chance(seed);
+    }
+
     /// Takes the calls that were made since the last taking.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut lock(&self.wires.calls))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -21,9 +21,9 @@ use shared::run::{Function, Instance};
 use shared::store::Store;
 use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
-use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network};
+use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
 use crate::person::Person;
 use crate::unsigned::Unsigned;
 
@@ -66,8 +66,16 @@ struct Inner {
     network: Network,
     instances: BTreeMap<&'static str, Instance>,
     clock: Clock,
+    began: Arc<Mutex<Instant>>,
     seed: u64,
     ids: AtomicU64,
+}
+
+/// A world at rest at some moment: time, table, how many ids it had given.
+pub(crate) struct Moment {
+    age: Duration,
+    table: Snapshot,
+    ids: u64,
 }
 
 /// Why an invocation has no answer.
@@ -99,11 +107,12 @@ impl World {
         let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
         let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
-        let began = Instant::now();
+        let began = Arc::new(Mutex::new(Instant::now()));
+        let since = began.clone();
         let clock = Clock::new(move || {
             // Each function's clock is off by its own.
             let skew_ms = INVOCATION.try_with(|invocation| invocation.skew_ms).unwrap_or_default();
-            let now = BEGINNING.after(began.elapsed());
+            let now = BEGINNING.after(lock(&since).elapsed());
             Time { ms: now.ms + skew_ms }
         });
         let sdk = aws_config::defaults(BehaviorVersion::latest())
@@ -127,7 +136,7 @@ impl World {
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
-        Self { inner: Arc::new(Inner { deployment, network, instances, clock, seed, ids }) }
+        Self { inner: Arc::new(Inner { deployment, network, instances, clock, began, seed, ids }) }
     }
 
     /// Somebody, by the id that their token says.
@@ -229,6 +238,23 @@ impl World {
         }
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
+    }
+
+    /// What there is now, where nothing is under way.
+    pub(crate) fn moment(&self) -> Moment {
+        let age = lock(&self.inner.began).elapsed();
+        Moment { age, table: self.inner.network.engine().snapshot(), ids: self.inner.ids.load(Ordering::Relaxed) }
+    }
+
+    /// Goes back to a moment, so that the same happens again: a new world would take many times as long.
+    pub(crate) fn returns_to(&self, moment: &Moment) {
+        self.heals();
+        self.inner.network.engine().restore(&moment.table);
+        self.inner.network.set_chance(self.inner.seed);
+        self.inner.network.take_calls();
+        self.connections().reset();
+        self.inner.ids.store(moment.ids, Ordering::Relaxed);
+        *lock(&self.inner.began) = Instant::now() - moment.age;
     }
 
     /// From now on a simulation decides about everything that travels.

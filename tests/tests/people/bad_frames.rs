@@ -1,4 +1,5 @@
 use serde_json::json;
+use shared::limits::MESSAGE_BYTES_MAX;
 use tests::World;
 
 #[tokio::test(start_paused = true)]
@@ -31,6 +32,25 @@ async fn a_frame_that_is_no_request_is_answered_and_the_connection_stays() {
         assert!(phone.is_connected(), "{text}");
     }
     assert_eq!(phone.says(json!({ "action": "ping" })).await.event(), "pong");
+}
+
+/// The answer quotes what was wrong, and must fit a frame itself.
+#[tokio::test(start_paused = true)]
+async fn a_frame_as_long_as_one_may_be_is_answered_whatever_is_wrong_with_it() {
+    let world = World::new().await;
+    let phone = world.person("ann").connects().await;
+    let long = "\u{7f}".repeat(MESSAGE_BYTES_MAX - 100);
+    for frame in [
+        json!({ "action": long }),
+        json!({ "action": "getTransactions", "limit": long }),
+        json!({ "action": "sync", "since": { (long.clone()): 1 } }),
+        json!({ "action": "sendMessage", "to": "bob", "content": "hi", "clientMessageId": long }),
+    ] {
+        let frames = phone.writes(&frame.to_string()).await;
+        assert_eq!(frames.len(), 1, "{}", frame["action"]);
+        assert_eq!(frames[0]["success"], false, "{:#}", frames[0]);
+        assert!(frames[0].to_string().len() < 4_096, "a text for a person is short: {:#}", frames[0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,117 @@
+//! Any bytes as a frame: the envelope, each action's fields, and what a client is told. No function runs.
+
+use serde_json::Value;
+use shared::conversation::direct_id;
+use shared::error::Error;
+use shared::limits::{ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
+use shared::protocol::{
+    ConversationId, Cursor, ErrorContext, Event, Frame, GetBalance, GetConversation, GetConversations, GetMessages,
+    GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, MarkDelivered, MarkRead, Ping, Request, RequestId,
+    SendMessage, Seq, Sync, Time, Typing, UserId, error_frame, parse,
+};
+use shared::send::Attempt;
+
+/// Who says it.
+const SPEAKER: &str = "ann";
+
+/// Reads a frame's fields and looks at what was read.
+type Reader = fn(Value, Option<&RequestId>) -> Result<(), Error>;
+
+/// One for each action: every frame is read as each of them, whatever action it names.
+const READERS: [Reader; 14] = [
+    read::<Ping>,
+    read::<Sync>,
+    get_or_create_direct,
+    get_conversations,
+    read::<GetConversation>,
+    send_message,
+    read::<GetMessages>,
+    read::<MarkDelivered>,
+    read::<MarkRead>,
+    read::<GetReceipts>,
+    read::<Typing>,
+    read::<GetPresence>,
+    read::<GetBalance>,
+    get_transactions,
+];
+
+/// Reads any bytes as a frame. Nothing may panic, and every refusal must be a frame that can be sent.
+///
+/// # Panics
+/// When a rule is broken.
+pub fn frame(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let frame = match Frame::new(&text) {
+        Ok(frame) => frame,
+        Err(error) => return is_told(&error, &ErrorContext::default()),
+    };
+    let Frame { action, request_id, client_message_id, .. } = frame;
+    let echo = ErrorContext { action: Some(action.clone()), request_id, client_message_id };
+    is_told(&Error::UnknownAction(action), &echo);
+    let body: Value = serde_json::from_str(&text).expect("a frame is JSON");
+    for read in READERS {
+        if let Err(error) = read(body.clone(), echo.request_id.as_ref()) {
+            is_told(&error, &echo);
+        }
+    }
+}
+
+/// A refusal's frame says what is wrong, echoes what it must, and isn't too long to be sent.
+fn is_told(error: &Error, echo: &ErrorContext) {
+    let frame = error_frame(error, echo, "trace");
+    is_sendable(&frame);
+    let frame: Value = serde_json::from_slice(&frame).expect("a frame is JSON");
+    assert_eq!(frame["success"], false, "{frame:#}");
+    assert_eq!(frame["requestId"].as_str(), echo.request_id.as_ref().map(RequestId::as_str), "{frame:#}");
+    assert_eq!(frame["clientMessageId"].as_str(), echo.client_message_id.as_deref(), "{frame:#}");
+    let text = frame["error"]["message"].as_str().unwrap_or_default();
+    assert!((1..=ERROR_TEXT_CHARS_MAX + 1).contains(&text.chars().count()), "a text for a person is short: {frame:#}");
+    assert!(error.cause().is_none(), "what a client says is no fault of ours: {error:?}");
+}
+
+fn is_sendable(frame: &[u8]) {
+    assert!(frame.len() <= MESSAGE_BYTES_MAX, "{} bytes can't be sent", frame.len());
+}
+
+fn read<R: Request>(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
+    parse::<R>(body).map(drop)
+}
+
+/// The conversation is the same one, whoever asks.
+fn get_or_create_direct(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
+    let other = parse::<GetOrCreateDirect>(body)?.other_user_id;
+    let id = direct_id(&speaker(), &other);
+    assert_eq!(id, direct_id(&other, &speaker()));
+    assert_eq!(id.as_str().parse(), Ok::<ConversationId, _>(id.clone()), "our ids are valid");
+    Ok(())
+}
+
+fn get_conversations(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
+    parse::<GetConversations>(body)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
+}
+
+fn get_transactions(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
+    parse::<GetTransactions>(body)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
+}
+
+/// A position has one cursor.
+fn is_canonical(cursor: &Cursor) -> Result<(), Error> {
+    assert_eq!(Cursor::new(&cursor.position()?), *cursor);
+    Ok(())
+}
+
+/// What is said arrives as it was said, and fits a frame.
+fn send_message(body: Value, request_id: Option<&RequestId>) -> Result<(), Error> {
+    let content = body["content"].clone();
+    let attempt = Attempt::new(&speaker(), parse::<SendMessage>(body)?)?;
+    let message = attempt.message(Seq(1), attempt.max_price.unwrap_or_default(), Time::default());
+    let sent = Event::MessageSent { message, duplicate: false, balance: None }.frame(request_id);
+    is_sendable(&sent);
+    let sent: Value = serde_json::from_slice(&sent).expect("a frame is JSON");
+    assert_eq!(sent["data"]["message"]["content"], content);
+    Ok(())
+}
+
+fn speaker() -> UserId {
+    SPEAKER.parse().expect("a user id")
+}
