@@ -10,9 +10,11 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest,
 };
 use aws_lambda_events::http::HeaderMap;
+use aws_lambda_events::http::header::HOST;
 use base64::Engine as _;
 use futures::future::BoxFuture;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::{RequestExt as _, request::RequestContext};
+use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde_json::{Value, json};
 use tracing::Instrument as _;
 
@@ -153,22 +155,23 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// From API Gateway's event, whose body is text or base64.
-    fn new(event: ApiGatewayV2httpRequest) -> Result<Self, InvokeError> {
-        let header = event.headers.get("authorization").and_then(|value| value.to_str().ok());
-        let query = &event.query_string_parameters;
-        let body = event.body.unwrap_or_default();
-        let body = match event.is_base64_encoded {
-            true => base64::engine::general_purpose::STANDARD.decode(body).map_err(|cause| not_ours(&cause))?,
-            false => body.into_bytes(),
+    /// From what `lambda_http` made of the event.
+    fn new(request: &lambda_http::Request) -> Self {
+        let flat = |map: Option<&aws_lambda_events::query_map::QueryMap>| {
+            map.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
         };
-        Ok(Self {
-            route: event.request_context.route_key.unwrap_or_default(),
+        let route = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
+            _ => None,
+        };
+        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        Self {
+            route: route.unwrap_or_default(),
+            path: flat(request.path_parameters_ref()).unwrap_or_default(),
+            query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
             token: header.and_then(bearer).map(str::to_owned),
-            query: query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            path: event.path_parameters,
-            body,
-        })
+            body: request.body().to_vec(),
+        }
     }
 
     /// Reads the JSON body's fields.
@@ -385,6 +388,20 @@ fn not_ours(cause: &dyn std::error::Error) -> InvokeError {
     InvokeError(format!("not an event of this function's: {cause}"))
 }
 
+/// Leaves out what nobody reads, as the route and the parameters say it, and what `lambda_http` panics at: a host, a path or
+/// a query that makes no address, and a body that isn't base64.
+fn without_address(mut event: ApiGatewayV2httpRequest) -> Result<ApiGatewayV2httpRequest, InvokeError> {
+    event.headers.remove(HOST);
+    (event.request_context.domain_name, event.request_context.stage) = (None, None);
+    (event.raw_path, event.raw_query_string) = (None, None);
+    if std::mem::take(&mut event.is_base64_encoded) {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(event.body.unwrap_or_default());
+        let text = bytes.map_err(|cause| not_ours(&cause))?;
+        event.body = Some(String::from_utf8(text).map_err(|cause| not_ours(&cause))?);
+    }
+    Ok(event)
+}
+
 /// An error that only Lambda and the log see.
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err(refused)")]
 fn refused(error: Error) -> InvokeError {
@@ -413,20 +430,29 @@ async fn http(
     event: ApiGatewayV2httpRequest,
     trace_id: &str,
 ) -> Result<Value, InvokeError> {
-    let request = HttpRequest::new(event)?;
-    let route = request.route.clone();
-    let (status, body) = match handler(app, verifier, request).await {
-        Ok(body) => (200, body),
-        Err(error) => {
-            if let Some(cause) = error.cause() {
-                tracing::error!(cause, "failed");
+    let event = lambda_http::request::LambdaRequest::ApiGatewayV2(without_address(event)?);
+    let service = service_fn(|request: lambda_http::Request| async move {
+        let request = HttpRequest::new(&request);
+        let route = request.route.clone();
+        let (status, body) = match handler(app, verifier, request).await {
+            Ok(body) => (200, body),
+            Err(error) => {
+                if let Some(cause) = error.cause() {
+                    tracing::error!(cause, "failed");
+                }
+                (error.status(), json!({ "error": error.body(trace_id) }))
             }
-            (error.status(), json!({ "error": error.body(trace_id) }))
-        }
-    };
-    tracing::info!(route, status, "request");
-    let headers = json!({ "content-type": "application/json" });
-    Ok(json!({ "statusCode": status, "headers": headers, "body": body.to_string(), "isBase64Encoded": false }))
+        };
+        tracing::info!(route, status, "request");
+        lambda_http::Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+    });
+    let event = LambdaEvent::new(event, lambda_runtime::Context::default());
+    let response =
+        lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
+    serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ fn only_one_file_knows_each_outside_thing() {
         ("aws_sdk_dynamodb", "shared/src/store/table.rs"),
         ("aws_sdk_apigatewaymanagement", "shared/src/push.rs"),
         ("aws_lambda_events", "shared/src/run.rs"),
+        ("lambda_http", "shared/src/run.rs"),
         ("std::env", "shared/src/config.rs"),
         ("Timestamp::now", "shared/src/app.rs"),
     ] {
