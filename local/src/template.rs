@@ -1,8 +1,8 @@
 //! The deployment as `template.yaml` describes it: functions, routes, schedules, variables and the table.
 //!
 //! The local machine reads the file that is deployed, so a route, a time limit or a variable can't differ between
-//! the two. Only what this machine needs is understood, with the intrinsic functions `Ref`, `Fn::Sub` and
-//! `Fn::GetAtt`; anything else where a value is needed is an error, not a guess.
+//! the two. Only what this machine needs is understood, with the intrinsic functions `Ref`, `Fn::Sub`, `Fn::GetAtt` and
+//! `Fn::If`, and with conditions and rules; anything else where a value is needed is an error, not a guess.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,6 +50,8 @@ pub enum TemplateError {
         /// The names that exist.
         known: Vec<String>,
     },
+    /// Parameters whose values don't go together: a rule of the template's says what they must be.
+    BrokenRule(String),
     /// A parameter's value breaks the template's constraint.
     InvalidParameter {
         /// The parameter.
@@ -67,6 +69,7 @@ impl fmt::Display for TemplateError {
             Self::UnknownParameter { name, known } => {
                 write!(f, "--parameter {name}: the template has no such parameter; it has {}", known.join(", "))
             }
+            Self::BrokenRule(problem) => write!(f, "--parameter: {problem}"),
             Self::InvalidParameter { name, problem } => write!(f, "--parameter {name}: {problem}"),
         }
     }
@@ -82,6 +85,8 @@ fn part(path: impl Into<String>, problem: impl Into<String>) -> TemplateError {
 #[derive(Debug)]
 pub struct Template {
     parameters: BTreeMap<String, Parameter>,
+    rules: Value,
+    conditions: Value,
     globals: Value,
     resources: Map<String, Value>,
 }
@@ -110,6 +115,8 @@ pub struct Function {
     pub memory_mb: u32,
     /// `Environment.Variables`, with every intrinsic function evaluated.
     pub environment: BTreeMap<String, String>,
+    /// The statements of `Policies`, likewise. Nobody asks for permission on one machine; the tests do.
+    pub policy: Vec<Value>,
 }
 
 /// Which function answers which frame.
@@ -243,7 +250,8 @@ impl Template {
             .and_then(Value::as_object)
             .cloned()
             .ok_or_else(|| part("Resources", "is missing"))?;
-        Ok(Self { parameters, globals: document["Globals"]["Function"].clone(), resources })
+        let [rules, conditions] = ["Rules", "Conditions"].map(|part| document[part].clone());
+        Ok(Self { parameters, rules, conditions, globals: document["Globals"]["Function"].clone(), resources })
     }
 
     /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it
@@ -257,7 +265,10 @@ impl Template {
         given: &BTreeMap<String, String>,
         websocket_endpoint: &str,
     ) -> Result<Deployment, TemplateError> {
-        let scope = Scope { parameters: self.parameter_values(given)?, resources: &self.resources, websocket_endpoint };
+        let parameters = self.parameter_values(given)?;
+        let (conditions, resources) = (&self.conditions, &self.resources);
+        let scope = Scope { parameters, conditions, resources, websocket_endpoint };
+        self.keep_rules(&scope)?;
         let mut deployment = Deployment {
             functions: BTreeMap::new(),
             websocket: self.websocket(&scope)?,
@@ -297,6 +308,24 @@ impl Template {
         self.parameters.iter().map(value).collect()
     }
 
+    /// Holds the parameters against the template's rules, as CloudFormation does before it makes anything.
+    fn keep_rules(&self, scope: &Scope<'_>) -> Result<(), TemplateError> {
+        for (name, rule) in self.rules.as_object().into_iter().flatten() {
+            let path = format!("Rules.{name}");
+            let applies = &rule["RuleCondition"];
+            if !applies.is_null() && !scope.holds(applies, &path)? {
+                continue;
+            }
+            for assertion in rule["Assertions"].as_array().into_iter().flatten() {
+                if !scope.holds(&assertion["Assert"], &path)? {
+                    let problem = assertion["AssertDescription"].as_str().unwrap_or(name);
+                    return Err(TemplateError::BrokenRule(problem.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn function(&self, id: &str, properties: &Value, scope: &Scope<'_>) -> Result<Function, TemplateError> {
         let path = |name: &str| format!("Resources.{id}.Properties.{name}");
         let property = |name: &str| match &properties[name] {
@@ -311,7 +340,13 @@ impl Template {
                 environment.insert(name.clone(), scope.text(value, &path(&format!("Environment.Variables.{name}")))?);
             }
         }
+        let mut policy = Vec::new();
+        for document in properties["Policies"].as_array().into_iter().flatten() {
+            let statements = scope.value(&document["Statement"], &path("Policies"))?;
+            policy.extend(statements.as_ref().and_then(Value::as_array).into_iter().flatten().cloned());
+        }
         Ok(Function {
+            policy,
             timeout: Duration::from_secs(number("Timeout")?.unwrap_or(TIMEOUT_DEFAULT_S)),
             memory_mb: number("MemorySize")?
                 .map_or(Ok(MEMORY_DEFAULT_MB), u32::try_from)
@@ -458,11 +493,68 @@ impl Parameter {
 /// What intrinsic functions can refer to.
 struct Scope<'a> {
     parameters: BTreeMap<String, String>,
+    conditions: &'a Value,
     resources: &'a Map<String, Value>,
     websocket_endpoint: &'a str,
 }
 
 impl Scope<'_> {
+    /// A value of any shape with its intrinsic functions evaluated; nothing where it is `AWS::NoValue`.
+    fn value(&self, value: &Value, path: &str) -> Result<Option<Value>, TemplateError> {
+        match value {
+            Value::Array(list) => {
+                let list: Result<Vec<_>, _> = list.iter().map(|value| self.value(value, path)).collect();
+                Ok(Some(list?.into_iter().flatten().collect()))
+            }
+            Value::Object(map) => match map.iter().next() {
+                Some((name, Value::String(id))) if name == "Ref" && id == "AWS::NoValue" => Ok(None),
+                Some((name, choice)) if name == "Fn::If" => self.value(self.chosen(choice, path)?, path),
+                Some((name, _)) if name == "Ref" || name.starts_with("Fn::") => {
+                    self.text(value, path).map(|text| Some(Value::String(text)))
+                }
+                _ => {
+                    let mut evaluated = Map::new();
+                    for (name, value) in map {
+                        if let Some(value) = self.value(value, path)? {
+                            evaluated.insert(name.clone(), value);
+                        }
+                    }
+                    Ok(Some(Value::Object(evaluated)))
+                }
+            },
+            scalar => Ok(Some(scalar.clone())),
+        }
+    }
+
+    /// What `Fn::If` chooses.
+    fn chosen<'b>(&self, choice: &'b Value, path: &str) -> Result<&'b Value, TemplateError> {
+        match choice.as_array().map(Vec::as_slice) {
+            Some([Value::String(name), then, otherwise]) => {
+                Ok(if self.holds(&self.conditions[name], &format!("Conditions.{name}"))? { then } else { otherwise })
+            }
+            _ => Err(part(path, "Fn::If takes a condition and two values")),
+        }
+    }
+
+    /// Whether a condition holds.
+    fn holds(&self, condition: &Value, path: &str) -> Result<bool, TemplateError> {
+        let function = condition.as_object().and_then(|map| map.iter().next());
+        match function.map(|(name, of)| (name.as_str(), of)) {
+            Some(("Condition", Value::String(name))) => {
+                self.holds(&self.conditions[name], &format!("Conditions.{name}"))
+            }
+            Some(("Fn::Equals", Value::Array(of))) if of.len() == 2 => {
+                Ok(self.text(&of[0], path)? == self.text(&of[1], path)?)
+            }
+            Some(("Fn::Not", Value::Array(of))) if of.len() == 1 => Ok(!self.holds(&of[0], path)?),
+            Some((name @ ("Fn::And" | "Fn::Or"), Value::Array(of))) => {
+                let each: Result<Vec<bool>, _> = of.iter().map(|one| self.holds(one, path)).collect();
+                Ok(if name == "Fn::And" { each?.into_iter().all(|it| it) } else { each?.into_iter().any(|it| it) })
+            }
+            _ => Err(part(path, "must be Fn::Equals, Fn::Not, Fn::And or Fn::Or of existing conditions")),
+        }
+    }
+
     /// A scalar with its intrinsic function evaluated.
     fn text(&self, value: &Value, path: &str) -> Result<String, TemplateError> {
         let text = match value {
@@ -474,6 +566,7 @@ impl Scope<'_> {
                     [Value::String(id), Value::String(attribute)] => self.attribute(id, attribute),
                     _ => Err("Fn::GetAtt takes a resource and an attribute".to_owned()),
                 },
+                Some((name, choice)) if name == "Fn::If" => return self.text(self.chosen(choice, path)?, path),
                 Some((name, _)) => Err(format!("one machine doesn't evaluate this form of {name}")),
                 None => Err("is empty".to_owned()),
             },

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::gateway::Connections;
+use crate::policy::Policies;
 use crate::world::Failed;
 
 /// The longest delay of a call, one way.
@@ -220,6 +221,7 @@ pub struct Network {
 struct Wires {
     engine: Engine,
     connections: Connections,
+    policies: Policies,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
@@ -227,10 +229,16 @@ struct Wires {
 }
 
 impl Network {
-    /// Between the functions and these.
-    pub(crate) fn new(engine: Engine, connections: Connections, seed: u64) -> Self {
+    /// Between the functions and these, for functions that may do no more than this.
+    pub(crate) fn new(engine: Engine, connections: Connections, policies: Policies, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, calls, faults, edge, chance: Mutex::new(Chance(seed)) }) }
+        let chance = Mutex::new(Chance(seed));
+        Self { wires: Arc::new(Wires { engine, connections, policies, calls, faults, edge, chance }) }
+    }
+
+    /// What the functions may do.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.wires.policies
     }
 
     /// From now on a simulation decides about everything.
@@ -407,6 +415,9 @@ impl HttpConnector for Network {
             status: None,
             units: 0.0,
         };
+        if let Err(denied) = self.wires.policies.ask(call.function, &call.operation) {
+            panic!("{denied}");
+        }
         match self.edge(|edge| edge.passes(&call)) {
             Some(passage) => HttpConnectorFuture::new(self.clone().carry_by_edge(passage, call, invocation, body)),
             None => HttpConnectorFuture::new(self.clone().carry(call, invocation, body)),

@@ -1,8 +1,8 @@
 //! The world: the functions as `template.yaml` deploys them, on one network, with time that is made.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network};
 use crate::person::Person;
+use crate::policy::Policies;
 use crate::unsigned::Unsigned;
 
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
@@ -98,7 +99,8 @@ impl World {
         parameters.extend(setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
-        let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
+        let (engine, policies) = (Engine::new(&deployment.table), Policies::new(&deployment));
+        let network = Network::new(engine, Connections::default(), policies, setup.seed);
         let began = Instant::now();
         let clock = Clock::new(move || {
             // Each function's clock is off by its own.
@@ -254,6 +256,11 @@ impl World {
     /// The deployment.
     pub fn deployment(&self) -> &Deployment {
         &self.inner.deployment
+    }
+
+    /// What the functions may do, and what of it they have done.
+    pub fn policies(&self) -> &Policies {
+        self.inner.network.policies()
     }
 
     /// Everything that is in the table, without the values' types.
