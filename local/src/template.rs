@@ -24,6 +24,9 @@ pub const API_ID: &str = "local";
 /// The name of the table on one machine.
 pub const TABLE_NAME: &str = "parley";
 
+/// The ARN of the secret on one machine.
+pub const SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:parley";
+
 /// Lambda's own default when the template gives no `Timeout`.
 const TIMEOUT_DEFAULT_S: u64 = 3;
 /// Lambda's own default when the template gives no `MemorySize`.
@@ -600,6 +603,7 @@ impl Scope<'_> {
         match resource["Type"].as_str() {
             Some("AWS::DynamoDB::Table") => Ok(TABLE_NAME.to_owned()),
             Some("AWS::Serverless::WebSocketApi" | "AWS::Serverless::HttpApi") => Ok(API_ID.to_owned()),
+            Some("AWS::SecretsManager::Secret") => Ok(SECRET_ARN.to_owned()),
             kind => Err(format!("refers to {id} of type {kind:?}, which one machine doesn't have")),
         }
     }
@@ -791,10 +795,39 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_exclude_each_other_are_refused_by_the_rule() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-AbCdEf";
+        let url = "https://id.example.com/jwks.json";
+        assert!(refused(&[("JwtAlgorithms", "ES256")]).contains("give JwtJwksUrl"));
+        assert!(refused(&[("JwtJwksUrl", url)]).contains("leave JwtJwksUrl empty"));
+        let both = [("JwtAlgorithms", "ES256"), ("JwtJwksUrl", url), ("JwtSecretArn", arn)];
+        assert!(refused(&both).contains("JwtSecretArn is for JwtAlgorithms=HS256 only"));
+        assert!(refused(&[("JwtAlgorithms", "HS256,ES256")]).starts_with("--parameter JwtAlgorithms: must match"));
+    }
+
+    #[test]
+    fn only_who_checks_tokens_by_a_secret_may_read_it() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-AbCdEf";
+        let by_keys = [("JwtAlgorithms", "RS256, EdDSA"), ("JwtJwksUrl", "https://id.example.com/jwks.json")];
+        for (given, variable) in [(&[][..], SECRET_ARN), (&[("JwtSecretArn", arn)], arn), (&by_keys, "")] {
+            let deployment = deploy(given).expect("deploys");
+            for (name, function) in deployment.functions {
+                let resources = function.policy.iter().map(|statement| &statement["Resource"]);
+                let readable: Vec<&Value> = resources.filter(|resource| **resource == variable).collect();
+                let checks = ["authorize", "admin"].contains(&name.as_str());
+                assert_eq!(readable.len(), usize::from(checks && !variable.is_empty()), "{name}: {readable:?}");
+                assert_eq!(function.environment.get("JWT_SECRET_ARN").map(String::as_str), checks.then_some(variable));
+            }
+        }
+    }
+
+    #[test]
     fn keys_may_come_over_plain_http_from_this_machine_only() {
-        deploy(&[("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")]).expect("loopback passes");
-        assert!(refused(&[("JwtJwksUrl", "http://example.com/jwks.json")]).contains("must match"));
-        assert!(refused(&[("JwtJwksUrl", "http://127.0.0.1.example.com/")]).contains("must match"));
+        let refused = |url| refused(&[("JwtAlgorithms", "ES256"), ("JwtJwksUrl", url)]);
+        deploy(&[("JwtAlgorithms", "ES256"), ("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")])
+            .expect("loopback passes");
+        assert!(refused("http://example.com/jwks.json").contains("must match"));
+        assert!(refused("http://127.0.0.1.example.com/").contains("must match"));
     }
 
     #[test]
@@ -806,6 +839,7 @@ mod tests {
         assert!(
             broken("!Ref LogLevel", "!ImportValue other").contains("doesn't evaluate this form of Fn::ImportValue")
         );
+        assert!(broken("!If [ChecksBySecret,", "!If [Nobody,").contains("Conditions.Nobody: must be Fn::Equals"));
         assert!(broken("$default:", "$other:").contains("has no $default"));
         assert!(broken("!GetAtt SendFunction.Arn", "!GetAtt LostFunction.Arn").contains("LostFunction"));
         assert!(broken("Resources:", "Resources: [").contains("not valid YAML"));

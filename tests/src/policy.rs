@@ -120,6 +120,11 @@ impl Request {
         };
         match operation {
             Operation::Dynamo(name, request) => Self::dynamo(name, request),
+            Operation::Secret(arn, _) => Self {
+                action: "secretsmanager:GetSecretValue".to_owned(),
+                resource: arn.clone(),
+                leading_keys: Vec::new(),
+            },
             Operation::Push(id) => connection("POST", id),
             Operation::Close(id) => connection("DELETE", id),
         }

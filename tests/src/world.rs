@@ -18,6 +18,7 @@ use shared::config::{Config, TokenConfig};
 use shared::protocol::Time;
 use shared::push::Push;
 use shared::run::{Function, Instance};
+use shared::secret::Secrets;
 use shared::store::Store;
 use tokio::time::Instant;
 
@@ -95,8 +96,8 @@ impl World {
 
     /// As it is set up.
     pub async fn with(setup: Setup<'_>) -> Self {
-        let mut parameters = BTreeMap::from([("JwtSecret".to_owned(), SECRET.to_owned())]);
-        parameters.extend(setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let parameters = setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let parameters = parameters.collect();
         let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
         let (engine, policies) = (Engine::new(&deployment.table), Policies::new(&deployment));
@@ -116,7 +117,8 @@ impl World {
             .await;
         let of = |function: &str, name: &str| deployment.functions[function].environment.get(name).cloned();
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&|name| of("authorize", name)).expect("tokens"));
-        let verifier = Verifier::new(tokens);
+        network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
+        let secrets = Secrets::new(&sdk);
         let instance = |function: &'static Function| {
             // The authorizer reads only what tokens need; the rest of its App is never used.
             let source = if function.name == "authorize" { "send" } else { function.name };
@@ -125,7 +127,7 @@ impl World {
             let store = Store::new(Store::settings(&sdk).push_auth_scheme(Unsigned), config.table.clone());
             let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
             let app = App { store, push: Push::new(push), clock: clock.clone(), config };
-            (function.name, function.in_world(app, verifier.clone()))
+            (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
@@ -231,6 +233,11 @@ impl World {
         }
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
+    }
+
+    /// The secret of the tokens is changed: the versions that there are now, by their labels.
+    pub fn has_secrets(&self, versions: impl IntoIterator<Item = (&'static str, String)>) {
+        self.inner.network.set_secrets(versions.into_iter().collect());
     }
 
     /// From now on a simulation decides about everything that travels.

@@ -125,8 +125,8 @@ fn every_variable_is_set_and_read() {
     let set_somewhere = set(functions.values().flat_map(|function| function.environment.keys().map(String::as_str)));
     assert_eq!(read, set_somewhere, "shared/src/config.rs and template.yaml");
     for (name, function) in functions {
-        let has_secret = function.environment.contains_key("JWT_SECRET");
-        assert_eq!(has_secret, name == "authorize" || name == "admin", "{name}: who may know the token's secret");
+        let has_secret = function.environment.contains_key("JWT_SECRET_ARN");
+        assert_eq!(has_secret, name == "authorize" || name == "admin", "{name}: who may know the tokens' secret");
     }
 }
 
@@ -135,6 +135,7 @@ fn only_one_file_knows_each_outside_thing() {
     for (needle, only) in [
         ("aws_sdk_dynamodb", "shared/src/store/table.rs"),
         ("aws_sdk_apigatewaymanagement", "shared/src/push.rs"),
+        ("aws_sdk_secretsmanager", "shared/src/secret.rs"),
         ("aws_lambda_events", "shared/src/run.rs"),
         ("lambda_http", "shared/src/run.rs"),
         ("std::env", "shared/src/config.rs"),
