@@ -280,7 +280,10 @@ impl World {
     }
 
     /// Runs a function, as Lambda does: until it answers, dies or has had its time.
-    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
+    ///
+    /// # Errors
+    /// Why it has no answer.
+    pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
         let (name, instance) = self.inner.instances.get_key_value(name).expect("a function");
         let timeout = self.inner.deployment.functions[*name].timeout;
         let deadline = self.now().after(timeout);
