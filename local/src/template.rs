@@ -343,11 +343,9 @@ impl Template {
                 environment.insert(name.clone(), scope.text(value, &path(&format!("Environment.Variables.{name}")))?);
             }
         }
-        let mut policy = Vec::new();
-        for document in properties["Policies"].as_array().into_iter().flatten() {
-            let statements = scope.value(&document["Statement"], &path("Policies"))?;
-            policy.extend(statements.as_ref().and_then(Value::as_array).into_iter().flatten().cloned());
-        }
+        let policies = scope.value(&properties["Policies"], &path("Policies"))?.unwrap_or_default();
+        let statements = |document: &Value| document["Statement"].as_array().cloned().unwrap_or_default();
+        let policy = policies.as_array().into_iter().flatten().flat_map(statements).collect();
         Ok(Function {
             policy,
             timeout: Duration::from_secs(number("Timeout")?.unwrap_or(TIMEOUT_DEFAULT_S)),
@@ -612,6 +610,7 @@ impl Scope<'_> {
         let name = self.reference(id)?;
         match (self.resources[id]["Type"].as_str(), attribute) {
             (Some("AWS::DynamoDB::Table"), "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")),
+            (Some("AWS::SecretsManager::Secret"), "Id") => Ok(name),
             _ => Err(format!("one machine doesn't know {id}.{attribute}")),
         }
     }
