@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`cli`] is the command line; [`machine`] starts and stops the parts; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
-//! [`engine`] is DynamoDB; [`schedule`] is the clock; [`token`] and [`web`] are for trying it out.
+//! [`engine`] is DynamoDB; [`secrets`] is Secrets Manager; [`schedule`] is the clock; [`token`] and [`web`] are for trying it
+//! out.
 
 pub mod cli;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod logs;
 pub mod machine;
 pub mod runtime;
 pub mod schedule;
+pub mod secrets;
 pub mod template;
 pub mod token;
 pub mod web;

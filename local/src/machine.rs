@@ -15,12 +15,15 @@ use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Po
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
 use crate::runtime::{self, Runtime};
+use crate::secrets::SecretsManager;
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
 use crate::{ids, logs, schedule};
 
-/// The template's parameter that one machine has a value of its own for.
-const SECRET_PARAMETER: &str = "JwtSecret";
+/// The template's parameter that one machine has no use for: it has a secret of its own.
+const SECRET_PARAMETER: &str = "JwtSecretArn";
+/// The variable by which the functions know that they need the secret.
+const SECRET_VARIABLE: &str = "JWT_SECRET_ARN";
 const SECRET_FILE: &str = "jwt-secret";
 /// The shortest secret that HS256 should have (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -76,6 +79,8 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The service that has the secret for the functions.
+    Secrets(io::Error),
     /// The service that runs the functions.
     Functions(io::Error),
 }
@@ -89,6 +94,7 @@ impl fmt::Display for StartError {
                 write!(f, "--host {} --port {}: {source}; --port 0 takes a free port", address.ip(), address.port())
             }
             Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Secrets(source) => write!(f, "the functions can't be given their secret: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -116,6 +122,7 @@ pub struct Machine {
     engine: Option<Engine>,
     dynamodb_endpoint: String,
     schedules: JoinSet<()>,
+    _secrets: Option<SecretsManager>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
@@ -136,7 +143,8 @@ impl Machine {
             DataDir::Path(path) => Some(DataLock::take(path)?),
             DataDir::Memory => None,
         };
-        let parameters = parameters(&template, settings.parameters, lock.as_ref())?;
+        let parameters = parameters(&template, settings.parameters)?;
+        let secret = if token::accepts_secret(&parameters) { Some(secret(lock.as_ref())?) } else { None };
         if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
             logs::show_from(level);
         }
@@ -153,7 +161,12 @@ impl Machine {
         };
         engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
 
-        let specs = specs(&mut deployment, &dynamodb_endpoint, settings.environments_max);
+        let secrets = match secret.clone() {
+            Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
+            None => None,
+        };
+        let secrets_url = secrets.as_ref().map(SecretsManager::url);
+        let specs = specs(&mut deployment, &dynamodb_endpoint, secrets_url, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
@@ -161,7 +174,7 @@ impl Machine {
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
-            tokens: TokenIssuer::new(&parameters),
+            tokens: TokenIssuer::new(secret, &parameters),
             limits: settings.limits,
             invoker: invoker.clone(),
         };
@@ -170,7 +183,7 @@ impl Machine {
         for schedule in deployment.schedules.into_iter().filter(|_| settings.schedules) {
             schedules.spawn(schedule::run(schedule, invoker.clone()));
         }
-        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, schedules, _lock: lock })
+        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, schedules, _secrets: secrets, _lock: lock })
     }
 
     /// Where the machine listens.
@@ -211,34 +224,25 @@ fn url(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// The template's parameters with the given values and, where tokens are signed with a secret and none is given, this
-/// machine's own.
-fn parameters(
-    template: &Template,
-    mut given: BTreeMap<String, String>,
-    lock: Option<&DataLock>,
-) -> Result<BTreeMap<String, String>, StartError> {
+/// The template's parameters with the given values.
+fn parameters(template: &Template, given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, StartError> {
     let parameters = template.parameter_values(&given)?;
-    if !token::accepts_secret(&parameters) {
-        return Ok(parameters);
+    if !parameters.get(SECRET_PARAMETER).is_none_or(String::is_empty) {
+        let problem = "one machine has a secret of its own; leave it out".to_owned();
+        return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
     }
-    match given.get(SECRET_PARAMETER) {
-        Some(secret) if secret.len() >= SECRET_BYTES_MIN => return Ok(parameters),
-        Some(_) => {
-            let problem = format!("must have {SECRET_BYTES_MIN} bytes or more");
-            return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
-        }
-        None => {}
-    }
-    let secret = match lock {
-        None => ids::secret(),
+    Ok(parameters)
+}
+
+/// This machine's secret: kept, or made for as long as it runs.
+fn secret(lock: Option<&DataLock>) -> Result<String, StartError> {
+    match lock {
+        None => Ok(ids::secret()),
         Some(lock) => {
             let path = lock.path().join(SECRET_FILE);
-            kept_secret(&path).map_err(|source| StartError::Secret { path, source })?
+            kept_secret(&path).map_err(|source| StartError::Secret { path, source })
         }
-    };
-    given.insert(SECRET_PARAMETER.to_owned(), secret);
-    Ok(template.parameter_values(&given)?)
+    }
 }
 
 /// The secret in this file, made at the first start, readable for its owner only.
@@ -261,8 +265,13 @@ fn kept_secret(path: &Path) -> io::Result<String> {
     Ok(secret)
 }
 
-/// The functions, with the variables of the template and those with which an AWS SDK finds this machine's engine.
-fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max: usize) -> Vec<runtime::Spec> {
+/// The functions, with the variables of the template and those with which an AWS SDK finds this machine's services.
+fn specs(
+    deployment: &mut Deployment,
+    dynamodb_endpoint: &str,
+    secrets_url: Option<&str>,
+    environments_max: usize,
+) -> Vec<runtime::Spec> {
     let functions = std::mem::take(&mut deployment.functions).into_iter();
     let spec = |(name, function): (String, crate::template::Function)| {
         let mut environment = function.environment;
@@ -274,6 +283,9 @@ fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max:
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint),
         ] {
             environment.insert(name.to_owned(), value.to_owned());
+        }
+        if let Some(url) = secrets_url.filter(|_| environment.contains_key(SECRET_VARIABLE)) {
+            environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.to_owned());
         }
         let (timeout, memory_mb) = (function.timeout, function.memory_mb);
         runtime::Spec { name, timeout, memory_mb, environment, concurrency_max: environments_max }
@@ -311,19 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_too_short_is_refused() {
+    fn a_secret_of_aws_is_no_secret_of_one_machine() {
         let template = Template::parse(DEPLOYED).expect("parses");
-        let given = BTreeMap::from([(SECRET_PARAMETER.to_owned(), "short".to_owned())]);
-        let error = parameters(&template, given, None).expect_err("is refused").to_string();
-        assert_eq!(error, "--parameter JwtSecret: must have 32 bytes or more");
-    }
-
-    #[test]
-    fn without_hs256_there_is_no_secret() {
-        let template = Template::parse(DEPLOYED).expect("parses");
-        let given = [("JwtAlgorithms", "ES256"), ("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")];
-        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        assert_eq!(parameters(&template, given, None).expect("passes")[SECRET_PARAMETER], "");
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-AbCdEf";
+        let given = BTreeMap::from([(SECRET_PARAMETER.to_owned(), arn.to_owned())]);
+        let error = parameters(&template, given).expect_err("is refused").to_string();
+        assert_eq!(error, "--parameter JwtSecretArn: one machine has a secret of its own; leave it out");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The deployment as `template.yaml` describes it: functions, routes, schedules, variables and the table.
 //!
 //! The local machine reads the file that is deployed, so a route, a time limit or a variable can't differ between
-//! the two. Only what this machine needs is understood, with the intrinsic functions `Ref`, `Fn::Sub` and
-//! `Fn::GetAtt`; anything else where a value is needed is an error, not a guess.
+//! the two. Only what this machine needs is understood, with the intrinsic functions `Ref`, `Fn::Sub`, `Fn::GetAtt` and
+//! `Fn::If`, and with conditions and rules; anything else where a value is needed is an error, not a guess.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +23,9 @@ pub const ACCOUNT_ID: &str = "000000000000";
 pub const API_ID: &str = "local";
 /// The name of the table on one machine.
 pub const TABLE_NAME: &str = "parley";
+
+/// The ARN of the secret on one machine.
+pub const SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:parley";
 
 /// Lambda's own default when the template gives no `Timeout`.
 const TIMEOUT_DEFAULT_S: u64 = 3;
@@ -50,6 +53,8 @@ pub enum TemplateError {
         /// The names that exist.
         known: Vec<String>,
     },
+    /// Parameters whose values don't go together: a rule of the template's says what they must be.
+    BrokenRule(String),
     /// A parameter's value breaks the template's constraint.
     InvalidParameter {
         /// The parameter.
@@ -67,6 +72,7 @@ impl fmt::Display for TemplateError {
             Self::UnknownParameter { name, known } => {
                 write!(f, "--parameter {name}: the template has no such parameter; it has {}", known.join(", "))
             }
+            Self::BrokenRule(problem) => write!(f, "--parameter: {problem}"),
             Self::InvalidParameter { name, problem } => write!(f, "--parameter {name}: {problem}"),
         }
     }
@@ -82,6 +88,8 @@ fn part(path: impl Into<String>, problem: impl Into<String>) -> TemplateError {
 #[derive(Debug)]
 pub struct Template {
     parameters: BTreeMap<String, Parameter>,
+    rules: Value,
+    conditions: Value,
     globals: Value,
     resources: Map<String, Value>,
 }
@@ -110,6 +118,8 @@ pub struct Function {
     pub memory_mb: u32,
     /// `Environment.Variables`, with every intrinsic function evaluated.
     pub environment: BTreeMap<String, String>,
+    /// The statements of `Policies`, likewise. Nobody asks for permission on one machine; the tests do.
+    pub policy: Vec<Value>,
 }
 
 /// Which function answers which frame.
@@ -243,7 +253,8 @@ impl Template {
             .and_then(Value::as_object)
             .cloned()
             .ok_or_else(|| part("Resources", "is missing"))?;
-        Ok(Self { parameters, globals: document["Globals"]["Function"].clone(), resources })
+        let [rules, conditions] = ["Rules", "Conditions"].map(|part| document[part].clone());
+        Ok(Self { parameters, rules, conditions, globals: document["Globals"]["Function"].clone(), resources })
     }
 
     /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it
@@ -257,7 +268,10 @@ impl Template {
         given: &BTreeMap<String, String>,
         websocket_endpoint: &str,
     ) -> Result<Deployment, TemplateError> {
-        let scope = Scope { parameters: self.parameter_values(given)?, resources: &self.resources, websocket_endpoint };
+        let parameters = self.parameter_values(given)?;
+        let (conditions, resources) = (&self.conditions, &self.resources);
+        let scope = Scope { parameters, conditions, resources, websocket_endpoint };
+        self.keep_rules(&scope)?;
         let mut deployment = Deployment {
             functions: BTreeMap::new(),
             websocket: self.websocket(&scope)?,
@@ -297,6 +311,24 @@ impl Template {
         self.parameters.iter().map(value).collect()
     }
 
+    /// Holds the parameters against the template's rules, as CloudFormation does before it makes anything.
+    fn keep_rules(&self, scope: &Scope<'_>) -> Result<(), TemplateError> {
+        for (name, rule) in self.rules.as_object().into_iter().flatten() {
+            let path = format!("Rules.{name}");
+            let applies = &rule["RuleCondition"];
+            if !applies.is_null() && !scope.holds(applies, &path)? {
+                continue;
+            }
+            for assertion in rule["Assertions"].as_array().into_iter().flatten() {
+                if !scope.holds(&assertion["Assert"], &path)? {
+                    let problem = assertion["AssertDescription"].as_str().unwrap_or(name);
+                    return Err(TemplateError::BrokenRule(problem.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn function(&self, id: &str, properties: &Value, scope: &Scope<'_>) -> Result<Function, TemplateError> {
         let path = |name: &str| format!("Resources.{id}.Properties.{name}");
         let property = |name: &str| match &properties[name] {
@@ -311,7 +343,11 @@ impl Template {
                 environment.insert(name.clone(), scope.text(value, &path(&format!("Environment.Variables.{name}")))?);
             }
         }
+        let policies = scope.value(&properties["Policies"], &path("Policies"))?.unwrap_or_default();
+        let statements = |document: &Value| document["Statement"].as_array().cloned().unwrap_or_default();
+        let policy = policies.as_array().into_iter().flatten().flat_map(statements).collect();
         Ok(Function {
+            policy,
             timeout: Duration::from_secs(number("Timeout")?.unwrap_or(TIMEOUT_DEFAULT_S)),
             memory_mb: number("MemorySize")?
                 .map_or(Ok(MEMORY_DEFAULT_MB), u32::try_from)
@@ -458,11 +494,68 @@ impl Parameter {
 /// What intrinsic functions can refer to.
 struct Scope<'a> {
     parameters: BTreeMap<String, String>,
+    conditions: &'a Value,
     resources: &'a Map<String, Value>,
     websocket_endpoint: &'a str,
 }
 
 impl Scope<'_> {
+    /// A value of any shape with its intrinsic functions evaluated; nothing where it is `AWS::NoValue`.
+    fn value(&self, value: &Value, path: &str) -> Result<Option<Value>, TemplateError> {
+        match value {
+            Value::Array(list) => {
+                let list: Result<Vec<_>, _> = list.iter().map(|value| self.value(value, path)).collect();
+                Ok(Some(list?.into_iter().flatten().collect()))
+            }
+            Value::Object(map) => match map.iter().next() {
+                Some((name, Value::String(id))) if name == "Ref" && id == "AWS::NoValue" => Ok(None),
+                Some((name, choice)) if name == "Fn::If" => self.value(self.chosen(choice, path)?, path),
+                Some((name, _)) if name == "Ref" || name.starts_with("Fn::") => {
+                    self.text(value, path).map(|text| Some(Value::String(text)))
+                }
+                _ => {
+                    let mut evaluated = Map::new();
+                    for (name, value) in map {
+                        if let Some(value) = self.value(value, path)? {
+                            evaluated.insert(name.clone(), value);
+                        }
+                    }
+                    Ok(Some(Value::Object(evaluated)))
+                }
+            },
+            scalar => Ok(Some(scalar.clone())),
+        }
+    }
+
+    /// What `Fn::If` chooses.
+    fn chosen<'b>(&self, choice: &'b Value, path: &str) -> Result<&'b Value, TemplateError> {
+        match choice.as_array().map(Vec::as_slice) {
+            Some([Value::String(name), then, otherwise]) => {
+                Ok(if self.holds(&self.conditions[name], &format!("Conditions.{name}"))? { then } else { otherwise })
+            }
+            _ => Err(part(path, "Fn::If takes a condition and two values")),
+        }
+    }
+
+    /// Whether a condition holds.
+    fn holds(&self, condition: &Value, path: &str) -> Result<bool, TemplateError> {
+        let function = condition.as_object().and_then(|map| map.iter().next());
+        match function.map(|(name, of)| (name.as_str(), of)) {
+            Some(("Condition", Value::String(name))) => {
+                self.holds(&self.conditions[name], &format!("Conditions.{name}"))
+            }
+            Some(("Fn::Equals", Value::Array(of))) if of.len() == 2 => {
+                Ok(self.text(&of[0], path)? == self.text(&of[1], path)?)
+            }
+            Some(("Fn::Not", Value::Array(of))) if of.len() == 1 => Ok(!self.holds(&of[0], path)?),
+            Some((name @ ("Fn::And" | "Fn::Or"), Value::Array(of))) => {
+                let each: Result<Vec<bool>, _> = of.iter().map(|one| self.holds(one, path)).collect();
+                Ok(if name == "Fn::And" { each?.into_iter().all(|it| it) } else { each?.into_iter().any(|it| it) })
+            }
+            _ => Err(part(path, "must be Fn::Equals, Fn::Not, Fn::And or Fn::Or of existing conditions")),
+        }
+    }
+
     /// A scalar with its intrinsic function evaluated.
     fn text(&self, value: &Value, path: &str) -> Result<String, TemplateError> {
         let text = match value {
@@ -474,6 +567,7 @@ impl Scope<'_> {
                     [Value::String(id), Value::String(attribute)] => self.attribute(id, attribute),
                     _ => Err("Fn::GetAtt takes a resource and an attribute".to_owned()),
                 },
+                Some((name, choice)) if name == "Fn::If" => return self.text(self.chosen(choice, path)?, path),
                 Some((name, _)) => Err(format!("one machine doesn't evaluate this form of {name}")),
                 None => Err("is empty".to_owned()),
             },
@@ -507,6 +601,7 @@ impl Scope<'_> {
         match resource["Type"].as_str() {
             Some("AWS::DynamoDB::Table") => Ok(TABLE_NAME.to_owned()),
             Some("AWS::Serverless::WebSocketApi" | "AWS::Serverless::HttpApi") => Ok(API_ID.to_owned()),
+            Some("AWS::SecretsManager::Secret") => Ok(SECRET_ARN.to_owned()),
             kind => Err(format!("refers to {id} of type {kind:?}, which one machine doesn't have")),
         }
     }
@@ -515,6 +610,7 @@ impl Scope<'_> {
         let name = self.reference(id)?;
         match (self.resources[id]["Type"].as_str(), attribute) {
             (Some("AWS::DynamoDB::Table"), "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")),
+            (Some("AWS::SecretsManager::Secret"), "Id") => Ok(name),
             _ => Err(format!("one machine doesn't know {id}.{attribute}")),
         }
     }
@@ -698,10 +794,39 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_exclude_each_other_are_refused_by_the_rule() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-AbCdEf";
+        let url = "https://id.example.com/jwks.json";
+        assert!(refused(&[("JwtAlgorithms", "ES256")]).contains("give JwtJwksUrl"));
+        assert!(refused(&[("JwtJwksUrl", url)]).contains("leave JwtJwksUrl empty"));
+        let both = [("JwtAlgorithms", "ES256"), ("JwtJwksUrl", url), ("JwtSecretArn", arn)];
+        assert!(refused(&both).contains("JwtSecretArn is for JwtAlgorithms=HS256 only"));
+        assert!(refused(&[("JwtAlgorithms", "HS256,ES256")]).starts_with("--parameter JwtAlgorithms: must match"));
+    }
+
+    #[test]
+    fn only_who_checks_tokens_by_a_secret_may_read_it() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chat-AbCdEf";
+        let by_keys = [("JwtAlgorithms", "RS256, EdDSA"), ("JwtJwksUrl", "https://id.example.com/jwks.json")];
+        for (given, variable) in [(&[][..], SECRET_ARN), (&[("JwtSecretArn", arn)], arn), (&by_keys, "")] {
+            let deployment = deploy(given).expect("deploys");
+            for (name, function) in deployment.functions {
+                let resources = function.policy.iter().map(|statement| &statement["Resource"]);
+                let readable: Vec<&Value> = resources.filter(|resource| **resource == variable).collect();
+                let checks = ["authorize", "admin"].contains(&name.as_str());
+                assert_eq!(readable.len(), usize::from(checks && !variable.is_empty()), "{name}: {readable:?}");
+                assert_eq!(function.environment.get("JWT_SECRET_ARN").map(String::as_str), checks.then_some(variable));
+            }
+        }
+    }
+
+    #[test]
     fn keys_may_come_over_plain_http_from_this_machine_only() {
-        deploy(&[("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")]).expect("loopback passes");
-        assert!(refused(&[("JwtJwksUrl", "http://example.com/jwks.json")]).contains("must match"));
-        assert!(refused(&[("JwtJwksUrl", "http://127.0.0.1.example.com/")]).contains("must match"));
+        let refused = |url| refused(&[("JwtAlgorithms", "ES256"), ("JwtJwksUrl", url)]);
+        deploy(&[("JwtAlgorithms", "ES256"), ("JwtJwksUrl", "http://127.0.0.1:9000/jwks.json")])
+            .expect("loopback passes");
+        assert!(refused("http://example.com/jwks.json").contains("must match"));
+        assert!(refused("http://127.0.0.1.example.com/").contains("must match"));
     }
 
     #[test]
@@ -713,6 +838,7 @@ mod tests {
         assert!(
             broken("!Ref LogLevel", "!ImportValue other").contains("doesn't evaluate this form of Fn::ImportValue")
         );
+        assert!(broken("!If [ChecksBySecret,", "!If [Nobody,").contains("Conditions.Nobody: must be Fn::Equals"));
         assert!(broken("$default:", "$other:").contains("has no $default"));
         assert!(broken("!GetAtt SendFunction.Arn", "!GetAtt LostFunction.Arn").contains("LostFunction"));
         assert!(broken("Resources:", "Resources: [").contains("not valid YAML"));

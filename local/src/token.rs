@@ -71,20 +71,15 @@ struct Claims<'a> {
 /// Whether these template parameters have the functions accept tokens that are signed with a secret.
 #[must_use]
 pub fn accepts_secret(parameters: &BTreeMap<String, String>) -> bool {
-    let algorithms = parameters.get("JwtAlgorithms").map_or("", String::as_str);
-    algorithms.split(',').any(|algorithm| algorithm.trim() == "HS256")
+    parameters.get("JwtAlgorithms").is_some_and(|algorithms| algorithms == "HS256")
 }
 
 impl TokenIssuer {
-    /// Takes secret, issuer and audience from the template's parameters, so that the functions agree.
+    /// With the machine's secret, if it has one; issuer and audience are the template's, so that the functions agree.
     #[must_use]
-    pub fn new(parameters: &BTreeMap<String, String>) -> Self {
+    pub fn new(secret: Option<String>, parameters: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
-        Self {
-            secret: value("JwtSecret").filter(|_| accepts_secret(parameters)),
-            issuer: value("JwtIssuer"),
-            audience: value("JwtAudience"),
-        }
+        Self { secret, issuer: value("JwtIssuer"), audience: value("JwtAudience") }
     }
 
     /// The token that this request body asks for.
@@ -93,7 +88,7 @@ impl TokenIssuer {
     /// The body is no such request (the error names the field), or this machine accepts no tokens signed with a secret.
     pub fn issue(&self, body: &[u8]) -> Result<String, TokenError> {
         let secret = self.secret.as_ref().ok_or_else(|| {
-            TokenError("JwtAlgorithms does not contain HS256: get a token from the issuer at JwtJwksUrl".to_owned())
+            TokenError("JwtAlgorithms is not HS256: get a token from the issuer at JwtJwksUrl".to_owned())
         })?;
         let request = TokenRequest::parse(body)?;
         let now = clock::now().as_second();
@@ -135,18 +130,17 @@ impl TokenRequest {
 mod tests {
     use super::*;
 
-    fn issuer(algorithms: &str) -> TokenIssuer {
-        let parameters = [("JwtAlgorithms", algorithms), ("JwtSecret", "a secret of at least 32 bytes, really")];
-        TokenIssuer::new(&parameters.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    fn issuer() -> TokenIssuer {
+        TokenIssuer::new(Some("a secret of at least 32 bytes, really".to_owned()), &BTreeMap::new())
     }
 
     fn refused(body: &str) -> String {
-        issuer("HS256").issue(body.as_bytes()).expect_err("must be refused").to_string()
+        issuer().issue(body.as_bytes()).expect_err("must be refused").to_string()
     }
 
     #[test]
     fn a_token_has_three_parts() {
-        let token = issuer("RS256, HS256").issue(br#"{"sub":"ann","roles":["admin"]}"#).expect("is issued");
+        let token = issuer().issue(br#"{"sub":"ann","roles":["admin"]}"#).expect("is issued");
         assert_eq!(token.split('.').count(), 3);
     }
 
@@ -163,7 +157,7 @@ mod tests {
 
     #[test]
     fn no_token_is_issued_where_none_would_be_accepted() {
-        let error = issuer("ES256").issue(br#"{"sub":"ann"}"#).expect_err("must be refused");
+        let error = TokenIssuer::default().issue(br#"{"sub":"ann"}"#).expect_err("must be refused");
         assert!(error.to_string().contains("JwtAlgorithms"));
     }
 }

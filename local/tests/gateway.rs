@@ -60,7 +60,7 @@ impl World {
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
-            tokens: TokenIssuer::new(&parameters),
+            tokens: TokenIssuer::new(None, &parameters),
             limits,
             invoker,
         };

@@ -1,8 +1,10 @@
 //! Tokens: JSON Web Tokens (RFC 7519), by a shared secret or by the issuer's published keys.
 //!
-//! The algorithm is the deployment's, never the token's. Whoever holds [`Claims`] or [`Admin`] has been checked.
+//! The algorithm is the deployment's, never the token's. Keys are fetched once and kept; a token that none of them fits
+//! has them fetched again, but never often: a client chooses what its tokens say. Whoever holds [`Claims`] or [`Admin`] has been checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
@@ -16,9 +18,13 @@ use tokio::sync::Mutex;
 
 use crate::config::{KeyConfig, TokenConfig};
 use crate::error::Error;
-use crate::limits::{JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, TOKEN_BYTES_MAX, TOKEN_LEEWAY};
+use crate::limits::{
+    JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
+    TOKEN_LEEWAY,
+};
 use crate::protocol::{Time, UserId};
 use crate::run::HttpRequest;
+use crate::secret::Secrets;
 
 /// What a good token says.
 #[derive(Clone, Debug)]
@@ -51,20 +57,51 @@ struct Body {
 #[derive(Clone)]
 pub struct Verifier {
     config: TokenConfig,
-    published: Arc<Mutex<Published>>,
+    secrets: Secrets,
+    versions: Arc<Mutex<Fetched<Vec<DecodingKey>>>>,
+    published: Arc<Mutex<Fetched<JwkSet>>>,
 }
 
-/// The issuer's keys as they were last fetched.
-#[derive(Default)]
-struct Published {
-    keys: Option<JwkSet>,
-    fetched_at: Option<Time>,
+/// What was fetched last, and when that was last tried.
+struct Fetched<T> {
+    what: Option<T>,
+    at: Option<Time>,
+}
+
+impl<T> Default for Fetched<T> {
+    fn default() -> Self {
+        Self { what: None, at: None }
+    }
+}
+
+impl<T> Fetched<T> {
+    /// Fetches it, unless that is younger than LIFE.
+    async fn renew(
+        &mut self,
+        life: Duration,
+        now: Time,
+        fetch: impl Future<Output = Result<T, String>>,
+    ) -> Result<&T, Error> {
+        let mut failed = None;
+        if self.what.is_none() || self.at.is_none_or(|at| at.after(life) < now) {
+            self.at = Some(now);
+            match fetch.await {
+                Ok(what) => self.what = Some(what),
+                Err(cause) => {
+                    tracing::warn!(cause, "the keys can't be fetched");
+                    failed = Some(cause);
+                }
+            }
+        }
+        // What we have goes on being good; without any, nobody can be told who they are.
+        self.what.as_ref().ok_or_else(|| Error::Unavailable(failed.unwrap_or_default()))
+    }
 }
 
 impl Verifier {
     /// By the deployment's rules.
-    pub fn new(config: TokenConfig) -> Self {
-        Self { config, published: Arc::default() }
+    pub fn new(config: TokenConfig, secrets: Secrets) -> Self {
+        Self { config, secrets, versions: Arc::default(), published: Arc::default() }
     }
 
     /// Says whose token it is, if it is good now.
@@ -116,10 +153,15 @@ impl Verifier {
 
     /// The key that this token must be signed with, and how.
     async fn key(&self, token: &str, now: Time) -> Result<(DecodingKey, Algorithm), Error> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthorized)?;
         match &self.config.keys {
-            KeyConfig::Secret(secret) => Ok((DecodingKey::from_secret(secret.as_bytes()), Algorithm::HS256)),
+            KeyConfig::Secret(arn) => {
+                if header.alg != Algorithm::HS256 {
+                    return Err(Error::Unauthorized);
+                }
+                Ok((self.version(arn, token, now).await?, Algorithm::HS256))
+            }
             KeyConfig::Jwks { url, algorithms } => {
-                let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthorized)?;
                 let algorithm =
                     algorithms.iter().find(|accepted| **accepted == header.alg).ok_or(Error::Unauthorized)?;
                 let key_id = header.kid.ok_or(Error::Unauthorized)?;
@@ -128,26 +170,38 @@ impl Verifier {
         }
     }
 
-    /// The issuer's key with this id. Fetched again when it is unknown or old, but never often: a client chooses key ids.
-    async fn published_key(&self, url: &str, key_id: &str, now: Time) -> Result<DecodingKey, Error> {
-        let mut published = self.published.lock().await;
-        let known = published.keys.as_ref().is_some_and(|keys| keys.find(key_id).is_some());
-        let life = if known { JWKS_LIFE } else { JWKS_REFETCH_AFTER };
-        if published.fetched_at.is_none_or(|at| at.after(life) < now) {
-            published.fetched_at = Some(now);
-            match fetch(url).await {
-                Ok(keys) => published.keys = Some(keys),
-                // The keys that we have go on being good; without any, nobody can be told who they are.
-                Err(cause) if published.keys.is_some() => tracing::warn!(cause, "the signing keys can't be fetched"),
-                Err(cause) => {
-                    published.fetched_at = None;
-                    return Err(Error::Unavailable(format!("the signing keys can't be fetched: {cause}")));
-                }
+    /// The version of the secret that this token is signed with.
+    async fn version(&self, arn: &str, token: &str, now: Time) -> Result<DecodingKey, Error> {
+        let mut versions = self.versions.lock().await;
+        for life in [SECRET_LIFE, SECRET_REFETCH_AFTER] {
+            let fetch = async {
+                let versions = self.secrets.versions(arn).await?;
+                Ok(versions.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect())
+            };
+            let keys = versions.renew(life, now, fetch).await?;
+            if let Some(key) = keys.iter().find(|key| signs(key, token)) {
+                return Ok(key.clone());
             }
         }
-        let key = published.keys.as_ref().and_then(|keys| keys.find(key_id)).ok_or(Error::Unauthorized)?;
-        DecodingKey::from_jwk(key).map_err(|_| Error::Unauthorized)
+        Err(Error::Unauthorized)
     }
+
+    /// The issuer's key with this id.
+    async fn published_key(&self, url: &str, key_id: &str, now: Time) -> Result<DecodingKey, Error> {
+        let mut published = self.published.lock().await;
+        for life in [JWKS_LIFE, JWKS_REFETCH_AFTER] {
+            if let Some(key) = published.renew(life, now, fetch(url)).await?.find(key_id) {
+                return DecodingKey::from_jwk(key).map_err(|_| Error::Unauthorized);
+            }
+        }
+        Err(Error::Unauthorized)
+    }
+}
+
+/// Whether a token is signed with this secret.
+fn signs(key: &DecodingKey, token: &str) -> bool {
+    let Some((message, signature)) = token.rsplit_once('.') else { return false };
+    jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, Algorithm::HS256).unwrap_or_default()
 }
 
 /// A token's seconds as a moment. `as` saturates: a number that no clock reaches just never comes.

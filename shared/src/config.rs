@@ -2,7 +2,7 @@
 //!
 //! A missing or wrong one stops the function in init, with a message that names it.
 
-use crate::limits::{COINS_MAX, SECRET_BYTES_MIN};
+use crate::limits::COINS_MAX;
 use crate::protocol::{Coins, UserId};
 
 /// Why a function can't start.
@@ -115,7 +115,7 @@ pub struct TokenConfig {
 /// Where the keys come from.
 #[derive(Clone)]
 pub enum KeyConfig {
-    /// HS256 with a secret.
+    /// HS256 with the secret of this ARN in Secrets Manager.
     Secret(String),
     /// Public keys at an address, for these algorithms.
     Jwks {
@@ -134,22 +134,12 @@ impl TokenConfig {
     pub fn read(source: Source<'_>) -> Result<Self, ConfigError> {
         let names = required(source, "JWT_ALGORITHMS")?;
         let keys = match names.split(',').map(str::trim).collect::<Vec<_>>().as_slice() {
-            ["HS256"] => KeyConfig::Secret(secret(source)?),
+            ["HS256"] => KeyConfig::Secret(required(source, "JWT_SECRET_ARN")?),
             names => KeyConfig::Jwks { algorithms: algorithms(names)?, url: jwks_url(source)? },
         };
         let (issuer, audience) = (optional(source, "JWT_ISSUER"), optional(source, "JWT_AUDIENCE"));
         Ok(Self { keys, issuer, audience })
     }
-}
-
-/// The HS256 secret.
-fn secret(source: Source<'_>) -> Result<String, ConfigError> {
-    let secret = required(source, "JWT_SECRET")?;
-    if secret.len() < SECRET_BYTES_MIN {
-        let problem = format!("has {} bytes; give at least {SECRET_BYTES_MIN}", secret.len());
-        return Err(ConfigError { name: "JWT_SECRET", problem });
-    }
-    Ok(secret)
 }
 
 /// The algorithms that public keys are taken for.
@@ -222,7 +212,7 @@ mod tests {
         for (variables, says) in [
             (vec![("JWT_ALGORITHMS", "none")], "JWT_ALGORITHMS"),
             (vec![("JWT_ALGORITHMS", "HS256,RS256")], "JWT_ALGORITHMS"),
-            (vec![("JWT_ALGORITHMS", "HS256"), ("JWT_SECRET", "short")], "at least 32"),
+            (vec![("JWT_ALGORITHMS", "HS256"), ("JWT_SECRET_ARN", "")], "JWT_SECRET_ARN"),
             (vec![("JWT_ALGORITHMS", "RS256")], "JWT_JWKS_URL"),
             (vec![("JWT_ALGORITHMS", "RS256"), ("JWT_JWKS_URL", "http://keys.example.com")], "https://"),
             (vec![("JWT_ALGORITHMS", "RS256"), ("JWT_JWKS_URL", "http://localhost.example.com")], "https://"),

@@ -55,6 +55,10 @@ pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 pub const TOKEN_BYTES_MAX: usize = 4_096;
 /// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.
 pub const SECRET_BYTES_MIN: usize = 32;
+/// How long a fetched secret is used before it is fetched again: so long a version that was taken away goes on being good.
+pub const SECRET_LIFE: Duration = Duration::from_secs(300);
+/// The least time between two fetches of the secret, whatever signatures the tokens have.
+pub const SECRET_REFETCH_AFTER: Duration = Duration::from_secs(10);
 /// A connection is taken for dead after this: API Gateway ends each after 2 h, and clocks differ.
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
 /// How long a new connection may answer 410 because `$connect`, 10 s at most, has not returned yet; clocks differ.

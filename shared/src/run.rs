@@ -24,6 +24,7 @@ use crate::config::{self, Config, ConfigError, TokenConfig};
 use crate::error::Error;
 use crate::limits::TOKEN_LEEWAY;
 use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
+use crate::secret::Secrets;
 use crate::telemetry;
 
 /// The subprotocol that the server answers.
@@ -219,13 +220,16 @@ impl Function {
     /// Reads what this kind of function needs from the environment.
     async fn start(&'static self) -> Result<Instance, ConfigError> {
         let source = &config::environment;
+        let sdk = app::sdk_config().await;
         let verifier = match self.handler {
-            Handler::Authorizer(_) | Handler::Http(_) => Some(Verifier::new(TokenConfig::read(source)?)),
+            Handler::Authorizer(_) | Handler::Http(_) => {
+                Some(Verifier::new(TokenConfig::read(source)?, Secrets::new(&sdk)))
+            }
             _ => None,
         };
         let app = match self.handler {
             Handler::Authorizer(_) => None,
-            _ => Some(App::new(Config::read(source)?, &app::sdk_config().await, Clock::system())),
+            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system())),
         };
         Ok(Instance { function: self, app, verifier, clock: Clock::system() })
     }

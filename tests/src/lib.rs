@@ -5,10 +5,11 @@
 //! 2. [`person`] has the people in it, as values with verbs: `ann.connects()`, `phone.sends_to("bob", "hi")`.
 //! 3. [`gateway`] is API Gateway: from a handshake, a frame or an HTTP request to a function's event and back.
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
-//! 5. [`engine`] is DynamoDB.
-//! 6. [`soundness`] says what must hold, read from the engine directly.
-//! 7. [`simulation`] runs such worlds from a seed, with faults everywhere.
-//! 8. [`fuzz`] says what must hold for any bytes.
+//! 5. [`policy`] is IAM: says whether a function may make a call.
+//! 6. [`engine`] is DynamoDB.
+//! 7. [`soundness`] says what must hold, read from the engine directly.
+//! 8. [`simulation`] runs such worlds from a seed, with faults everywhere.
+//! 9. [`fuzz`] says what must hold for any bytes.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
@@ -18,6 +19,7 @@ pub mod gateway;
 pub mod model;
 pub mod network;
 pub mod person;
+pub mod policy;
 pub mod simulation;
 pub mod soundness;
 mod unsigned;

@@ -2,6 +2,7 @@
 //! `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
 //! breaks calls when a test asks for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +13,22 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::gateway::Connections;
+use crate::policy::Policies;
 use crate::world::Failed;
 
 /// The longest delay of a call, one way.
 const DELAY_MS_MAX: u64 = 8;
-/// The header that names a call to DynamoDB, and what stands before the operation.
-const TARGET: (&str, &str) = ("x-amz-target", "DynamoDB_20120810.");
+/// The header that names a call to DynamoDB or to Secrets Manager.
+const TARGET: &str = "x-amz-target";
+/// What stands there before DynamoDB's operations.
+const DYNAMODB_PREFIX: &str = "DynamoDB_20120810.";
+/// The one operation of Secrets Manager.
+const SECRET_TARGET: &str = "secretsmanager.GetSecretValue";
 
 tokio::task_local! {
     /// The invocation that is running: calls are written down as its.
@@ -39,6 +45,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub enum Operation {
     /// A call to DynamoDB: its name and its request.
     Dynamo(String, Value),
+    /// Reading a version of a secret: the secret's ARN and the version's label.
+    Secret(String, String),
     /// A push to this connection.
     Push(String),
     /// Closing this connection.
@@ -241,6 +249,8 @@ pub struct Network {
 struct Wires {
     engine: Engine,
     connections: Connections,
+    policies: Policies,
+    secrets: Mutex<BTreeMap<&'static str, String>>,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
@@ -248,10 +258,21 @@ struct Wires {
 }
 
 impl Network {
-    /// Between the functions and these.
-    pub(crate) fn new(engine: Engine, connections: Connections, seed: u64) -> Self {
+    /// Between the functions and these, for functions that may do no more than this.
+    pub(crate) fn new(engine: Engine, connections: Connections, policies: Policies, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, calls, faults, edge, chance: Mutex::new(Chance(seed)) }) }
+        let (chance, secrets) = (Mutex::new(Chance(seed)), Mutex::default());
+        Self { wires: Arc::new(Wires { engine, connections, policies, secrets, calls, faults, edge, chance }) }
+    }
+
+    /// From now on the secret's versions are these, by their labels.
+    pub(crate) fn set_secrets(&self, versions: BTreeMap<&'static str, String>) {
+        *lock(&self.wires.secrets) = versions;
+    }
+
+    /// What the functions may do.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.wires.policies
     }
 
     /// From now on a simulation decides about everything.
@@ -366,6 +387,10 @@ impl Network {
     fn deliver(&self, operation: &Operation, body: &[u8]) -> (u16, String) {
         match operation {
             Operation::Dynamo(name, _) => self.wires.engine.answer(name, body),
+            Operation::Secret(arn, label) => match lock(&self.wires.secrets).get(label.as_str()) {
+                Some(secret) => (200, json!({ "ARN": arn, "SecretString": secret }).to_string()),
+                None => (400, json!({ "__type": "ResourceNotFoundException" }).to_string()),
+            },
             Operation::Push(connection) => (self.wires.connections.push(connection, body), String::new()),
             Operation::Close(connection) => (self.wires.connections.close(connection), String::new()),
         }
@@ -395,9 +420,14 @@ fn units(body: &str) -> f64 {
 
 /// What a request asks.
 fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
-    if let Some(target) = request.headers().get(TARGET.0) {
-        let name = target.strip_prefix(TARGET.1).expect("a DynamoDB operation").to_owned();
-        return Operation::Dynamo(name, serde_json::from_slice(body).expect("the SDK writes JSON"));
+    if let Some(target) = request.headers().get(TARGET) {
+        let request: Value = serde_json::from_slice(body).expect("the SDK writes JSON");
+        if target == SECRET_TARGET {
+            let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+            return Operation::Secret(text("SecretId"), text("VersionStage"));
+        }
+        let name = target.strip_prefix(DYNAMODB_PREFIX).unwrap_or_else(|| panic!("a call to {target}"));
+        return Operation::Dynamo(name.to_owned(), request);
     }
     let path = request.uri().split('?').next().unwrap_or_default();
     let (_, id) = path.split_once("/@connections/").unwrap_or_else(|| panic!("a call to {path}"));
@@ -433,7 +463,15 @@ impl HttpConnector for Network {
             status: None,
             units: 0.0,
         };
-        match self.edge(|edge| edge.passes(&call)) {
+        if let Err(denied) = self.wires.policies.ask(call.function, &call.operation) {
+            panic!("{denied}");
+        }
+        let passage = match call.operation {
+            // Nothing that a simulation is about.
+            Operation::Secret(..) => None,
+            _ => self.edge(|edge| edge.passes(&call)),
+        };
+        match passage {
             Some(passage) => HttpConnectorFuture::new(self.clone().carry_by_edge(passage, call, invocation, body)),
             None => HttpConnectorFuture::new(self.clone().carry(call, invocation, body)),
         }

@@ -18,6 +18,7 @@ use shared::config::{Config, TokenConfig};
 use shared::protocol::Time;
 use shared::push::Push;
 use shared::run::{Function, Instance};
+use shared::secret::Secrets;
 use shared::store::Store;
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
 use crate::person::Person;
+use crate::policy::Policies;
 use crate::unsigned::Unsigned;
 
 /// Where `@connections` is. Nobody listens there: the network takes the calls.
@@ -102,11 +104,12 @@ impl World {
 
     /// As it is set up.
     pub async fn with(setup: Setup<'_>) -> Self {
-        let mut parameters = BTreeMap::from([("JwtSecret".to_owned(), SECRET.to_owned())]);
-        parameters.extend(setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let parameters = setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let parameters = parameters.collect();
         let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
-        let network = Network::new(Engine::new(&deployment.table), Connections::default(), setup.seed);
+        let (engine, policies) = (Engine::new(&deployment.table), Policies::new(&deployment));
+        let network = Network::new(engine, Connections::default(), policies, setup.seed);
         let began = Arc::new(Mutex::new(Instant::now()));
         let since = began.clone();
         let clock = Clock::new(move || {
@@ -123,7 +126,8 @@ impl World {
             .await;
         let of = |function: &str, name: &str| deployment.functions[function].environment.get(name).cloned();
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&|name| of("authorize", name)).expect("tokens"));
-        let verifier = Verifier::new(tokens);
+        network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
+        let secrets = Secrets::new(&sdk);
         let instance = |function: &'static Function| {
             // The authorizer reads only what tokens need; the rest of its App is never used.
             let source = if function.name == "authorize" { "send" } else { function.name };
@@ -132,7 +136,7 @@ impl World {
             let store = Store::new(Store::settings(&sdk).push_auth_scheme(Unsigned), config.table.clone());
             let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
             let app = App { store, push: Push::new(push), clock: clock.clone(), config };
-            (function.name, function.in_world(app, verifier.clone()))
+            (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
@@ -257,6 +261,11 @@ impl World {
         *lock(&self.inner.began) = Instant::now() - moment.age;
     }
 
+    /// The secret of the tokens is changed: the versions that there are now, by their labels.
+    pub fn has_secrets(&self, versions: impl IntoIterator<Item = (&'static str, String)>) {
+        self.inner.network.set_secrets(versions.into_iter().collect());
+    }
+
     /// From now on a simulation decides about everything that travels.
     pub(crate) fn set_edge(&self, edge: Box<dyn Edge>) {
         self.inner.network.set_edge(edge);
@@ -282,6 +291,11 @@ impl World {
         &self.inner.deployment
     }
 
+    /// What the functions may do, and what of it they have done.
+    pub fn policies(&self) -> &Policies {
+        self.inner.network.policies()
+    }
+
     /// Everything that is in the table, without the values' types.
     pub fn items(&self) -> Vec<Value> {
         self.inner.network.engine().items()
@@ -292,7 +306,10 @@ impl World {
     }
 
     /// Runs a function, as Lambda does: until it answers, dies or has had its time.
-    pub(crate) async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
+    ///
+    /// # Errors
+    /// Why it has no answer.
+    pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
         let (name, instance) = self.inner.instances.get_key_value(name).expect("a function");
         let timeout = self.inner.deployment.functions[*name].timeout;
         let deadline = self.now().after(timeout);

@@ -39,6 +39,12 @@ fn folders() -> BTreeSet<String> {
 
 /// Every source file below DIR with its text, without its unit tests.
 fn sources(dir: &str) -> Vec<(PathBuf, String)> {
+    let without_tests = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    sources_with_tests(dir).into_iter().map(|(path, text)| (path, without_tests(text))).collect()
+}
+
+/// Every source file below DIR with its text.
+fn sources_with_tests(dir: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut dirs = vec![root().join(dir)];
     while let Some(dir) = dirs.pop() {
@@ -48,7 +54,6 @@ fn sources(dir: &str) -> Vec<(PathBuf, String)> {
                 dirs.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = read(&path);
-                let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
                 found.push((path, text));
             }
         }
@@ -125,8 +130,8 @@ fn every_variable_is_set_and_read() {
     let set_somewhere = set(functions.values().flat_map(|function| function.environment.keys().map(String::as_str)));
     assert_eq!(read, set_somewhere, "shared/src/config.rs and template.yaml");
     for (name, function) in functions {
-        let has_secret = function.environment.contains_key("JWT_SECRET");
-        assert_eq!(has_secret, name == "authorize" || name == "admin", "{name}: who may know the token's secret");
+        let has_secret = function.environment.contains_key("JWT_SECRET_ARN");
+        assert_eq!(has_secret, name == "authorize" || name == "admin", "{name}: who may know the tokens' secret");
     }
 }
 
@@ -135,6 +140,7 @@ fn only_one_file_knows_each_outside_thing() {
     for (needle, only) in [
         ("aws_sdk_dynamodb", "shared/src/store/table.rs"),
         ("aws_sdk_apigatewaymanagement", "shared/src/push.rs"),
+        ("aws_sdk_secretsmanager", "shared/src/secret.rs"),
         ("aws_lambda_events", "shared/src/run.rs"),
         ("lambda_http", "shared/src/run.rs"),
         ("std::env", "shared/src/config.rs"),
@@ -160,6 +166,25 @@ fn nothing_scans_or_opens_a_transaction() {
     let template = read("template.yaml");
     for absent in ["dynamodb:Scan", "dynamodb:*", "execute-api:*", "Resource: \"*\""] {
         assert!(!template.contains(absent), "template.yaml: {absent}");
+    }
+}
+
+#[test]
+fn what_the_security_page_names_exists() {
+    let page = read("docs/security.md");
+    let code: String = ["tests", "local"]
+        .into_iter()
+        .flat_map(sources_with_tests)
+        .map(|(_, text)| text)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let tests = found(r"`([a-z]+(?:_[a-z0-9]+){3,})`", &page);
+    assert!(tests.len() > 20, "{tests:?}");
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}(")), "docs/security.md names the test {test}");
+    }
+    for path in found(r"`((?:shared|tests|local|scripts)/[a-z_/.-]+)`", &page) {
+        assert!(root().join(&path).exists(), "docs/security.md names {path}");
     }
 }
 

@@ -275,6 +275,7 @@ impl State {
 fn words(operation: &Operation) -> String {
     match operation {
         Operation::Dynamo(name, request) => format!("{name} {request}"),
+        Operation::Secret(_, label) => format!("the secret {label}"),
         Operation::Push(connection) => format!("push to {connection}"),
         Operation::Close(connection) => format!("close {connection}"),
     }
@@ -369,6 +370,7 @@ impl Edge for Weather {
                 (status, String::new())
             }
             Operation::Close(connection) => (connections.close(connection), String::new()),
+            Operation::Secret(..) => unreachable!("the network answers it by itself"),
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
         state.trace.add(&format!("{} {status} {outcome}", call.trace_id));

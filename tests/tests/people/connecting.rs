@@ -8,8 +8,9 @@ use futures::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
+use shared::limits::{SECRET_LIFE, SECRET_REFETCH_AFTER};
 use tests::world::SECRET;
-use tests::{Fault, Handshake, Setup, World};
+use tests::{Call, Fault, Handshake, Operation, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn signed(claims: &Value, header: &Header, key: &EncodingKey) -> String {
@@ -80,6 +81,66 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
     world.is_sound();
 }
 
+/// How often the secret was asked for, of the current version.
+fn secret_reads(world: &World) -> usize {
+    let current = |call: &Call| matches!(&call.operation, Operation::Secret(_, label) if label == "AWSCURRENT");
+    world.calls().iter().filter(|call| call.function == "authorize" && current(call)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_secret_can_be_rotated_without_a_deployment() {
+    let world = World::new().await;
+    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 86_400 });
+    let secrets = ["the first secret, of 32 bytes or more", "the second secret, of 32 bytes or more", "the third one"];
+    let [first, second, short] = secrets.map(|secret| Handshake::with_header(&hs256(&claims, secret)));
+    world.has_secrets([("AWSCURRENT", secrets[0].to_owned())]);
+    for _ in 0..3 {
+        assert!(world.handshake(&first).await.is_ok());
+    }
+    assert_eq!(secret_reads(&world), 1, "it is kept");
+    assert_eq!(world.handshake(&second).await, Err(401), "not yet");
+
+    world.has_secrets([("AWSCURRENT", secrets[1].to_owned()), ("AWSPREVIOUS", secrets[0].to_owned())]);
+    world.advance(SECRET_REFETCH_AFTER + Duration::from_secs(1)).await;
+    assert!(world.handshake(&second).await.is_ok(), "the first token of the new secret has it fetched");
+    assert!(world.handshake(&first).await.is_ok(), "the old secret's tokens live on");
+    assert_eq!(secret_reads(&world), 1);
+
+    world.has_secrets([("AWSCURRENT", secrets[1].to_owned()), ("AWSPREVIOUS", secrets[2].to_owned())]);
+    world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
+    assert_eq!(world.handshake(&first).await, Err(401), "a secret that was taken away ends");
+    assert_eq!(world.handshake(&short).await, Err(401), "a secret that is too short is none");
+    assert!(world.handshake(&second).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_no_secret_fits_do_not_have_it_fetched_again_and_again() {
+    let world = World::new().await;
+    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
+    let forged = Handshake::with_header(&hs256(&claims, "another secret, of 32 bytes or more"));
+    for _ in 0..20 {
+        assert_eq!(world.handshake(&forged).await, Err(401));
+    }
+    assert_eq!(secret_reads(&world), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_fetched_refuses_nobody_who_was_let_in_before() {
+    let world = World::new().await;
+    let token = Handshake::with_header(&world.token("ann", Value::Null));
+    let unreachable = |call: &Call| matches!(call.operation, Operation::Secret(..)).then_some(Fault::Refuse(500));
+    world.breaks(unreachable);
+    assert_eq!(world.handshake(&token).await, Err(500), "nobody can be told who they are");
+    world.has_secrets([("AWSCURRENT", "short".to_owned())]);
+    world.heals();
+    assert_eq!(world.handshake(&token).await, Err(500), "a secret that is too short is no secret");
+    world.has_secrets([("AWSCURRENT", SECRET.to_owned())]);
+    assert!(world.handshake(&token).await.is_ok());
+    world.breaks(unreachable);
+    world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
+    assert!(world.handshake(&token).await.is_ok(), "what is kept goes on being good");
+}
+
 #[tokio::test(start_paused = true)]
 async fn issuer_and_audience_count_when_they_are_configured() {
     let world = World::deployed_with(&[("JwtIssuer", "https://id.example.com"), ("JwtAudience", "chat")]).await;
@@ -131,7 +192,7 @@ async fn nothing_is_pushed_before_the_connection_stands() {
     world.advance(Duration::from_secs(1)).await;
     world.calls();
     let bob = world.person("bob").connects().await;
-    assert!(world.calls().iter().all(|call| !matches!(call.operation, tests::Operation::Push(_))));
+    assert!(world.calls().iter().all(|call| !matches!(call.operation, Operation::Push(_))));
     assert_eq!(bob.syncs().await["complete"], true);
 }
 

@@ -1,0 +1,112 @@
+//! No function may do more than it does: every action, resource and kind of item that a policy in `template.yaml` allows
+//! is used in the scenes below. That nothing else is needed is held in every world of every test: see [`tests::policy`].
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
+use tests::policy::Grant;
+use tests::simulation::ACTIONS;
+use tests::{Fault, Handshake, Phone, World};
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_is_allowed_is_used() {
+    let world = World::new().await;
+    coins_are_earned_and_spent(&world).await;
+    messages_are_read(&world).await;
+    the_sweep_finishes_what_nobody_else_does(&world).await;
+    connections_end(&world).await;
+    a_conversation_is_left_half_made(&world).await;
+    tokens_expire(&world).await;
+    let (all, used) = (world.policies().all(), world.policies().used());
+    let unused: Vec<String> = all.difference(&used).map(Grant::to_string).collect();
+    assert!(unused.is_empty(), "template.yaml allows what nothing does:\n{}", unused.join("\n"));
+}
+
+/// A price, a top-up, an earning, and a message that is paid with it.
+async fn coins_are_earned_and_spent(world: &World) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.prices("ann", 5).await;
+    world.prices("bob", 5).await;
+    world.tops_up("ann", 20).await;
+    ann.sends_to("bob", "for 5").await.data();
+    assert_eq!(bob.balance().await, 5, "who has never sent has an account now");
+    ann.sends_to("bob", "for 5").await.data();
+    bob.sends_to("ann", "with what was settled").await.data();
+    assert_eq!(bob.sends_to("ann", "with what was not").await["balance"], 0);
+    ann.says(json!({ "action": "getTransactions" })).await.data();
+    world.admin("GET", "/api/wallets/bob", None).await;
+    world.admin("GET", "/api/wallets/bob/transactions", None).await;
+}
+
+/// What a client asks when it comes back.
+async fn messages_are_read(world: &World) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let sent = ann.sends_to("bob", "read this").await;
+    let (conversation, seq) = (&sent["message"]["conversationId"], &sent["message"]["seq"]);
+    assert!(!bob.syncs().await.messages().is_empty());
+    bob.says(json!({ "action": "getConversations" })).await.data();
+    bob.says(json!({ "action": "getPresence", "userIds": ["ann"] })).await.data();
+    assert!(!bob.history(conversation).await.is_empty());
+    bob.marks_read(conversation, 2).await.data();
+    ann.says(json!({ "action": "getReceipts", "conversationId": conversation, "seq": seq })).await.data();
+    assert_ne!(world.person("bob").buffered().await["undelivered"], 0);
+    world.admin("DELETE", "/api/messages/buffered/bob", None).await;
+    bob.goes_away().await;
+}
+
+/// A send that died before its message was published, and one that died right after.
+async fn the_sweep_finishes_what_nobody_else_does(world: &World) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    for (fault, heard) in [(Fault::KillBefore, 0), (Fault::KillAfter, 1)] {
+        world.advance(VOID_AFTER).await;
+        world.breaks_once(fault, |call| call.operation.writes("MSG#"));
+        assert!(ann.tries(ann.message_to("bob", "unfinished")).await.is_none(), "the function died");
+        world.comes_to_rest().await;
+        assert_eq!(bob.heard_messages().len(), heard);
+    }
+}
+
+/// Whoever meets a connection that has ended takes it out of presence; and what waits then is counted.
+async fn connections_end(world: &World) {
+    let (ann, dan) = (world.person("ann").connects().await, world.person("dan"));
+    let ends = async || {
+        dan.connects().await.vanishes();
+        world.advance(CONNECT_GRACE + Duration::from_secs(1)).await;
+    };
+    ends().await;
+    let conversation = ann.opens("dan").await;
+    assert_eq!(dan.known_connections(), [""; 0], "the news of a conversation meets the end");
+    ends().await;
+    ann.says(json!({ "action": "typing", "conversationId": conversation, "typing": true })).await.data();
+    assert_eq!(dan.known_connections(), [""; 0], "typing meets the end");
+    ann.sends_to("dan", "hello").await.data();
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await;
+    assert!(stats.body["oldestAt"].is_string(), "{stats:?}");
+}
+
+/// Whoever reads in a conversation whose maker died makes what is missing.
+async fn a_conversation_is_left_half_made(world: &World) {
+    let phone = world.person("eve").connects().await;
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("INBOX#"));
+    let asked = phone.tries(json!({ "action": "getOrCreateDirect", "otherUserId": "fay" })).await;
+    assert!(asked.is_none(), "the function died");
+    let of_fay = |item: &serde_json::Value| item["sk"] == "META" && item["members"].to_string().contains("fay");
+    let meta = world.items().into_iter().find(of_fay).expect("the conversation was made");
+    let id = meta["pk"].as_str().and_then(|pk| pk.strip_prefix("CONV#")).expect("a key");
+    phone.says(json!({ "action": "typing", "conversationId": id, "typing": true })).await.data();
+    phone.marks_read(&json!(id), 1).await.data();
+}
+
+/// Whatever function gets the frame of an expired token ends its connection.
+async fn tokens_expire(world: &World) {
+    let (person, life) = (world.person("ann"), Duration::from_secs(60));
+    for (action, _) in ACTIONS {
+        let token = world.token("ann", json!({ "exp": world.now().after(life).ms / 1_000 }));
+        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("the token is good");
+        let phone = Phone { person: person.clone(), connection: accepted.connection };
+        world.advance(life + TOKEN_LEEWAY + Duration::from_secs(1)).await;
+        assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
+        assert!(!phone.is_connected());
+    }
+}
