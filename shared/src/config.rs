@@ -101,6 +101,14 @@ pub fn log_level(source: Source<'_>) -> Result<tracing::Level, ConfigError> {
     })
 }
 
+/// The deployment's name: tells its lines and metrics from those of others in the account.
+///
+/// # Errors
+/// [`ConfigError`] when `SERVICE_NAME` is missing.
+pub fn service_name(source: Source<'_>) -> Result<String, ConfigError> {
+    required(source, "SERVICE_NAME")
+}
+
 /// How tokens are checked.
 #[derive(Clone)]
 pub struct TokenConfig {
