@@ -226,6 +226,14 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_cannot_be_started_names_its_variable() {
+        let none = |_: &str| None;
+        assert!(log_level(&none).unwrap_err().to_string().contains("LOG_LEVEL: is not set"));
+        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info, debug"));
+        assert!(service_name(&none).unwrap_err().to_string().contains("SERVICE_NAME: is not set"));
+    }
+
+    #[test]
     fn a_token_setting_that_is_unsafe_is_refused() {
         for (variables, says) in [
             (vec![("JWT_ALGORITHMS", "none")], "JWT_ALGORITHMS"),

@@ -109,7 +109,7 @@ pub const INBOX_PAGES_MAX: u32 = 16;
 
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
-/// How long connecting to DynamoDB may take.
+/// How long connecting to DynamoDB or API Gateway may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one attempt of a DynamoDB call may take.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);

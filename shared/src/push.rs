@@ -8,7 +8,7 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures::StreamExt as _;
 
 use crate::app::ping;
-use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
+use crate::limits::{CONNECT_TIMEOUT, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
 use crate::protocol::{ConnectionId, Event, Time};
 use crate::store::Store;
 use crate::store::presence::Connected;
@@ -34,7 +34,9 @@ pub enum Pushed {
 impl Push {
     /// How a client calls the API Gateway at ENDPOINT.
     pub fn settings(sdk: &SdkConfig, endpoint: &str) -> Builder {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PUSH_TIMEOUT).build();
+        // With the store's timeout for connecting the two share a connector, and read the trusted certificates once.
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(PUSH_TIMEOUT).build();
         // Tried again below, where `Gone` is told from "busy".
         Builder::from(sdk).endpoint_url(endpoint).timeout_config(timeouts).retry_config(RetryConfig::disabled())
     }

@@ -1,7 +1,7 @@
 //! What an operator sees: one line a request, which says what it cost and nothing of what was said.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -19,6 +19,13 @@ struct Operator {
 
 impl Operator {
     fn reads_from(level: Level) -> Self {
+        // Whether anybody wants an event is asked where it is first met: a test on another thread that nobody watches would
+        // say no for all. So somebody always listens.
+        static SOMEBODY: Once = Once::new();
+        SOMEBODY.call_once(|| {
+            let log = telemetry::log("others".to_owned(), Level::DEBUG, |_| {});
+            tracing::dispatcher::set_global_default(log).expect("the first");
+        });
         let written = Arc::new(Mutex::new(String::new()));
         let log = written.clone();
         let log = telemetry::log("chat".to_owned(), level, move |line| log.lock().expect("the log").push_str(line));
