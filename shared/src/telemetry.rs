@@ -5,10 +5,10 @@
 //! lines are rare: something that nobody answers for went wrong, or an operator changed something. All have the field
 //! names of Powertools for AWS Lambda, and `docs/operations.md` explains each.
 //!
-//! No line holds content, a token or an address with its query: an error is told by [`chain`], which shows neither what
+//! No line holds content, a token or an address with its query: an error is told by `chain`, which shows neither what
 //! was sent nor what was answered.
 //!
-//! While a request runs, it is the task-local [`REQUEST`]: whoever counts something needs no handle, and requests that share
+//! While a request runs, it is the task-local `REQUEST`: whoever counts something needs no handle, and requests that share
 //! a process don't mix.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! The world: the functions as `template.yaml` deploys them, on one network, with time that is made.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};

@@ -39,7 +39,7 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
     let failed = failed + each(app, stop, unsettling.collect()).await;
     let waiting = unlist_delivered(app).await?;
-    tracing::info!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
+    tracing::debug!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
     Ok(())
 }
 
