@@ -39,7 +39,7 @@ const REQUEST_LINE: &str = "parley::request";
 ///
 /// A deployment pays for each metric and combination of dimensions by the hour in which it has a value (about $0.30 for a
 /// whole month), not for each value. [`Metric::Requests`] has one for each function and outcome that occur, about 25;
-/// [`Metric::Errors`] one for each code that occurs; every other one. In all about $12 a month when everything occurs all
+/// [`Metric::Errors`] one for each code that occurs; every other one. In all about $14 a month when everything occurs all
 /// the time, however many users there are. The line that carries them is about 1 KB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
@@ -294,8 +294,8 @@ impl RoundTrip {
     }
 }
 
-/// An error and what it came from, on one line. Only what errors say of themselves: an SDK error's debug text would hold the
-/// request and the answer.
+/// An error and what it came from, on one line. Only what errors say of themselves: an SDK error's debug text has the body of
+/// the answer in it.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
