@@ -23,10 +23,24 @@ const SOURCE_CHARS: usize = 13;
 /// How much of a request's id is shown, in characters.
 const REQUEST_ID_CHARS: usize = 8;
 /// Fields of a JSON line that are shown in a column, or that say nothing on one machine.
-const FIELDS_NOT_LISTED: [&str; 8] =
-    ["timestamp", "level", "message", "target", "span", "spans", "service", "function_request_id"];
-/// The names under which a request's id travels: ours, the Lambda runtime's, Powertools'.
-const REQUEST_ID_FIELDS: [&str; 3] = ["request_id", "requestId", "function_request_id"];
+const FIELDS_NOT_LISTED: [&str; 15] = [
+    "timestamp",
+    "level",
+    "message",
+    "location",
+    "service",
+    "cold_start",
+    "function",
+    "function_name",
+    "function_arn",
+    "function_memory_size",
+    "function_request_id",
+    "correlation_id",
+    "xray_trace_id",
+    // What tells CloudWatch which of the fields are metrics; and what counts the line itself.
+    "_aws",
+    "Requests",
+];
 
 static LEAST_SEVERE: OnceLock<Level> = OnceLock::new();
 
@@ -182,13 +196,9 @@ impl Said {
                 _ => write!(message, "{separator}{name}={value}"),
             };
         }
-        let spans = fields.get("spans").and_then(Value::as_array).into_iter().flatten();
-        let request_id = fields.get("span").into_iter().chain(spans).filter_map(Value::as_object).chain([fields]);
         Self {
             level: text("level").and_then(|level| level.parse().ok()).unwrap_or(Level::INFO),
-            request_id: request_id.into_iter().find_map(|fields| {
-                REQUEST_ID_FIELDS.iter().find_map(|name| fields.get(*name)?.as_str().map(str::to_owned))
-            }),
+            request_id: text("function_request_id").map(str::to_owned),
             message,
         }
     }
@@ -201,14 +211,20 @@ mod tests {
     #[test]
     fn a_function_s_json_line_is_unfolded() {
         let said = Said::parse(
-            r#"{"timestamp":"2026-01-02T03:04:05Z","level":"WARN","message":"slow write","target":"shared::store",
-                "took_ms":140,"item":"LOG","why":"two words","span":{"name":"invoke"},
-                "spans":[{"name":"invoke","request_id":"3f1c88a0-1111"}]}"#,
+            r#"{"timestamp":"2026-01-02T03:04:05.000Z","level":"WARN","message":"slow write","location":"shared::store:7",
+                "took_ms":140,"item":"LOG","why":"two words","function_request_id":"3f1c88a0-1111","cold_start":true}"#,
             Level::INFO,
         );
         assert_eq!(said.level, Level::WARN);
         assert_eq!(said.request_id.as_deref(), Some("3f1c88a0-1111"));
         assert_eq!(said.message, r#"slow write item=LOG took_ms=140 why="two words""#);
+    }
+
+    #[test]
+    fn a_request_s_line_shows_its_figures_and_not_what_is_for_cloudwatch() {
+        let line = r#"{"level":"INFO","message":"request","action":"ping","outcome":"ok","Requests":1.0,"PushesSent":1.0,
+            "_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"Parley"}]},"function":"presence","service":"parley"}"#;
+        assert_eq!(Said::parse(line, Level::INFO).message, "request PushesSent=1.0 action=ping outcome=ok");
     }
 
     #[test]

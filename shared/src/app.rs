@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 
 use crate::config::Config;
 use crate::protocol::{Event, Time};
 use crate::push::Push;
 use crate::run::{Answered, Caller};
 use crate::store::Store;
+use crate::telemetry::{self, Metric};
 
 /// What a handler may touch.
 #[derive(Clone)]
@@ -34,6 +37,10 @@ impl App {
 
     /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.
     pub async fn answer(&self, caller: &Caller, event: &Event) -> Answered {
+        telemetry::answering();
+        if let Event::MessageSent { duplicate: true, .. } = event {
+            telemetry::count(Metric::Duplicates, 1.0);
+        }
         self.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await;
         Answered::new()
     }
@@ -50,6 +57,21 @@ pub async fn sdk_config() -> SdkConfig {
 /// The SDK's settings on an HTTP client of the caller's: the network edge, where a test stands.
 pub async fn sdk_config_on(http: SharedHttpClient) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+}
+
+/// Makes of a request one that opens a connection and does nothing else: `GET /ping`, which is no operation of either
+/// service. So it needs no permission and costs no units, and any answer is good, a refusal too. A real operation is
+/// changed into it, rather than a socket opened beside the SDK: so the connection is in the pool, to the very host, and
+/// credentials and TLS are set up as the next call finds them.
+pub(crate) fn ping(request: &mut HttpRequest) {
+    let address = request.uri().to_owned();
+    let host_end = address.find("://").and_then(|at| address[at + 3..].find('/').map(|end| at + 3 + end));
+    let host = &address[..host_end.unwrap_or(address.len())];
+    // What can't be an address stays what it was: nobody needs the answer.
+    let _ = request.set_uri(format!("{host}/ping"));
+    let _ = request.set_method("GET");
+    *request.body_mut() = SdkBody::empty();
+    request.headers_mut().remove("content-length");
 }
 
 /// What time it is. Times are shown and compared with generous margins; order never comes from a clock.

@@ -101,6 +101,14 @@ pub fn log_level(source: Source<'_>) -> Result<tracing::Level, ConfigError> {
     })
 }
 
+/// The deployment's name: tells its lines and metrics from those of others in the account.
+///
+/// # Errors
+/// [`ConfigError`] when `SERVICE_NAME` is missing.
+pub fn service_name(source: Source<'_>) -> Result<String, ConfigError> {
+    required(source, "SERVICE_NAME")
+}
+
 /// How tokens are checked.
 #[derive(Clone)]
 pub struct TokenConfig {
@@ -205,6 +213,14 @@ mod tests {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_started_names_its_variable() {
+        let none = |_: &str| None;
+        assert!(log_level(&none).unwrap_err().to_string().contains("LOG_LEVEL: is not set"));
+        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info, debug"));
+        assert!(service_name(&none).unwrap_err().to_string().contains("SERVICE_NAME: is not set"));
     }
 
     #[test]

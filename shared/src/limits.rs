@@ -115,7 +115,7 @@ pub const INBOX_PAGES_MAX: u32 = 16;
 
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
-/// How long connecting to DynamoDB may take.
+/// How long connecting to DynamoDB or API Gateway may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one attempt of a DynamoDB call may take.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -127,3 +127,5 @@ pub const CALL_ATTEMPTS_MAX: u32 = 4;
 pub const BATCH_ROUNDS_MAX: u32 = 8;
 /// What one `BatchGetItem` takes.
 pub const BATCH_GET_KEYS_MAX: usize = 100;
+/// How long opening connections before the first event may take. Init has 10 s, and whoever waits for it waits for this.
+pub const WARM_TIMEOUT: Duration = Duration::from_secs(1);

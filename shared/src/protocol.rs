@@ -182,6 +182,12 @@ impl Time {
     pub fn before(self, wait: std::time::Duration) -> Self {
         Self { ms: self.ms.saturating_sub(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)) }
     }
+
+    /// How long it is since then; nothing, if it is still to come.
+    pub fn since(self, then: Self) -> std::time::Duration {
+        let ms = self.ms.saturating_sub(then.ms);
+        std::time::Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Time {

@@ -7,10 +7,12 @@ use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectio
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures::StreamExt as _;
 
-use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
+use crate::app::ping;
+use crate::limits::{CONNECT_TIMEOUT, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
 use crate::protocol::{ConnectionId, Event, Time};
 use crate::store::Store;
 use crate::store::presence::Connected;
+use crate::telemetry::{Metric, RoundTrip, chain, count};
 
 /// Sends frames to connections.
 #[derive(Clone)]
@@ -32,7 +34,9 @@ pub enum Pushed {
 impl Push {
     /// How a client calls the API Gateway at ENDPOINT.
     pub fn settings(sdk: &SdkConfig, endpoint: &str) -> Builder {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PUSH_TIMEOUT).build();
+        // With the store's timeout for connecting the two share a connector, and read the trusted certificates once.
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(PUSH_TIMEOUT).build();
         // Tried again below, where `Gone` is told from "busy".
         Builder::from(sdk).endpoint_url(endpoint).timeout_config(timeouts).retry_config(RetryConfig::disabled())
     }
@@ -42,8 +46,28 @@ impl Push {
         Self { client: aws_sdk_apigatewaymanagement::Client::from_conf(settings.build()) }
     }
 
+    /// Opens a connection before it is needed. Without one, the first push does it.
+    pub(crate) async fn warm(&self) {
+        let call = self.client.post_to_connection().connection_id("-").data(Blob::default());
+        let _ = call.customize().mutate_request(ping).send().await;
+    }
+
     /// Sends one frame to one connection.
     pub async fn to(&self, connection: &ConnectionId, frame: Vec<u8>) -> Pushed {
+        let trip = RoundTrip::begin();
+        let pushed = self.repeat(connection, frame).await;
+        trip.end();
+        let metric = match pushed {
+            Pushed::Sent => Metric::PushesSent,
+            Pushed::Gone => Metric::PushesGone,
+            Pushed::Failed => Metric::PushesFailed,
+        };
+        count(metric, 1.0);
+        pushed
+    }
+
+    /// Tries to send a frame until it is clear what becomes of it, [`PUSH_ATTEMPTS_MAX`] times at most.
+    async fn repeat(&self, connection: &ConnectionId, frame: Vec<u8>) -> Pushed {
         let mut wait = PUSH_BACKOFF;
         for attempt in 1..=PUSH_ATTEMPTS_MAX {
             let call = self.client.post_to_connection().connection_id(connection.as_str());
@@ -58,12 +82,15 @@ impl Push {
                 tracing::error!(bytes = frame.len(), "a frame was too large to push");
                 return Pushed::Failed;
             }
-            if attempt < PUSH_ATTEMPTS_MAX {
-                tokio::time::sleep(wait).await;
-                wait *= 2;
+            if attempt == PUSH_ATTEMPTS_MAX {
+                let cause = chain(&error);
+                tracing::warn!(connection = connection.as_str(), cause, "a push failed; sync will bring it");
+                break;
             }
+            count(Metric::Retries, 1.0);
+            tokio::time::sleep(wait).await;
+            wait *= 2;
         }
-        tracing::warn!(connection = connection.as_str(), "a push failed; sync will bring it");
         Pushed::Failed
     }
 
@@ -73,7 +100,7 @@ impl Push {
         if let Err(error) = closed
             && error.raw_response().is_none_or(|response| response.status().as_u16() != 410)
         {
-            tracing::warn!(connection = connection.as_str(), "a connection could not be closed");
+            tracing::warn!(connection = connection.as_str(), cause = chain(&error), "a connection could not be closed");
         }
     }
 
@@ -92,9 +119,10 @@ impl Push {
         if self.to(&to.connection, frame).await != Pushed::Gone || !to.is_settled(now) {
             return;
         }
-        if let Err(error) = store.presence_remove(&to.user, &to.connection, None).await {
+        match store.presence_remove(&to.user, &to.connection, None).await {
+            Ok(()) => count(Metric::ConnectionsRemoved, 1.0),
             // It expires by itself; the next push to it meets the same 410.
-            tracing::warn!(%error, "a gone connection could not be taken out of presence");
+            Err(error) => tracing::warn!(%error, "a gone connection could not be taken out of presence"),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayV2httpRequest, ApiGatewayWebsocketProxyRequest,
@@ -12,20 +13,19 @@ use aws_lambda_events::apigw::{
 use aws_lambda_events::http::HeaderMap;
 use aws_lambda_events::http::header::HOST;
 use base64::Engine as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join};
 use lambda_http::{RequestExt as _, request::RequestContext};
 use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde_json::{Value, json};
-use tracing::Instrument as _;
 
 use crate::app::{self, App, Clock};
 use crate::auth::{Claims, Verifier};
 use crate::config::{self, Config, ConfigError, TokenConfig};
 use crate::error::Error;
-use crate::limits::TOKEN_LEEWAY;
+use crate::limits::{TOKEN_LEEWAY, WARM_TIMEOUT};
 use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
 use crate::secret::Secrets;
-use crate::telemetry;
+use crate::telemetry::{self, Request};
 
 /// The subprotocol that the server answers.
 pub const SUBPROTOCOL: &str = "chat.v1";
@@ -210,11 +210,8 @@ impl Function {
         telemetry::start()?;
         let instance = self.start().await?;
         let instance = &instance;
-        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
-            let deadline = Time { ms: i64::try_from(event.context.deadline).unwrap_or(i64::MAX) };
-            instance.invoke(event.payload, &event.context.request_id, deadline).await
-        }))
-        .await
+        instance.warm().await;
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.invoke(event))).await
     }
 
     /// Reads what this kind of function needs from the environment.
@@ -231,13 +228,13 @@ impl Function {
             Handler::Authorizer(_) => None,
             _ => Some(App::new(Config::read(source)?, &sdk, Clock::system())),
         };
-        Ok(Instance { function: self, app, verifier, clock: Clock::system() })
+        Ok(Instance { function: self, app, verifier, clock: Clock::system(), cold: AtomicBool::new(true) })
     }
 
     /// This function in a world of the caller's.
     pub fn in_world(&'static self, app: App, verifier: Verifier) -> Instance {
         let clock = app.clock.clone();
-        Instance { function: self, app: Some(app), verifier: Some(verifier), clock }
+        Instance { function: self, app: Some(app), verifier: Some(verifier), clock, cold: AtomicBool::new(true) }
     }
 }
 
@@ -247,6 +244,8 @@ pub struct Instance {
     app: Option<App>,
     verifier: Option<Verifier>,
     clock: Clock,
+    /// Whether no event has come yet.
+    cold: AtomicBool,
 }
 
 /// Why an invocation has no answer. API Gateway reads the text: "Unauthorized" makes it answer 401.
@@ -268,13 +267,36 @@ impl From<InvokeError> for lambda_runtime::Diagnostic {
 }
 
 impl Instance {
-    /// Answers one event. `trace_id` is unique; `deadline` is when Lambda would end the process.
+    /// Opens the connections that the function's first event will need, while nobody waits. What can't be opened is left
+    /// to that event.
+    async fn warm(&self) {
+        let Some(app) = &self.app else { return };
+        let pushes = async {
+            if !matches!(self.function.handler, Handler::Connect(_) | Handler::Disconnect(_) | Handler::Http(_)) {
+                app.push.warm().await;
+            }
+        };
+        let _ = tokio::time::timeout(WARM_TIMEOUT, join(app.store.warm(), pushes)).await;
+    }
+
+    /// Answers one event. Its context has a unique id, and says when Lambda would end the process.
     ///
     /// # Errors
     /// [`InvokeError`] when the event is none of ours, or the token is refused.
-    pub async fn invoke(&self, event: Value, trace_id: &str, deadline: Time) -> Result<Value, InvokeError> {
-        let span = tracing::info_span!("request", request_id = trace_id, function = self.function.name);
-        self.route(event, trace_id, deadline).instrument(span).await
+    pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, InvokeError> {
+        let LambdaEvent { payload, context, .. } = event;
+        let trace_id = context.request_id.clone();
+        let deadline = Time { ms: i64::try_from(context.deadline).unwrap_or(i64::MAX) };
+        let cold = self.cold.swap(false, Ordering::Relaxed);
+        let request = Request::new(self.function.name, context, cold, self.clock.clone());
+        let unexplained = |result: &Result<Value, InvokeError>| result.as_ref().err().map(InvokeError::to_string);
+        let answer = async {
+            if !matches!(self.function.handler, Handler::Socket(_)) {
+                telemetry::asked(self.function.name);
+            }
+            self.route(payload, &trace_id, deadline).await
+        };
+        request.run(answer, unexplained).await
     }
 
     /// Hands the event to the handler of its kind.
@@ -323,7 +345,10 @@ impl Instance {
         let handshake = Handshake::new(&event.headers, query);
         let claims = handler(verifier, handshake, self.clock.now()).await.map_err(|error| match error {
             // This very text makes API Gateway answer 401.
-            Error::Unauthorized | Error::TokenExpired => InvokeError("Unauthorized".to_owned()),
+            Error::Unauthorized | Error::TokenExpired => {
+                telemetry::failed(&error);
+                InvokeError("Unauthorized".to_owned())
+            }
             other => refused(other),
         })?;
         Ok(json!({
@@ -348,10 +373,9 @@ impl Instance {
         event: &ApiGatewayWebsocketProxyRequest,
         trace_id: &str,
     ) {
-        let started = self.clock.now();
         let mut caller = match Caller::new(event, trace_id) {
             Ok(caller) => caller,
-            Err(error) => return tracing::error!(%error, cause = error.cause(), "a frame without a caller"),
+            Err(error) => return telemetry::failed(&error),
         };
         let mut echo = ErrorContext::default();
         let handled = async {
@@ -360,20 +384,18 @@ impl Instance {
             echo.request_id.clone_from(&frame.request_id);
             echo.client_message_id.clone_from(&frame.client_message_id);
             caller.request_id.clone_from(&frame.request_id);
+            if let Some(id) = &frame.request_id {
+                telemetry::correlate(id);
+            }
             if caller.expires_at.after(TOKEN_LEEWAY) < self.clock.now() {
                 return Err(Error::TokenExpired);
             }
+            telemetry::asked(&frame.action);
             handler(app, caller.clone(), frame).await
         };
-        let outcome = handled.await;
-        let ms = self.clock.now().ms - started.ms;
-        let action = echo.action.as_deref().unwrap_or("none");
-        let code = outcome.as_ref().err().map_or("ok", Error::code);
-        match outcome.as_ref().err().and_then(Error::cause) {
-            Some(cause) => tracing::error!(action, code, ms, cause, "request"),
-            None => tracing::info!(action, code, ms, "request"),
-        }
-        if let Err(error) = outcome {
+        if let Err(error) = handled.await {
+            telemetry::failed(&error);
+            telemetry::answering();
             app.push.to(&caller.connection, error_frame(&error, &echo, trace_id)).await;
             if matches!(error, Error::TokenExpired) {
                 app.push.close(&caller.connection).await;
@@ -384,12 +406,12 @@ impl Instance {
 
 /// Reads an event of the type that the function is called with.
 fn read<T: serde::de::DeserializeOwned>(event: Value) -> Result<T, InvokeError> {
-    serde_json::from_value(event).map_err(|cause| not_ours(&cause))
+    serde_path_to_error::deserialize(event).map_err(|cause| not_ours(&cause.path()))
 }
 
-/// What an event that can't be read gets.
-fn not_ours(cause: &dyn std::error::Error) -> InvokeError {
-    InvokeError(format!("not an event of this function's: {cause}"))
+/// What an event that can't be read gets: where it is wrong, but not what is there, as the event holds what people write.
+fn not_ours(place: &dyn std::fmt::Display) -> InvokeError {
+    InvokeError(format!("not an event of this function's: {place}"))
 }
 
 /// Leaves out what nobody reads, as the route and the parameters say it, and what `lambda_http` panics at: a host, a path or
@@ -400,8 +422,8 @@ fn without_address(mut event: ApiGatewayV2httpRequest) -> Result<ApiGatewayV2htt
     (event.raw_path, event.raw_query_string) = (None, None);
     if std::mem::take(&mut event.is_base64_encoded) {
         let bytes = base64::engine::general_purpose::STANDARD.decode(event.body.unwrap_or_default());
-        let text = bytes.map_err(|cause| not_ours(&cause))?;
-        event.body = Some(String::from_utf8(text).map_err(|cause| not_ours(&cause))?);
+        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        event.body = Some(text.ok_or_else(|| not_ours(&"body"))?);
     }
     Ok(event)
 }
@@ -409,7 +431,7 @@ fn without_address(mut event: ApiGatewayV2httpRequest) -> Result<ApiGatewayV2htt
 /// An error that only Lambda and the log see.
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err(refused)")]
 fn refused(error: Error) -> InvokeError {
-    tracing::error!(%error, cause = error.cause(), "failed");
+    telemetry::failed(&error);
     InvokeError(error.to_string())
 }
 
@@ -420,7 +442,7 @@ fn connect_answer(outcome: Result<(), Error>, subprotocol: bool) -> Value {
         Ok(()) if subprotocol => json!({ "statusCode": 200, "headers": { "Sec-WebSocket-Protocol": SUBPROTOCOL } }),
         Ok(()) => json!({ "statusCode": 200 }),
         Err(error) => {
-            tracing::warn!(%error, cause = error.cause(), "a connection was refused");
+            telemetry::failed(&error);
             json!({ "statusCode": error.status() })
         }
     }
@@ -437,17 +459,14 @@ async fn http(
     let event = lambda_http::request::LambdaRequest::ApiGatewayV2(without_address(event)?);
     let service = service_fn(|request: lambda_http::Request| async move {
         let request = HttpRequest::new(&request);
-        let route = request.route.clone();
+        telemetry::asked(&request.route);
         let (status, body) = match handler(app, verifier, request).await {
             Ok(body) => (200, body),
             Err(error) => {
-                if let Some(cause) = error.cause() {
-                    tracing::error!(cause, "failed");
-                }
+                telemetry::failed(&error);
                 (error.status(), json!({ "error": error.body(trace_id) }))
             }
         };
-        tracing::info!(route, status, "request");
         lambda_http::Response::builder()
             .status(status)
             .header("content-type", "application/json")

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
+use lambda_runtime::{Context, LambdaEvent};
 use local::functions::FUNCTIONS;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
@@ -316,6 +317,9 @@ impl World {
         let trace_id = self.next_id("trace");
         let life = self.inner.network.edge(|edge| edge.begins(name, &trace_id)).unwrap_or_default();
         let invocation = Invocation::new(name, trace_id, life.skew_ms);
+        let mut context = Context::default();
+        context.request_id.clone_from(&invocation.trace_id);
+        context.deadline = u64::try_from(deadline.ms).expect("after 1970");
         let running = invocation.clone();
         let run = async {
             tokio::select! {
@@ -323,7 +327,7 @@ impl World {
                 () = running.killed() => Err(Failed::Killed),
                 () = tokio::time::sleep(life.dies_after.unwrap_or(Duration::MAX)) => Err(Failed::Killed),
                 () = tokio::time::sleep(timeout) => Err(Failed::TimedOut),
-                result = running.with_pauses(instance.invoke(event, &running.trace_id, deadline)) => {
+                result = running.with_pauses(instance.invoke(LambdaEvent::new(event, context))) => {
                     result.map_err(|error| Failed::Error(error.to_string()))
                 }
             }

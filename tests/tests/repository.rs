@@ -189,6 +189,38 @@ fn what_the_security_page_names_exists() {
 }
 
 #[test]
+fn every_function_is_watched_and_every_metric_and_alarm_explained() {
+    let (template, operations) = (read("template.yaml"), read("docs/operations.md"));
+    let functions = found(r"(?m)^  (\w+)Function:$", &template);
+    assert_eq!(functions.len(), folders().len());
+    for function in functions {
+        assert!(
+            template.contains(&format!("LoggingConfig: {{ LogGroup: !Ref {function}Logs }}")),
+            "{function}'s lines"
+        );
+        let errors =
+            format!("MetricName: Errors, Dimensions: [{{ Name: FunctionName, Value: !Ref {function}Function }}]");
+        assert!(template.contains(&errors), "template.yaml: {function}'s errors are in no alarm");
+    }
+    let telemetry = read("shared/src/telemetry.rs");
+    let metrics =
+        telemetry.split("pub enum Metric {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("metrics");
+    let metrics = found(r"(?m)^    (\w+),$", metrics);
+    let alarms = found(r"(?m)^  (\w+Alarm):$", &template);
+    assert!(metrics.len() > 10 && alarms.len() > 5, "{metrics:?} {alarms:?}");
+    for name in metrics.iter().chain(&alarms) {
+        assert!(operations.contains(&format!("`{name}`")), "docs/operations.md lacks {name}");
+    }
+    let dashboard = template.split("  Dashboard:").nth(1).expect("a dashboard").replace('\\', "");
+    for name in metrics {
+        assert!(dashboard.contains(&format!("\"{name}\"")), "the dashboard lacks {name}");
+    }
+    for alarm in alarms {
+        assert!(dashboard.contains(&format!("${{{alarm}.Arn}}")), "the dashboard lacks {alarm}");
+    }
+}
+
+#[test]
 fn time_limits_and_limits_fit_each_other() {
     let deployment = deployment();
     // API Gateway waits 29 s for an integration:

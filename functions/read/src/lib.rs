@@ -9,6 +9,7 @@ use shared::protocol::{
 use shared::run::{Answered, Caller, Function, Handler, Handling};
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::table::Key;
+use shared::telemetry::{Metric, count};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "read", handler: Handler::Socket(handle) };
@@ -89,6 +90,7 @@ async fn mark(
     let marked = Event::Marked { conversation_id: conversation_id.clone(), delivered_seq, read_seq };
     let answered = app.answer(&caller, &marked).await;
     if forward {
+        count(Metric::Deliveries, 1.0);
         let status = match horizon {
             Horizon::Delivered => Status::Delivered,
             Horizon::Read => Status::Read,

@@ -15,6 +15,7 @@ use shared::send::publish::{Placed, publish};
 use shared::send::{Decided, SendId};
 use shared::store::accounts::OpenSend;
 use shared::store::work::Work;
+use shared::telemetry::{Metric, count, highest};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle) };
@@ -29,13 +30,16 @@ fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
 /// Those of the store, where the index can't be read. What fails for one user is logged and left to the next sweep.
 pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     let stop = deadline.before(std::time::Duration::from_secs(10));
+    // 0 where there is none: an alarm must tell "none" from "nobody looked".
+    count(Metric::OpenSends, 0.0);
+    highest(Metric::OldestOpenSend, 0.0);
     let open = owners(app, Work::Open).await?;
     let failed = each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
     let unsettled = owners(app, Work::Unsettled).await?;
     let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
     let failed = failed + each(app, stop, unsettling.collect()).await;
     let waiting = unlist_delivered(app).await?;
-    tracing::info!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
+    tracing::debug!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
     Ok(())
 }
 
@@ -62,8 +66,11 @@ async fn each<F: Future<Output = Result<(), Error>>>(app: &App, stop: Time, work
 /// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished.
 async fn finish_open(app: &App, user: &UserId) -> Result<(), Error> {
     let account = app.store.account(user).await?;
-    let old = app.clock.now().before(VOID_AFTER);
+    let now = app.clock.now();
+    let old = now.before(VOID_AFTER);
     for (id, send) in account.open {
+        count(Metric::OpenSends, 1.0);
+        highest(Metric::OldestOpenSend, now.since(send.claimed_at).as_secs_f64());
         if send.claimed_at <= old {
             end(app, user, id, send).await?;
         }

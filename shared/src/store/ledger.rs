@@ -13,6 +13,7 @@ use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
 use crate::protocol::{
     Coins, ConversationId, Cursor, IdempotencyKey, Limit, Time, Transaction, TransactionKind, TransactionsList, UserId,
 };
+use crate::telemetry::{Metric, count};
 
 /// One line of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +179,7 @@ impl Store {
             return Ok(Round::Settled(account.balance));
         }
         if self.account_fold(user, account.settle_version, &entries, sum).await? {
+            count(Metric::SettleBatches, 1.0);
             self.settle_finish(user, entries.iter(), account.settle_version + 1).await?;
         }
         // If the folding was refused nothing may be assumed: look again.

@@ -17,22 +17,34 @@
 use std::collections::HashMap;
 
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
+use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
+use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 pub(super) use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
-    KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
+use aws_smithy_runtime_api::client::interceptors::context::Output;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::app::ping;
 use crate::limits::{
     ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT,
 };
 use crate::protocol::{ClientMessageId, ConversationId, IdempotencyKey, Seq, Time, UserId};
+use crate::telemetry::{Metric, RoundTrip, chain, count};
 
 /// The index of what is due.
 pub const WORK_INDEX: &str = "work";
@@ -173,7 +185,9 @@ impl StoreError {
         let busy = throttled
             || error.raw_response().is_none_or(|response| response.status().is_server_error())
                 && !matches!(error, SdkError::ConstructionFailure(_));
-        Self { busy, text: format!("{operation}: {}", DisplayErrorContext(error)) }
+        let status = error.raw_response().map(|response| response.status().as_u16().to_string());
+        let said: Vec<String> = status.into_iter().chain(error.code().map(str::to_owned)).collect();
+        Self { busy, text: format!("{operation}: {} [{}]", chain(error), said.join(" ")) }
     }
 }
 
@@ -249,11 +263,19 @@ impl Store {
             .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX))
             // The default one is shared by all clients of a process: one store's failures would use up another's retries.
             .retry_partition(RetryPartition::custom("store").build())
+            .interceptor(Meter)
     }
 
     /// On the table TABLE.
     pub fn new(settings: aws_sdk_dynamodb::config::Builder, table: String) -> Self {
         Self { client: aws_sdk_dynamodb::Client::from_conf(settings.build()), table }
+    }
+
+    /// Opens a connection before it is needed. Without one, the first call does it.
+    pub(crate) async fn warm(&self) {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(HashMap::new())).customize();
+        let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
+        let _ = call.config_override(once).mutate_request(ping).send().await;
     }
 
     /// Reads one item.
@@ -323,6 +345,79 @@ impl Store {
     /// Starts a query for items whose `#pk` is PK.
     pub(super) fn query(&self, condition: &str) -> Query {
         Query { call: self.client.query().table_name(&self.table), condition: condition.to_owned() }
+    }
+}
+
+/// Counts what each call costs the running request: where all calls pass, so that none is forgotten.
+#[derive(Debug)]
+struct Meter;
+
+/// A call's [`RoundTrip`], kept with the call.
+#[derive(Debug)]
+struct OnItsWay(RoundTrip);
+
+impl Storable for OnItsWay {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        call: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        call.interceptor_state().store_put(OnItsWay(RoundTrip::begin()));
+        Ok(())
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        call: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if call.load::<RequestAttempts>().is_some_and(|attempts| attempts.attempts() > 1) {
+            count(Metric::Retries, 1.0);
+        }
+        Ok(())
+    }
+
+    fn read_after_execution(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        call: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(OnItsWay(trip)) = call.load::<OnItsWay>() {
+            trip.end();
+        }
+        if let Some(Ok(answer)) = context.output_or_error()
+            && let Some((metric, units)) = consumed(answer)
+        {
+            count(metric, units);
+        }
+        Ok(())
+    }
+}
+
+/// What an answer says that its call has consumed, indexes included.
+fn consumed(answer: &Output) -> Option<(Metric, f64)> {
+    let units = |capacity: &ConsumedCapacity| capacity.capacity_units;
+    if let Some(answer) = answer.downcast_ref::<BatchGetItemOutput>() {
+        return Some((Metric::ReadUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
+    }
+    let read = (answer.downcast_ref::<GetItemOutput>().map(GetItemOutput::consumed_capacity))
+        .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity));
+    let written = (answer.downcast_ref::<PutItemOutput>().map(PutItemOutput::consumed_capacity))
+        .or_else(|| answer.downcast_ref::<UpdateItemOutput>().map(UpdateItemOutput::consumed_capacity));
+    match (read, written) {
+        (Some(capacity), _) => Some((Metric::ReadUnits, capacity.and_then(units)?)),
+        (_, Some(capacity)) => Some((Metric::WriteUnits, capacity.and_then(units)?)),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod get_presence;
 mod get_receipts;
 mod get_transactions;
 mod mark_read;
+mod observed;
 mod ping;
 mod send_message;
 mod sweep;
