@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Port};
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
+use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
@@ -76,6 +77,8 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The queues.
+    Queues(io::Error),
     /// The service that runs the functions.
     Functions(io::Error),
 }
@@ -89,6 +92,7 @@ impl fmt::Display for StartError {
                 write!(f, "--host {} --port {}: {source}; --port 0 takes a free port", address.ip(), address.port())
             }
             Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Queues(source) => write!(f, "the queues can't be served: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -115,7 +119,9 @@ pub struct Machine {
     runtime: Runtime,
     engine: Option<Engine>,
     dynamodb_endpoint: String,
-    schedules: JoinSet<()>,
+    queues: queue::Server,
+    /// The schedules and the event sources: what calls functions by itself.
+    triggers: JoinSet<()>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
@@ -153,7 +159,10 @@ impl Machine {
         };
         engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
 
-        let specs = specs(&mut deployment, &dynamodb_endpoint, settings.environments_max);
+        let queues = Queues::new(std::mem::take(&mut deployment.queues));
+        let queue_server = queue::Server::start(queues.clone()).await.map_err(StartError::Queues)?;
+        let endpoints = [("DYNAMODB", dynamodb_endpoint.clone()), ("SQS", queue_server.endpoint())];
+        let specs = specs(&mut deployment, &endpoints, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
@@ -166,11 +175,14 @@ impl Machine {
             invoker: invoker.clone(),
         };
         let gateway = Gateway::start(listener, api).map_err(|source| StartError::Listen { address: wanted, source })?;
-        let mut schedules = JoinSet::new();
+        let mut triggers = JoinSet::new();
         for schedule in deployment.schedules.into_iter().filter(|_| settings.schedules) {
-            schedules.spawn(schedule::run(schedule, invoker.clone()));
+            triggers.spawn(schedule::run(schedule, invoker.clone()));
         }
-        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, schedules, _lock: lock })
+        for source in deployment.event_sources {
+            triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
+        }
+        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, queues: queue_server, triggers, _lock: lock })
     }
 
     /// Where the machine listens.
@@ -191,10 +203,16 @@ impl Machine {
         &self.dynamodb_endpoint
     }
 
+    /// Where the queues are, for any AWS client.
+    #[must_use]
+    pub fn sqs_endpoint(&self) -> String {
+        self.queues.endpoint()
+    }
+
     /// Stops everything: closes connections and runs their `$disconnect`s, ends the functions, closes the database.
     /// Bounded in time; nothing that was acknowledged is lost.
     pub async fn stop(mut self) {
-        self.schedules.shutdown().await;
+        self.triggers.shutdown().await;
         self.gateway.stop().await;
         self.runtime.shutdown().await;
         if let Some(engine) = self.engine {
@@ -261,8 +279,8 @@ fn kept_secret(path: &Path) -> io::Result<String> {
     Ok(secret)
 }
 
-/// The functions, with the variables of the template and those with which an AWS SDK finds this machine's engine.
-fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max: usize) -> Vec<runtime::Spec> {
+/// The functions, with the variables of the template and those with which an AWS SDK finds this machine's engine and queues.
+fn specs(deployment: &mut Deployment, endpoints: &[(&str, String)], environments_max: usize) -> Vec<runtime::Spec> {
     let functions = std::mem::take(&mut deployment.functions).into_iter();
     let spec = |(name, function): (String, crate::template::Function)| {
         let mut environment = function.environment;
@@ -271,9 +289,11 @@ fn specs(deployment: &mut Deployment, dynamodb_endpoint: &str, environments_max:
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
             ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint),
         ] {
             environment.insert(name.to_owned(), value.to_owned());
+        }
+        for (service, endpoint) in endpoints {
+            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint.clone());
         }
         let (timeout, memory_mb) = (function.timeout, function.memory_mb);
         runtime::Spec { name, timeout, memory_mb, environment, concurrency_max: environments_max }

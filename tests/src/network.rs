@@ -1,5 +1,5 @@
-//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine and calls to
-//! `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
+//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine, calls to SQS to the queues
+//! and calls to `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
 //! breaks calls when a test asks for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use local::queue::Queues;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -23,6 +24,8 @@ use crate::world::Failed;
 const DELAY_MS_MAX: u64 = 8;
 /// The header that names a call to DynamoDB, and what stands before the operation.
 const TARGET: (&str, &str) = ("x-amz-target", "DynamoDB_20120810.");
+/// The same of a call to SQS.
+const QUEUE_TARGET: &str = "AmazonSQS.";
 
 tokio::task_local! {
     /// The invocation that is running: calls are written down as its.
@@ -43,6 +46,8 @@ pub enum Operation {
     Push(String),
     /// Closing this connection.
     Close(String),
+    /// A call to SQS: its name and its request.
+    Queue(String, Value),
 }
 
 impl Operation {
@@ -220,6 +225,7 @@ pub struct Network {
 struct Wires {
     engine: Engine,
     connections: Connections,
+    queues: Queues,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
@@ -228,9 +234,19 @@ struct Wires {
 
 impl Network {
     /// Between the functions and these.
-    pub(crate) fn new(engine: Engine, connections: Connections, seed: u64) -> Self {
+    pub(crate) fn new(engine: Engine, connections: Connections, queues: Queues, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, calls, faults, edge, chance: Mutex::new(Chance(seed)) }) }
+        Self {
+            wires: Arc::new(Wires {
+                engine,
+                connections,
+                queues,
+                calls,
+                faults,
+                edge,
+                chance: Mutex::new(Chance(seed)),
+            }),
+        }
     }
 
     /// From now on a simulation decides about everything.
@@ -251,6 +267,11 @@ impl Network {
     /// The connections.
     pub(crate) fn connections(&self) -> &Connections {
         &self.wires.connections
+    }
+
+    /// The queues.
+    pub(crate) fn queues(&self) -> &Queues {
+        &self.wires.queues
     }
 
     /// Which calls break from now on.
@@ -332,6 +353,9 @@ impl Network {
 
     /// A call has arrived where a simulation answers.
     fn serve(&self, call: &Call, body: &[u8]) -> (u16, String) {
+        if let Operation::Queue(..) = call.operation {
+            return self.deliver(&call.operation, body);
+        }
         let (engine, connections) = (&self.wires.engine, &self.wires.connections);
         self.edge(|edge| edge.serves(engine, connections, call, body)).expect("a simulation has an edge")
     }
@@ -342,6 +366,10 @@ impl Network {
             Operation::Dynamo(name, _) => self.wires.engine.answer(name, body),
             Operation::Push(connection) => (self.wires.connections.push(connection, body), String::new()),
             Operation::Close(connection) => (self.wires.connections.close(connection), String::new()),
+            Operation::Queue(name, request) => {
+                let (status, answer) = self.wires.queues.answer(name, request);
+                (status, answer.to_string())
+            }
         }
     }
 
@@ -370,6 +398,9 @@ fn units(body: &str) -> f64 {
 /// What a request asks.
 fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
     if let Some(target) = request.headers().get(TARGET.0) {
+        if let Some(name) = target.strip_prefix(QUEUE_TARGET) {
+            return Operation::Queue(name.to_owned(), serde_json::from_slice(body).expect("the SDK writes JSON"));
+        }
         let name = target.strip_prefix(TARGET.1).expect("a DynamoDB operation").to_owned();
         return Operation::Dynamo(name, serde_json::from_slice(body).expect("the SDK writes JSON"));
     }

@@ -263,6 +263,7 @@ fn words(operation: &Operation) -> String {
         Operation::Dynamo(name, request) => format!("{name} {request}"),
         Operation::Push(connection) => format!("push to {connection}"),
         Operation::Close(connection) => format!("close {connection}"),
+        Operation::Queue(name, request) => format!("{name} {request}"),
     }
 }
 
@@ -351,6 +352,7 @@ impl Edge for Weather {
                 (status, String::new())
             }
             Operation::Close(connection) => (connections.close(connection), String::new()),
+            Operation::Queue(..) => (404, "the network answers these".to_owned()),
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
         state.trace.add(&format!("{} {status} {outcome}", call.trace_id));
