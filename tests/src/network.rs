@@ -146,6 +146,8 @@ pub(crate) enum Fate {
     Unanswered,
     /// It arrives this much later, when the caller has given up.
     Late(Duration),
+    /// It is answered, and so much later it does what it should once more.
+    Twice(Duration),
     /// The function dies before it.
     KilledBefore,
     /// It does what it should; then the function dies.
@@ -335,6 +337,15 @@ impl Network {
                     self.serve(&call, &body);
                 });
                 return std::future::pending().await;
+            }
+            Fate::Twice(wait) => {
+                let answer = self.serve(&call, &body);
+                let (network, call) = (self.clone(), call.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    network.serve(&call, &body);
+                });
+                answer
             }
             fate => {
                 let (status, body) = self.serve(&call, &body);

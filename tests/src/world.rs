@@ -12,7 +12,6 @@ use jsonwebtoken::{EncodingKey, Header};
 use local::functions::FUNCTIONS;
 use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
-use local::runtime::InvokeError;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, Clock};
@@ -203,8 +202,9 @@ impl World {
         let invoker = Invoker::new(move |function, event| {
             let world = world.clone();
             async move {
-                let invoked = Box::pin(world.invoke(&function, event)).await;
-                invoked.map_err(|failed| InvokeError::Crashed { message: format!("{failed:?}") })
+                // Who dies has failed with the whole batch; here that is no news.
+                let whole = json!({ "batchItemFailures": [{ "itemIdentifier": "" }] });
+                Ok(Box::pin(world.invoke(&function, event)).await.unwrap_or(whole))
             }
         });
         let sources = self.deployment().event_sources.iter();
@@ -219,8 +219,13 @@ impl World {
     pub async fn queue_empties(&self) {
         tokio::select! {
             () = self.works_queue_off() => {}
-            () = self.inner.network.queues().emptied(QUEUE) => {}
+            () = self.queue_emptied() => {}
         }
+    }
+
+    /// Waits until nothing is in the queue any more.
+    pub(crate) async fn queue_emptied(&self) {
+        self.inner.network.queues().emptied(QUEUE).await;
     }
 
     /// The bodies of what waits in the queue; null for what is no JSON.

@@ -34,9 +34,13 @@ async fn work(source: &EventSource, queues: &Queues, invoker: &Invoker, batch: V
     let records: Vec<Value> = batch.iter().map(|message| record(&source.queue, message)).collect();
     match invoker.invoke(&source.function, json!({ "Records": records })).await {
         Ok(answer) => {
+            let ids: BTreeSet<&str> = batch.iter().map(|message| message.id.as_str()).collect();
             let failed = failed(&answer);
-            for message in batch.iter().filter(|message| !failed.contains(message.id.as_str())) {
-                queues.delete(&source.queue, &message.handle);
+            // As on AWS an id that isn't of the batch fails all of it.
+            if failed.is_subset(&ids) {
+                for message in batch.iter().filter(|message| !failed.contains(message.id.as_str())) {
+                    queues.delete(&source.queue, &message.handle);
+                }
             }
         }
         // The whole batch stays until its visibility timeout is over.
@@ -47,7 +51,7 @@ async fn work(source: &EventSource, queues: &Queues, invoker: &Invoker, batch: V
 /// The ids of the messages that a function reports as failed.
 fn failed(answer: &Value) -> BTreeSet<&str> {
     let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
-    failures.filter_map(|failure| failure["itemIdentifier"].as_str()).collect()
+    failures.map(|failure| failure["itemIdentifier"].as_str().unwrap_or_default()).collect()
 }
 
 /// A message in the form that functions get.

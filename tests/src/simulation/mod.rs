@@ -101,9 +101,11 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     });
     let steps: Vec<_> = steps.collect();
     let stop = lock(&weather.0).stop.clone();
+    let mut queue = std::pin::pin!(stage.world.works_queue_off());
     tokio::select! {
         biased;
         () = stop.notified() => return Ok(()),
+        () = &mut queue => {}
         ended = futures::future::try_join_all(steps) => {
             if let Err(error) = ended {
                 let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| message(it.as_ref()));
@@ -117,7 +119,17 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     }
     tokio::select! {
         biased;
+        () = stop.notified() => return Ok(()),
+        () = &mut queue => {}
+        () = stage.world.queue_emptied() => {}
+    }
+    if plan.is_gentle_but_to_pushes() {
+        stage.nothing_is_missing()?;
+    }
+    tokio::select! {
+        biased;
         () = stop.notified() => Ok(()),
+        () = &mut queue => Ok(()),
         rest = stage.comes_to_rest(plan.seed) => rest,
     }
 }

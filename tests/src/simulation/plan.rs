@@ -49,6 +49,12 @@ pub enum Fault {
     PushRefused,
     /// A push arrives, and its answer is lost.
     PushUnanswered,
+    /// A call to the queue is answered with 503, and did nothing.
+    QueueRefused,
+    /// A call to the queue does what it should, and its answer is lost.
+    QueueUnanswered,
+    /// A call to the queue is carried out twice, the second time some seconds later.
+    QueueTwice,
     /// The functions' clocks are off by up to two seconds.
     Skewed,
     /// A client's frame is lost.
@@ -61,7 +67,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -78,6 +84,9 @@ impl Fault {
         Self::Unprocessed,
         Self::PushRefused,
         Self::PushUnanswered,
+        Self::QueueRefused,
+        Self::QueueUnanswered,
+        Self::QueueTwice,
         Self::Skewed,
         Self::FrameLost,
         Self::FrameTwice,
@@ -88,7 +97,8 @@ impl Fault {
     const fn is_gentle(self) -> bool {
         matches!(
             self,
-            Self::StaleRead
+            Self::QueueTwice
+                | Self::StaleRead
                 | Self::StaleIndex
                 | Self::Unprocessed
                 | Self::Skewed
@@ -178,7 +188,8 @@ impl Plan {
         let default_price = [0, 5, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
         let gentle = chance.below(4) == 0;
-        let faults = Fault::ALL.into_iter().filter(|fault| (!gentle || fault.is_gentle()) && chance.below(5) < 2);
+        let drawn = |fault: &Fault| !gentle || fault.is_gentle() || *fault == Fault::PushRefused;
+        let faults = Fault::ALL.into_iter().filter(|fault| drawn(fault) && chance.below(5) < 2);
         let faults: Vec<Fault> = faults.collect();
         let faults = faults.into_iter().map(|fault| (fault, fault.chances()[chance.below(3) as usize])).collect();
         let steps = draw_steps(&mut chance, people, steps);
@@ -188,6 +199,11 @@ impl Plan {
     /// Whether everything that is begun ends well.
     pub fn is_gentle(&self) -> bool {
         self.faults.keys().all(|fault| fault.is_gentle())
+    }
+
+    /// Whether everything that is begun ends well once the queue is empty.
+    pub fn is_gentle_but_to_pushes(&self) -> bool {
+        self.faults.keys().all(|fault| fault.is_gentle() || *fault == Fault::PushRefused)
     }
 }
 

@@ -129,6 +129,9 @@ impl State {
     /// What breaks about a call.
     fn fate(&self, chance: &mut Chance, call: &Call) -> Fate {
         let refused = |status| Fate::Refused(status, String::new());
+        if let Operation::Queue(..) = call.operation {
+            return self.queue_fate(chance);
+        }
         if !matches!(call.operation, Operation::Dynamo(..)) {
             if self.strikes(Fault::PushRefused, chance) {
                 return refused([429, 500, 503][chance.below(3) as usize]);
@@ -156,6 +159,21 @@ impl State {
             };
         }
         Fate::Answered
+    }
+
+    /// What breaks about a call to the queue.
+    fn queue_fate(&self, chance: &mut Chance) -> Fate {
+        let wait = Duration::from_millis(chance.below(LATE_MS_MAX));
+        match () {
+            () if self.strikes(Fault::QueueRefused, chance) => Fate::Refused(503, String::new()),
+            () if self.strikes(Fault::QueueUnanswered, chance) => Fate::Unanswered,
+            () if self.strikes(Fault::QueueTwice, chance) => Fate::Twice(wait),
+            () if self.strikes(Fault::Late, chance) => Fate::Late(shared::limits::QUEUE_ATTEMPT_TIMEOUT + wait),
+            () if self.strikes(Fault::Killed, chance) => {
+                [Fate::KilledBefore, Fate::KilledAfter][chance.below(2) as usize].clone()
+            }
+            () => Fate::Answered,
+        }
     }
 
     /// The state that a read is answered from: so many writes ago.
