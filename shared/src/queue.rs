@@ -144,10 +144,7 @@ impl Queue {
             sent.map_err(|error| DisplayErrorContext(error).to_string())
         };
         match sent.await {
-            Ok(_) => {
-                tracing::error!(message = received.id, receives = received.receives, reason, "dead-lettered");
-                true
-            }
+            Ok(_) => true,
             Err(problem) => {
                 tracing::warn!(message = received.id, problem, "could not be dead-lettered");
                 false

@@ -38,18 +38,24 @@ pub async fn deliver(app: &App, batch: &[Received]) -> Vec<String> {
 
 /// Gives a message its turn; says whether it stays in the queue.
 async fn stays(app: &App, received: &Received) -> bool {
-    let pushed = match received.delivery() {
+    let delivery = received.delivery();
+    let correlation_id = delivery.as_ref().ok().and_then(|delivery| delivery.request_id.clone());
+    let pushed = match delivery {
         Ok(delivery) => push(app, &delivery).await,
         Err(problem) => Err(Unsent::Never(problem)),
     };
+    let (message, receives) = (&received.id, received.receives);
     match pushed {
         Ok(()) => false,
-        Err(Unsent::Yet(reason)) if received.receives < DELIVER_RECEIVES_MAX => {
-            tracing::warn!(message = received.id, receives = received.receives, reason, "left in the queue");
+        Err(Unsent::Yet(reason)) if receives < DELIVER_RECEIVES_MAX => {
+            tracing::warn!(message, receives, correlation_id, reason, "a push is left in the queue");
             app.queue.postpone(received).await;
             true
         }
-        Err(Unsent::Yet(reason) | Unsent::Never(reason)) => !app.queue.bury(received, &reason).await,
+        Err(Unsent::Yet(reason) | Unsent::Never(reason)) => {
+            tracing::error!(message, receives, correlation_id, reason, "a push is dead-lettered");
+            !app.queue.bury(received, &reason).await
+        }
     }
 }
 

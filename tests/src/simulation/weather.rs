@@ -370,7 +370,7 @@ impl Edge for Weather {
                 (status, String::new())
             }
             Operation::Close(connection) => (connections.close(connection), String::new()),
-            Operation::Queue(..) => (404, "the network answers these".to_owned()),
+            Operation::Queue(..) => unreachable!("the network answers these"),
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
         state.trace.add(&format!("{} {status} {outcome}", call.trace_id));
