@@ -113,6 +113,8 @@ impl Fault {
         match self {
             Self::StaleRead | Self::StaleIndex | Self::Skewed => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
+            // Twice in a row is what the queue is for.
+            Self::PushRefused => [20, 80, 250],
             Self::Paused | Self::Late => [4, 12, 30],
             _ => [5, 20, 80],
         }
