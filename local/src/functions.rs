@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use shared::run::Function;
 
 /// Every function, in the order of the folders of `functions/`.
-pub static FUNCTIONS: [&Function; 11] = [
+pub static FUNCTIONS: [&Function; 12] = [
     &admin::FUNCTION,
     &authorize::FUNCTION,
     &connect::FUNCTION,
     &conversations::FUNCTION,
+    &deliver::FUNCTION,
     &disconnect::FUNCTION,
     &presence::FUNCTION,
     &read::FUNCTION,

@@ -1,8 +1,8 @@
-//! Parley on one machine, in one process: API Gateway, the Lambda service, DynamoDB and the schedules.
+//! Parley on one machine, in one process: API Gateway, the Lambda service, DynamoDB, SQS and the schedules.
 //!
 //! In reading order: [`cli`] is the command line; [`machine`] starts and stops the parts; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
-//! [`engine`] is DynamoDB; [`secrets`] is Secrets Manager; [`schedule`] is the clock; [`token`] and [`web`] are for trying it
+//! [`engine`] is DynamoDB; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock; [`token`] and [`web`] are for trying it
 //! out.
 
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod ids;
 pub mod invoker;
 pub mod logs;
 pub mod machine;
+pub mod queue;
 pub mod runtime;
 pub mod schedule;
 pub mod secrets;

@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Port};
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
+use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
 use crate::secrets::SecretsManager;
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
@@ -81,6 +82,8 @@ pub enum StartError {
     },
     /// The service that has the secret for the functions.
     Secrets(io::Error),
+    /// The queues.
+    Queues(io::Error),
     /// The service that runs the functions.
     Functions(io::Error),
 }
@@ -95,6 +98,7 @@ impl fmt::Display for StartError {
             }
             Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Secrets(source) => write!(f, "the functions can't be given their secret: {source}"),
+            Self::Queues(source) => write!(f, "the queues can't be served: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -121,7 +125,9 @@ pub struct Machine {
     runtime: Runtime,
     engine: Option<Engine>,
     dynamodb_endpoint: String,
-    schedules: JoinSet<()>,
+    queues: queue::Server,
+    /// The schedules and the event sources: what calls functions by itself.
+    triggers: JoinSet<()>,
     _secrets: Option<SecretsManager>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
@@ -165,8 +171,11 @@ impl Machine {
             Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
             None => None,
         };
+        let queues = Queues::new(std::mem::take(&mut deployment.queues));
+        let queue_server = queue::Server::start(queues.clone()).await.map_err(StartError::Queues)?;
+        let endpoints = [("DYNAMODB", dynamodb_endpoint.clone()), ("SQS", queue_server.endpoint())];
         let secrets_url = secrets.as_ref().map(SecretsManager::url);
-        let specs = specs(&mut deployment, &dynamodb_endpoint, secrets_url, settings.environments_max);
+        let specs = specs(&mut deployment, &endpoints, secrets_url, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
@@ -179,11 +188,23 @@ impl Machine {
             invoker: invoker.clone(),
         };
         let gateway = Gateway::start(listener, api).map_err(|source| StartError::Listen { address: wanted, source })?;
-        let mut schedules = JoinSet::new();
+        let mut triggers = JoinSet::new();
         for schedule in deployment.schedules.into_iter().filter(|_| settings.schedules) {
-            schedules.spawn(schedule::run(schedule, invoker.clone()));
+            triggers.spawn(schedule::run(schedule, invoker.clone()));
         }
-        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, schedules, _secrets: secrets, _lock: lock })
+        for source in deployment.event_sources {
+            triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
+        }
+        Ok(Self {
+            gateway,
+            runtime,
+            engine,
+            dynamodb_endpoint,
+            queues: queue_server,
+            triggers,
+            _secrets: secrets,
+            _lock: lock,
+        })
     }
 
     /// Where the machine listens.
@@ -204,10 +225,16 @@ impl Machine {
         &self.dynamodb_endpoint
     }
 
+    /// Where the queues are, for any AWS client.
+    #[must_use]
+    pub fn sqs_endpoint(&self) -> String {
+        self.queues.endpoint()
+    }
+
     /// Stops everything: closes connections and runs their `$disconnect`s, ends the functions, closes the database.
     /// Bounded in time; nothing that was acknowledged is lost.
     pub async fn stop(mut self) {
-        self.schedules.shutdown().await;
+        self.triggers.shutdown().await;
         self.gateway.stop().await;
         self.runtime.shutdown().await;
         if let Some(engine) = self.engine {
@@ -268,7 +295,7 @@ fn kept_secret(path: &Path) -> io::Result<String> {
 /// The functions, with the variables of the template and those with which an AWS SDK finds this machine's services.
 fn specs(
     deployment: &mut Deployment,
-    dynamodb_endpoint: &str,
+    endpoints: &[(&str, String)],
     secrets_url: Option<&str>,
     environments_max: usize,
 ) -> Vec<runtime::Spec> {
@@ -280,9 +307,11 @@ fn specs(
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
             ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint),
         ] {
             environment.insert(name.to_owned(), value.to_owned());
+        }
+        for (service, endpoint) in endpoints {
+            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint.clone());
         }
         if let Some(url) = secrets_url.filter(|_| environment.contains_key(SECRET_VARIABLE)) {
             environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.to_owned());

@@ -66,6 +66,7 @@ fn announce(settings: &Settings, machine: &Machine) -> std::io::Result<()> {
         "          AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY} aws --region {REGION} \
          dynamodb scan --table-name {TABLE_NAME} --endpoint-url {endpoint}"
     )?;
+    writeln!(out, "SQS       {}", machine.sqs_endpoint())?;
     writeln!(out, "ready {}", machine.url())?;
     out.flush()
 }

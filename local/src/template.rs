@@ -31,6 +31,10 @@ pub const SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secr
 const TIMEOUT_DEFAULT_S: u64 = 3;
 /// Lambda's own default when the template gives no `MemorySize`.
 const MEMORY_DEFAULT_MB: u32 = 128;
+/// SQS's own default when the template gives no `VisibilityTimeout`.
+const VISIBILITY_DEFAULT_S: u64 = 30;
+/// SQS's own default when the template gives no `MessageRetentionPeriod`.
+const RETENTION_DEFAULT_S: u64 = 4 * 86_400;
 /// The only part of a route selection expression that varies between APIs is the field's name.
 const ROUTE_SELECTION_PREFIX: &str = "$request.body.";
 
@@ -105,6 +109,10 @@ pub struct Deployment {
     pub http_routes: Vec<HttpRoute>,
     /// What runs by the clock.
     pub schedules: Vec<Schedule>,
+    /// The queues.
+    pub queues: Vec<Queue>,
+    /// Which functions work which queues off.
+    pub event_sources: Vec<EventSource>,
     /// The table.
     pub table: Table,
 }
@@ -155,6 +163,43 @@ pub struct Schedule {
     pub function: String,
     /// The time from one start to the next.
     pub period: Duration,
+}
+
+/// A queue. Its name on one machine is its name in the template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// The resource's name.
+    pub name: String,
+    /// How long a message that was received is hidden.
+    pub visibility: Duration,
+    /// How long a message is kept.
+    pub retention: Duration,
+    /// What becomes of messages that are received too often.
+    pub redrive: Option<Redrive>,
+}
+
+/// Where messages go that are received too often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redrive {
+    /// The dead-letter queue.
+    pub dead_letters: String,
+    /// How often a message is received before.
+    pub receives_max: u32,
+}
+
+/// A function that works a queue off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventSource {
+    /// The queue.
+    pub queue: String,
+    /// The function.
+    pub function: String,
+    /// How many messages it gets at once, at most.
+    pub batch_size: usize,
+    /// How long messages are gathered for a batch.
+    pub window: Duration,
+    /// How many batches are worked on at the same time.
+    pub concurrency_max: usize,
 }
 
 /// The table, in the shape of `AWS::DynamoDB::Table`.
@@ -277,6 +322,8 @@ impl Template {
             websocket: self.websocket(&scope)?,
             http_routes: Vec::new(),
             schedules: Vec::new(),
+            queues: self.queues(&scope)?,
+            event_sources: Vec::new(),
             table: self.table()?,
         };
         for (id, resource) in &self.resources {
@@ -391,6 +438,28 @@ impl Template {
         from_value(properties.clone(), &format!("Resources.{id}.Properties"))
     }
 
+    fn queues(&self, scope: &Scope<'_>) -> Result<Vec<Queue>, TemplateError> {
+        let queues = self.resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::SQS::Queue");
+        let queue = |(id, resource): (&String, &Value)| {
+            let properties = &resource["Properties"];
+            let path = |name: &str| format!("Resources.{id}.Properties.{name}");
+            let seconds = |name: &str, default| {
+                Ok(Duration::from_secs(scope.number(&properties[name], &path(name))?.unwrap_or(default)))
+            };
+            let redrive = match &properties["RedrivePolicy"] {
+                Value::Null => None,
+                policy => Some(Redrive {
+                    dead_letters: queue_of(&policy["deadLetterTargetArn"], &path("RedrivePolicy"))?,
+                    receives_max: small_number(&policy["maxReceiveCount"], &path("RedrivePolicy.maxReceiveCount"))?,
+                }),
+            };
+            let visibility = seconds("VisibilityTimeout", VISIBILITY_DEFAULT_S)?;
+            let retention = seconds("MessageRetentionPeriod", RETENTION_DEFAULT_S)?;
+            Ok(Queue { name: id.clone(), visibility, retention, redrive })
+        };
+        queues.map(queue).collect()
+    }
+
     /// The one resource of this type.
     fn only(&self, kind: &str) -> Result<(&str, &Value), TemplateError> {
         let mut of_kind = self.resources.iter().filter(|(_, resource)| resource["Type"] == kind);
@@ -442,10 +511,43 @@ fn events(id: &str, function: &str, properties: &Value, deployment: &mut Deploym
                 let schedule = Schedule { name: name.clone(), function: function.to_owned(), period };
                 deployment.schedules.push(schedule);
             }
+            Some("SQS") => deployment.event_sources.push(event_source(function, &event["Properties"], &path)?),
             kind => return Err(part(path, format!("events of type {kind:?} don't exist on one machine"))),
         }
     }
     Ok(())
+}
+
+/// What an event of type SQS asks for.
+fn event_source(function: &str, properties: &Value, path: &str) -> Result<EventSource, TemplateError> {
+    let number = |value: &Value, name: &str| small_number(value, &format!("{path}.{name}"));
+    let responses = properties["FunctionResponseTypes"].as_array();
+    if !responses.is_some_and(|types| types.iter().any(|kind| kind == "ReportBatchItemFailures")) {
+        return Err(part(path, "must have the FunctionResponseTypes [ReportBatchItemFailures] on one machine"));
+    }
+    let window = number(&properties["MaximumBatchingWindowInSeconds"], "MaximumBatchingWindowInSeconds")?;
+    let concurrency = &properties["ScalingConfig"]["MaximumConcurrency"];
+    Ok(EventSource {
+        queue: queue_of(&properties["Queue"], path)?,
+        function: function.to_owned(),
+        batch_size: number(&properties["BatchSize"], "BatchSize")? as usize,
+        window: Duration::from_secs(window.into()),
+        concurrency_max: number(concurrency, "ScalingConfig.MaximumConcurrency")? as usize,
+    })
+}
+
+/// The queue whose ARN this is: `!GetAtt NAME.Arn`.
+fn queue_of(arn: &Value, path: &str) -> Result<String, TemplateError> {
+    match arn["Fn::GetAtt"].as_array().map(Vec::as_slice) {
+        Some([Value::String(id), Value::String(attribute)]) if attribute == "Arn" => Ok(id.clone()),
+        _ => Err(part(path, "must name its queue as !GetAtt QUEUE.Arn")),
+    }
+}
+
+/// A number that is written out.
+fn small_number(value: &Value, path: &str) -> Result<u32, TemplateError> {
+    let number = value.as_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| part(path, "must be a whole number"))
 }
 
 /// The period of `rate(1 minute)`, `rate(5 hours)` and so on. As on AWS, the unit is singular exactly for 1.
@@ -600,6 +702,7 @@ impl Scope<'_> {
         let resource = self.resources.get(id).ok_or_else(|| format!("refers to {id}, which doesn't exist"))?;
         match resource["Type"].as_str() {
             Some("AWS::DynamoDB::Table") => Ok(TABLE_NAME.to_owned()),
+            Some("AWS::SQS::Queue") => Ok(format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{id}")),
             Some("AWS::Serverless::WebSocketApi" | "AWS::Serverless::HttpApi") => Ok(API_ID.to_owned()),
             Some("AWS::SecretsManager::Secret") => Ok(SECRET_ARN.to_owned()),
             kind => Err(format!("refers to {id} of type {kind:?}, which one machine doesn't have")),
@@ -611,6 +714,7 @@ impl Scope<'_> {
         match (self.resources[id]["Type"].as_str(), attribute) {
             (Some("AWS::DynamoDB::Table"), "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")),
             (Some("AWS::SecretsManager::Secret"), "Id") => Ok(name),
+            (Some("AWS::SQS::Queue"), "Arn") => Ok(format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{id}")),
             _ => Err(format!("one machine doesn't know {id}.{attribute}")),
         }
     }
@@ -775,6 +879,10 @@ mod tests {
         assert!(deployment.http_routes.iter().any(|route| route.path == "/api/wallets/{userId}"));
         let sweep = deployment.schedules.iter().find(|schedule| schedule.function == "sweep").expect("is scheduled");
         assert_eq!(sweep.period, Duration::from_secs(60));
+        let source = &deployment.event_sources[0];
+        assert_eq!((source.function.as_str(), source.queue.as_str(), source.batch_size), ("deliver", "Queue", 10));
+        let queue = deployment.queues.iter().find(|queue| queue.name == source.queue).expect("is deployed");
+        assert_eq!(queue.redrive.as_ref().expect("redrives").dead_letters, "DeadLetterQueue");
         assert_eq!(deployment.table.key_schema[1].attribute_name, "sk");
         assert_eq!(deployment.table.global_secondary_indexes[0].index_name, "work");
         assert_eq!(deployment.table.time_to_live_specification.expect("expires").attribute_name, "expires_at");
@@ -831,6 +939,9 @@ mod tests {
 
     #[test]
     fn what_one_machine_does_not_understand_is_an_error_that_says_where() {
+        assert!(broken("[ReportBatchItemFailures]", "[]").contains("ReportBatchItemFailures"));
+        assert!(broken("Queue: !GetAtt Queue.Arn", "Queue: some-queue").contains("!GetAtt QUEUE.Arn"));
+        assert!(broken("BatchSize: 10", "BatchSize: many").contains("BatchSize: must be a whole number"));
         let error = broken("rate(1 minute)", "cron(0 3 * * ? *)");
         assert!(error.contains("SweepFunction.Properties.Events.EveryMinute"), "{error}");
         assert!(broken("rate(1 minute)", "rate(1 minutes)").contains("rate(N minutes|hours|days) only"));

@@ -1,4 +1,4 @@
-//! What a handler may touch: the store, the pushes, the clock, and the deployment's settings. Nothing else.
+//! What a handler may touch: the store, the pushes, the queue, the clock, and the deployment's settings. Nothing else.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use crate::config::Config;
 use crate::protocol::{Event, Time};
 use crate::push::Push;
+use crate::queue::Queue;
 use crate::run::{Answered, Caller};
 use crate::store::Store;
 use crate::telemetry::{self, Metric};
@@ -21,6 +22,8 @@ pub struct App {
     pub store: Store,
     /// What is said to connections.
     pub push: Push,
+    /// What is to be said again.
+    pub queue: Queue,
     /// What time it is.
     pub clock: Clock,
     /// How this deployment wants it.
@@ -28,11 +31,13 @@ pub struct App {
 }
 
 impl App {
-    /// Puts it together, on an HTTP client that carries both the calls to `DynamoDB` and the pushes.
+    /// Puts it together, on an HTTP client that carries the calls to `DynamoDB` and SQS and the pushes.
     pub fn new(config: Config, sdk: &SdkConfig, clock: Clock) -> Self {
         let store = Store::new(Store::settings(sdk), config.table.clone());
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint));
-        Self { store, push, clock, config }
+        let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
+        let queue = Queue::new(Queue::settings(sdk), url, dead_letter_url);
+        Self { store, push, queue, clock, config }
     }
 
     /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.

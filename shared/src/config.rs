@@ -63,6 +63,12 @@ pub struct Config {
     pub sends_per_second: u64,
     /// Messages of one user at once.
     pub send_burst: u64,
+    /// The queue of pushes to be tried again, by its address.
+    pub queue_url: String,
+    /// Where those end that can't be delivered.
+    pub dead_letter_queue_url: String,
+    /// Pushes that are tried again per second, by all instances together.
+    pub pushes_per_second: u32,
 }
 
 impl Config {
@@ -85,6 +91,9 @@ impl Config {
             house: house.parse().map_err(|problem| ConfigError { name: "HOUSE_USER_ID", problem })?,
             sends_per_second: number(source, "SENDS_PER_SECOND", 1, 1_000)?,
             send_burst: number(source, "SEND_BURST", 1, 10_000)?,
+            queue_url: required(source, "QUEUE_URL")?,
+            dead_letter_queue_url: required(source, "DEAD_LETTER_QUEUE_URL")?,
+            pushes_per_second: u32::try_from(number(source, "PUSHES_PER_SECOND", 10, 10_000)?).unwrap_or(u32::MAX),
         })
     }
 }
@@ -188,6 +197,9 @@ mod tests {
             ("HOUSE_USER_ID", "house"),
             ("SENDS_PER_SECOND", "20"),
             ("SEND_BURST", "200"),
+            ("QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/queue"),
+            ("DEAD_LETTER_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/dead"),
+            ("PUSHES_PER_SECOND", "500"),
         ]);
         variables.extend(changes.iter().copied());
         Config::read(&|name| variables.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
@@ -209,6 +221,8 @@ mod tests {
             ("HOUSE_USER_ID", "a\u{7}b", "control characters"),
             ("SENDS_PER_SECOND", "fast", "whole number"),
             ("SEND_BURST", "0", "1 to 10000"),
+            ("QUEUE_URL", "", "is not set"),
+            ("PUSHES_PER_SECOND", "9", "10 to 10000"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(says), "{error}");

@@ -5,7 +5,7 @@
 //! 3. [`app`]: what a handler may touch.
 //! 4. [`send`]: one message's way, a file a step: look, decide, publish, effects, drop.
 //! 5. [`store`]: the only place that knows DynamoDB, a file an item kind.
-//! 6. [`auth`], [`secret`], [`push`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
+//! 6. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
 
 pub mod app;
 pub mod auth;
@@ -15,6 +15,7 @@ pub mod error;
 pub mod limits;
 pub mod protocol;
 pub mod push;
+pub mod queue;
 pub mod run;
 pub mod secret;
 pub mod send;

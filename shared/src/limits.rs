@@ -38,14 +38,34 @@ pub const PAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 4 * 1024;
 pub const SYNC_MESSAGES_MAX: usize = 1_000;
 /// Pushes that one function sends at the same time.
 pub const PUSHES_AT_ONCE: usize = 64;
-/// How often one push is tried when the gateway is busy. What can't be delivered is in the log, for `sync`.
+/// How often one push is tried when the gateway is busy and nothing tries it again later: answers, pages, what isn't kept.
 pub const PUSH_ATTEMPTS_MAX: u32 = 4;
+/// How often a message is pushed before it is left to the queue.
+pub const PUSH_ATTEMPTS_BEFORE_QUEUE: u32 = 2;
 /// The wait before a push is tried again; it doubles each time.
 pub const PUSH_BACKOFF: Duration = Duration::from_millis(100);
 /// How long one push may take.
 pub const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a `typing` is shown without another.
 pub const TYPING_LIFE: Duration = Duration::from_secs(6);
+
+// ---- the queue of failed pushes --------------------------------------------------------------------------------------
+
+/// How often a push is received from the queue until it is dead-lettered: about four minutes in all. `template.yaml` has
+/// the same as `maxReceiveCount`, for what the function had no time to dead-letter itself.
+pub const DELIVER_RECEIVES_MAX: u32 = 8;
+/// The longest wait after a push has failed once more; it doubles each time.
+pub const DELIVER_BACKOFF: Duration = Duration::from_secs(2);
+/// How many instances work the queue off at the same time: `MaximumConcurrency` in `template.yaml`.
+pub const DELIVER_AT_ONCE: u32 = 5;
+/// What one `SendMessageBatch` takes.
+pub const QUEUE_BATCH_MAX: usize = 10;
+/// How long one attempt of a call to the queue may take.
+pub const QUEUE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a call to the queue may take with its retries.
+pub const QUEUE_CALL_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How often the SDK tries a call to the queue.
+pub const QUEUE_ATTEMPTS_MAX: u32 = 2;
 
 // ---- connections and tokens ------------------------------------------------------------------------------------------
 

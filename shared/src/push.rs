@@ -8,7 +8,9 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use futures::StreamExt as _;
 
 use crate::app::ping;
-use crate::limits::{CONNECT_TIMEOUT, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE};
+use crate::limits::{
+    CONNECT_TIMEOUT, PUSH_ATTEMPTS_BEFORE_QUEUE, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE,
+};
 use crate::protocol::{ConnectionId, Event, Time};
 use crate::store::Store;
 use crate::store::presence::Connected;
@@ -27,7 +29,7 @@ pub enum Pushed {
     Sent,
     /// The connection has ended.
     Gone,
-    /// The gateway was busy, or didn't answer. What matters is in the log, and comes with the next `sync`.
+    /// The gateway was busy, or didn't answer. What matters is in the log, for the queue or the next `sync`.
     Failed,
 }
 
@@ -54,8 +56,13 @@ impl Push {
 
     /// Sends one frame to one connection.
     pub async fn to(&self, connection: &ConnectionId, frame: Vec<u8>) -> Pushed {
+        self.attempt(connection, frame, PUSH_ATTEMPTS_MAX).await
+    }
+
+    /// Tries so often to send one frame to one connection, and counts what becomes of it.
+    async fn attempt(&self, connection: &ConnectionId, frame: Vec<u8>, attempts_max: u32) -> Pushed {
         let trip = RoundTrip::begin();
-        let pushed = self.repeat(connection, frame).await;
+        let pushed = self.repeat(connection, frame, attempts_max).await;
         trip.end();
         let metric = match pushed {
             Pushed::Sent => Metric::PushesSent,
@@ -66,10 +73,10 @@ impl Push {
         pushed
     }
 
-    /// Tries to send a frame until it is clear what becomes of it, [`PUSH_ATTEMPTS_MAX`] times at most.
-    async fn repeat(&self, connection: &ConnectionId, frame: Vec<u8>) -> Pushed {
+    /// Tries to send a frame until it is clear what becomes of it, or so often.
+    async fn repeat(&self, connection: &ConnectionId, frame: Vec<u8>, attempts_max: u32) -> Pushed {
         let mut wait = PUSH_BACKOFF;
-        for attempt in 1..=PUSH_ATTEMPTS_MAX {
+        for attempt in 1..=attempts_max {
             let call = self.client.post_to_connection().connection_id(connection.as_str());
             let error = match call.data(Blob::new(frame.clone())).send().await {
                 Ok(_) => return Pushed::Sent,
@@ -82,9 +89,9 @@ impl Push {
                 tracing::error!(bytes = frame.len(), "a frame was too large to push");
                 return Pushed::Failed;
             }
-            if attempt == PUSH_ATTEMPTS_MAX {
+            if attempt == attempts_max {
                 let cause = chain(&error);
-                tracing::warn!(connection = connection.as_str(), cause, "a push failed; sync will bring it");
+                tracing::warn!(connection = connection.as_str(), cause, "a push failed");
                 break;
             }
             count(Metric::Retries, 1.0);
@@ -104,25 +111,59 @@ impl Push {
         }
     }
 
-    /// Sends an event to connections, and takes those that have gone out of presence: exactly them, and none that may be
-    /// only about to open.
+    /// Sends an event that nobody keeps to connections; who doesn't get it doesn't learn of it.
     pub async fn to_all(&self, store: &Store, now: Time, connections: &[Connected], event: &Event) {
-        let frame = event.frame(None);
-        let push = |to| self.to_one(store, now, to, frame.clone());
-        // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
-        let pushes: Vec<_> = connections.iter().map(push).collect();
-        futures::stream::iter(pushes).buffer_unordered(PUSHES_AT_ONCE).collect::<()>().await;
+        self.fan_out(store, now, connections, event, PUSH_ATTEMPTS_MAX).await;
     }
 
-    /// Sends a frame to one connection of a user.
-    async fn to_one(&self, store: &Store, now: Time, to: &Connected, frame: Vec<u8>) {
-        if self.to(&to.connection, frame).await != Pushed::Gone || !to.is_settled(now) {
-            return;
+    /// Sends an event to connections; gives those where it must be tried again.
+    pub async fn to_all_or_later(
+        &self,
+        store: &Store,
+        now: Time,
+        connections: &[Connected],
+        event: &Event,
+    ) -> Vec<Connected> {
+        self.fan_out(store, now, connections, event, PUSH_ATTEMPTS_BEFORE_QUEUE).await
+    }
+
+    /// Tries once more to send an event to a connection.
+    pub async fn again(&self, store: &Store, now: Time, to: &Connected, event: &Event) -> Pushed {
+        self.to_one(store, now, to, event.frame(None), 1).await
+    }
+
+    /// Sends an event to connections, several at the same time; gives those where it failed.
+    async fn fan_out(
+        &self,
+        store: &Store,
+        now: Time,
+        connections: &[Connected],
+        event: &Event,
+        attempts_max: u32,
+    ) -> Vec<Connected> {
+        let frame = event.frame(None);
+        let push = |to: &Connected| {
+            let (to, frame) = (to.clone(), frame.clone());
+            async move { (self.to_one(store, now, &to, frame, attempts_max).await == Pushed::Failed).then_some(to) }
+        };
+        // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
+        let pushes: Vec<_> = connections.iter().map(push).collect();
+        let failed = futures::stream::iter(pushes).buffer_unordered(PUSHES_AT_ONCE);
+        failed.filter_map(|failed| async { failed }).collect().await
+    }
+
+    /// Sends a frame to one connection of a user, and takes it out of presence if it has gone: exactly it, and only if it
+    /// can't be about to open.
+    async fn to_one(&self, store: &Store, now: Time, to: &Connected, frame: Vec<u8>, attempts_max: u32) -> Pushed {
+        let pushed = self.attempt(&to.connection, frame, attempts_max).await;
+        if pushed != Pushed::Gone || !to.is_settled(now) {
+            return pushed;
         }
         match store.presence_remove(&to.user, &to.connection, None).await {
             Ok(()) => count(Metric::ConnectionsRemoved, 1.0),
             // It expires by itself; the next push to it meets the same 410.
             Err(error) => tracing::warn!(%error, "a gone connection could not be taken out of presence"),
         }
+        pushed
     }
 }

@@ -1,4 +1,4 @@
-//! From an AWS event to a handler and back: the only file that knows API Gateway's events.
+//! From an AWS event to a handler and back: the only file that knows Lambda's events.
 //!
 //! A function's folder holds a [`Function`]: its name and a [`Handler`]. [`Function::main`] reads the environment once and
 //! then runs Lambda's loop; a test calls [`Instance::invoke`] with the same events instead.
@@ -16,6 +16,7 @@ use base64::Engine as _;
 use futures::future::{BoxFuture, join};
 use lambda_http::{RequestExt as _, request::RequestContext};
 use lambda_runtime::{LambdaEvent, Service as _, service_fn};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::{self, App, Clock};
@@ -24,6 +25,7 @@ use crate::config::{self, Config, ConfigError, TokenConfig};
 use crate::error::Error;
 use crate::limits::{TOKEN_LEEWAY, WARM_TIMEOUT};
 use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
+use crate::queue::Received;
 use crate::secret::Secrets;
 use crate::telemetry::{self, Request};
 
@@ -57,6 +59,8 @@ pub enum Handler {
     Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
     /// Called by a schedule, until `deadline` at the longest.
     Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
+    /// Called with a batch of a queue's messages; gives the ids of those that stay in it.
+    Queue(for<'a> fn(&'a App, Vec<Received>) -> Handling<'a, Vec<String>>),
 }
 
 /// Proof that a request got its one final answer: [`App::answer`] gives it.
@@ -183,6 +187,39 @@ impl HttpRequest {
         let body = serde_json::from_slice(&self.body)
             .map_err(|cause| Error::bad_request("", &format!("the body isn't JSON: {cause}")))?;
         crate::protocol::parse(body)
+    }
+}
+
+/// What a function gets from a queue: of SQS's event only what is used. The type that `aws_lambda_events` has of it would
+/// bring 20 packages.
+#[derive(Deserialize)]
+struct QueueEvent {
+    #[serde(rename = "Records")]
+    records: Vec<QueueRecord>,
+}
+
+/// One message of a queue.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueueRecord {
+    message_id: String,
+    receipt_handle: String,
+    body: String,
+    attributes: QueueAttributes,
+}
+
+/// What SQS says of a message.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct QueueAttributes {
+    approximate_receive_count: String,
+}
+
+impl From<QueueRecord> for Received {
+    fn from(record: QueueRecord) -> Self {
+        // A number in a text; one that can't be read counts as the first.
+        let receives = record.attributes.approximate_receive_count.parse().unwrap_or(1);
+        Self { id: record.message_id, handle: record.receipt_handle, body: record.body, receives }
     }
 }
 
@@ -328,6 +365,12 @@ impl Instance {
             (Handler::Schedule(handler), Some(app), _) => {
                 handler(app, deadline).await.map_err(refused)?;
                 Ok(Value::Null)
+            }
+            (Handler::Queue(handler), Some(app), _) => {
+                let QueueEvent { records } = read(event)?;
+                let failed = handler(app, records.into_iter().map(Received::from).collect()).await.map_err(refused)?;
+                let failed: Vec<Value> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+                Ok(json!({ "batchItemFailures": failed }))
             }
             _ => Err(InvokeError("the function was started without what it needs".to_owned())),
         }

@@ -1,5 +1,5 @@
-//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine and calls to
-//! `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
+//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine, calls to SQS to the queues
+//! and calls to `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
 //! breaks calls when a test asks for it.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use local::queue::Queues;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -23,12 +24,14 @@ use crate::world::Failed;
 
 /// The longest delay of a call, one way.
 const DELAY_MS_MAX: u64 = 8;
-/// The header that names a call to DynamoDB or to Secrets Manager.
+/// The header that names a call to DynamoDB, to SQS or to Secrets Manager.
 const TARGET: &str = "x-amz-target";
 /// What stands there before DynamoDB's operations.
 const DYNAMODB_PREFIX: &str = "DynamoDB_20120810.";
 /// The one operation of Secrets Manager.
 const SECRET_TARGET: &str = "secretsmanager.GetSecretValue";
+/// What stands there before SQS's operations.
+const QUEUE_PREFIX: &str = "AmazonSQS.";
 
 tokio::task_local! {
     /// The invocation that is running: calls are written down as its.
@@ -51,6 +54,8 @@ pub enum Operation {
     Push(String),
     /// Closing this connection.
     Close(String),
+    /// A call to SQS: its name and its request.
+    Queue(String, Value),
 }
 
 impl Operation {
@@ -170,6 +175,8 @@ pub(crate) enum Fate {
     Unanswered,
     /// It arrives this much later, when the caller has given up.
     Late(Duration),
+    /// It is answered, and so much later it does what it should once more.
+    Twice(Duration),
     /// The function dies before it.
     KilledBefore,
     /// It does what it should; then the function dies.
@@ -251,6 +258,7 @@ struct Wires {
     connections: Connections,
     policies: Policies,
     secrets: Mutex<BTreeMap<&'static str, String>>,
+    queues: Queues,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
@@ -259,10 +267,10 @@ struct Wires {
 
 impl Network {
     /// Between the functions and these, for functions that may do no more than this.
-    pub(crate) fn new(engine: Engine, connections: Connections, policies: Policies, seed: u64) -> Self {
+    pub(crate) fn new(engine: Engine, connections: Connections, queues: Queues, policies: Policies, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (chance, secrets) = (Mutex::new(Chance(seed)), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, policies, secrets, calls, faults, edge, chance }) }
+        Self { wires: Arc::new(Wires { engine, connections, queues, policies, secrets, calls, faults, edge, chance }) }
     }
 
     /// From now on the secret's versions are these, by their labels.
@@ -293,6 +301,11 @@ impl Network {
     /// The connections.
     pub(crate) fn connections(&self) -> &Connections {
         &self.wires.connections
+    }
+
+    /// The queues.
+    pub(crate) fn queues(&self) -> &Queues {
+        &self.wires.queues
     }
 
     /// Which calls break from now on.
@@ -362,6 +375,15 @@ impl Network {
                 });
                 return std::future::pending().await;
             }
+            Fate::Twice(wait) => {
+                let answer = self.serve(&call, &body);
+                let (network, call) = (self.clone(), call.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    network.serve(&call, &body);
+                });
+                answer
+            }
             fate => {
                 let (status, body) = self.serve(&call, &body);
                 match fate {
@@ -379,6 +401,9 @@ impl Network {
 
     /// A call has arrived where a simulation answers.
     fn serve(&self, call: &Call, body: &[u8]) -> (u16, String) {
+        if let Operation::Queue(..) = call.operation {
+            return self.deliver(&call.operation, body);
+        }
         let (engine, connections) = (&self.wires.engine, &self.wires.connections);
         self.edge(|edge| edge.serves(engine, connections, call, body)).expect("a simulation has an edge")
     }
@@ -393,6 +418,10 @@ impl Network {
             },
             Operation::Push(connection) => (self.wires.connections.push(connection, body), String::new()),
             Operation::Close(connection) => (self.wires.connections.close(connection), String::new()),
+            Operation::Queue(name, request) => {
+                let (status, answer) = self.wires.queues.answer(name, request);
+                (status, answer.to_string())
+            }
         }
     }
 
@@ -425,6 +454,9 @@ fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
         if target == SECRET_TARGET {
             let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
             return Operation::Secret(text("SecretId"), text("VersionStage"));
+        }
+        if let Some(name) = target.strip_prefix(QUEUE_PREFIX) {
+            return Operation::Queue(name.to_owned(), request);
         }
         let name = target.strip_prefix(DYNAMODB_PREFIX).unwrap_or_else(|| panic!("a call to {target}"));
         return Operation::Dynamo(name.to_owned(), request);

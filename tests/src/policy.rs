@@ -125,8 +125,19 @@ impl Request {
                 resource: arn.clone(),
                 leading_keys: Vec::new(),
             },
+            Operation::Queue(name, request) => Self::queue(name, request),
             Operation::Push(id) => connection("POST", id),
             Operation::Close(id) => connection("DELETE", id),
+        }
+    }
+
+    fn queue(name: &str, request: &Value) -> Self {
+        let queue = request["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).expect("a queue's address");
+        Self {
+            // Many at once is the same permission as one.
+            action: format!("sqs:{}", name.trim_end_matches("Batch")),
+            resource: format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{queue}"),
+            leading_keys: Vec::new(),
         }
     }
 

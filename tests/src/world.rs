@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
 use lambda_runtime::{Context, LambdaEvent};
 use local::functions::FUNCTIONS;
+use local::invoker::Invoker;
+use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, Clock};
@@ -18,6 +20,7 @@ use shared::auth::Verifier;
 use shared::config::{Config, TokenConfig};
 use shared::protocol::Time;
 use shared::push::Push;
+use shared::queue::Queue;
 use shared::run::{Function, Instance};
 use shared::secret::Secrets;
 use shared::store::Store;
@@ -34,6 +37,9 @@ use crate::unsigned::Unsigned;
 const WEBSOCKET_ENDPOINT: &str = "https://local.execute-api.us-east-1.amazonaws.com/chat";
 /// When each world begins: 2026-01-01T00:00:00Z.
 const BEGINNING: Time = Time { ms: 1_767_225_600_000 };
+/// The queue of failed pushes, and where they go in the end, by their names in the template.
+const QUEUE: &str = "Queue";
+const DEAD_LETTER_QUEUE: &str = "DeadLetterQueue";
 /// How long the world's own tokens are good.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// The secret of the world's tokens.
@@ -110,7 +116,8 @@ impl World {
         let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
         let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
         let (engine, policies) = (Engine::new(&deployment.table), Policies::new(&deployment));
-        let network = Network::new(engine, Connections::default(), policies, setup.seed);
+        let queues = Queues::new(deployment.queues.clone());
+        let network = Network::new(engine, Connections::default(), queues, policies, setup.seed);
         let began = Arc::new(Mutex::new(Instant::now()));
         let since = began.clone();
         let clock = Clock::new(move || {
@@ -136,7 +143,9 @@ impl World {
                 Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
             let store = Store::new(Store::settings(&sdk).push_auth_scheme(Unsigned), config.table.clone());
             let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
-            let app = App { store, push: Push::new(push), clock: clock.clone(), config };
+            let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
+            let queue = Queue::new(Queue::settings(&sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
+            let app = App { store, push: Push::new(push), queue, clock: clock.clone(), config };
             (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
@@ -199,6 +208,60 @@ impl World {
     pub async fn tries_to_sweep(&self) -> Result<(), Failed> {
         let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
         self.invoke("sweep", event).await.map(drop)
+    }
+
+    /// Works the queue off for as long as this is awaited, as Lambda does.
+    pub(crate) async fn works_queue_off(&self) {
+        let world = self.clone();
+        let invoker = Invoker::new(move |function, event| {
+            let world = world.clone();
+            async move {
+                // Who dies has failed with the whole batch; here that is no news.
+                let whole = json!({ "batchItemFailures": [{ "itemIdentifier": "" }] });
+                Ok(Box::pin(world.invoke(&function, event)).await.unwrap_or(whole))
+            }
+        });
+        let sources = self.deployment().event_sources.iter();
+        let queues = self.inner.network.queues();
+        futures::future::join_all(
+            sources.map(|source| event_source::run(source.clone(), queues.clone(), invoker.clone())),
+        )
+        .await;
+    }
+
+    /// Works the queue off until nothing is in it any more, however long that takes.
+    pub async fn queue_empties(&self) {
+        tokio::select! {
+            () = self.works_queue_off() => {}
+            () = self.queue_emptied() => {}
+        }
+    }
+
+    /// Waits until nothing is in the queue any more.
+    pub(crate) async fn queue_emptied(&self) {
+        self.inner.network.queues().emptied(QUEUE).await;
+    }
+
+    /// The bodies of what waits in the queue; null for what is no JSON.
+    pub fn queued(&self) -> Vec<Value> {
+        let messages = self.inner.network.queues().messages(QUEUE).into_iter();
+        messages.map(|message| serde_json::from_str(&message.body).unwrap_or_default()).collect()
+    }
+
+    /// What was dead-lettered: each body, and the reason.
+    pub fn dead_letters(&self) -> Vec<(String, Option<String>)> {
+        let messages = self.inner.network.queues().messages(DEAD_LETTER_QUEUE).into_iter();
+        let reason = |attributes: &serde_json::Map<String, Value>| {
+            Some(attributes.get("reason")?["StringValue"].as_str()?.to_owned())
+        };
+        messages.map(|message| (message.body, reason(&message.attributes))).collect()
+    }
+
+    /// Somebody puts this into the queue.
+    pub fn puts_into_queue(&self, body: &str) {
+        let queues = self.inner.network.queues();
+        let sent = queues.send(QUEUE, body.to_owned(), serde_json::Map::new(), Duration::ZERO);
+        sent.expect("the template has this queue");
     }
 
     /// Waits until the sweep has ended what nobody else did, and then checks all that must hold when nothing moves.

@@ -19,6 +19,7 @@ async fn every_function_answers_its_event() {
     let phone = tests::Phone { person: world.person("ann"), connection: accepted.connection };
     let conversation = phone.opens("bob").await;
     let conversation = conversation.as_str().expect("an id");
+    world.person("bob").connects().await.sends_to("ann", "hi").await.data();
     let known = [("TOKEN", &*token), ("CONNECTION", &*phone.connection), ("CONVERSATION", conversation)];
     for function in world.deployment().functions.keys() {
         phone.heard();
@@ -29,6 +30,10 @@ async fn every_function_answers_its_event() {
             "authorize" => assert_eq!(answer["context"]["userId"], "ann"),
             "connect" | "disconnect" => assert_eq!(status, 200, "{function}"),
             "admin" => assert_eq!((status, &answer["body"]), (&json!(200), &json!(r#"{"balance":0,"userId":"ann"}"#))),
+            "deliver" => {
+                assert_eq!(answer, json!({ "batchItemFailures": [] }));
+                assert!(heard.iter().any(|frame| frame["event"] == "message:new"), "{heard:#?}");
+            }
             "sweep" => assert!(answer.is_null()),
             _ => {
                 assert_eq!(status, 200, "{function}");

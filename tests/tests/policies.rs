@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
 use tests::simulation::ACTIONS;
-use tests::{Fault, Handshake, Phone, World};
+use tests::{Fault, Handshake, Operation, Phone, World};
 
 #[tokio::test(start_paused = true)]
 async fn everything_that_is_allowed_is_used() {
@@ -17,6 +17,7 @@ async fn everything_that_is_allowed_is_used() {
     the_sweep_finishes_what_nobody_else_does(&world).await;
     connections_end(&world).await;
     a_conversation_is_left_half_made(&world).await;
+    pushes_fail(&world).await;
     tokens_expire(&world).await;
     let (all, used) = (world.policies().all(), world.policies().used());
     let unused: Vec<String> = all.difference(&used).map(Grant::to_string).collect();
@@ -65,6 +66,41 @@ async fn the_sweep_finishes_what_nobody_else_does(world: &World) {
         world.comes_to_rest().await;
         assert_eq!(bob.heard_messages().len(), heard);
     }
+}
+
+/// Pushes that fail are tried again; one never succeeds, one meets the end of its connection.
+async fn pushes_fail(world: &World) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.advance(CONNECT_GRACE).await;
+    let refuses = |phone: &Phone| {
+        let connection = phone.connection.clone();
+        world.breaks(move |call| {
+            matches!(&call.operation, Operation::Push(to) if *to == connection).then_some(Fault::Refuse(503))
+        });
+    };
+    refuses(&bob);
+    ann.sends_to("bob", "never comes").await.data();
+    world.queue_empties().await;
+    assert_eq!(world.dead_letters().len(), 1);
+    // One that the sweep finishes.
+    let connection = bob.connection.clone();
+    let mut killed = false;
+    world.breaks(move |call| match &call.operation {
+        Operation::Push(to) if *to == connection => Some(Fault::Refuse(503)),
+        operation if !killed && operation.writes("MSG#") => {
+            killed = true;
+            Some(Fault::KillAfter)
+        }
+        _ => None,
+    });
+    assert!(ann.tries(ann.message_to("bob", "unfinished")).await.is_none(), "the function died");
+    world.advance(VOID_AFTER).await;
+    world.sweeps().await;
+    assert_eq!(world.queued().len(), 1);
+    world.heals();
+    bob.vanishes();
+    world.queue_empties().await;
+    assert!(!bob.person.known_connections().contains(&bob.connection), "the push met the end");
 }
 
 /// Whoever meets a connection that has ended takes it out of presence; and what waits then is counted.

@@ -141,6 +141,7 @@ fn only_one_file_knows_each_outside_thing() {
         ("aws_sdk_dynamodb", "shared/src/store/table.rs"),
         ("aws_sdk_apigatewaymanagement", "shared/src/push.rs"),
         ("aws_sdk_secretsmanager", "shared/src/secret.rs"),
+        ("aws_sdk_sqs", "shared/src/queue.rs"),
         ("aws_lambda_events", "shared/src/run.rs"),
         ("lambda_http", "shared/src/run.rs"),
         ("std::env", "shared/src/config.rs"),
@@ -243,6 +244,28 @@ fn time_limits_and_limits_fit_each_other() {
     assert!(limits::VOID_AFTER > longest, "the sweep would compete with sends that are still under way");
     assert!(limits::ATTEMPT_TIMEOUT < limits::CALL_TIMEOUT);
     assert!(limits::CONNECTION_LIFE > Duration::from_secs(2 * 3_600), "a connection lives 2 h");
+}
+
+#[test]
+fn the_queue_is_as_its_function_takes_it_to_be() {
+    let deployment = deployment();
+    let [source] = deployment.event_sources.as_slice() else { panic!("one function works one queue off") };
+    let function = &deployment.functions[&source.function];
+    let queue = deployment.queues.iter().find(|queue| queue.name == source.queue).expect("the queue");
+    let redrive = queue.redrive.as_ref().expect("a dead-letter queue");
+    assert_eq!(redrive.receives_max, limits::DELIVER_RECEIVES_MAX, "maxReceiveCount");
+    assert_eq!(source.concurrency_max, limits::DELIVER_AT_ONCE as usize, "MaximumConcurrency");
+    // Lambda's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    assert!(queue.visibility >= function.timeout * 6, "a batch would be received again while it is worked on");
+    let waits: Duration = (1..limits::DELIVER_RECEIVES_MAX).map(|n| limits::DELIVER_BACKOFF * 2_u32.pow(n - 1)).sum();
+    assert!(waits < queue.retention, "messages would be forgotten before their last turn");
+    let dead = deployment.queues.iter().find(|queue| queue.name == redrive.dead_letters).expect("it");
+    assert_eq!(dead.retention, Duration::from_secs(14 * 24 * 3_600), "as long as SQS keeps anything");
+    // The slowest pace, PushesPerSecond's MinValue, and then everything that a turn may wait for.
+    let paces =
+        Duration::from_secs(1) * limits::DELIVER_AT_ONCE / 10 * u32::try_from(source.batch_size).expect("small");
+    let turn = limits::CALL_TIMEOUT + limits::PUSH_TIMEOUT + limits::QUEUE_CALL_TIMEOUT;
+    assert!(paces + turn < function.timeout, "a batch would not end in its time");
 }
 
 /// Limits that the compiler can hold against each other.

@@ -43,7 +43,7 @@ pub async fn send(app: &App, caller: Caller, request: SendMessage) -> Result<Ans
             let balance = opened.claimed.as_ref().map(|account| account.balance).filter(|_| message.price.0 > 0);
             let duplicate = opened.claimed.is_none();
             let sent = Event::MessageSent { message: message.clone(), duplicate, balance };
-            let rest = finish(app, &opened.decided, &message, &opened.connected, Some(&caller.connection));
+            let rest = finish(app, &opened.decided, &message, &opened.connected, Some(&caller));
             let (answered, finished) = join(app.answer(&caller, &sent), rest).await;
             tidy(app, &opened, finished).await;
             Ok(answered)

@@ -1,5 +1,7 @@
 //! People chat, go away and come back.
 
+use std::collections::BTreeSet;
+
 use futures::future::{join, join_all};
 use serde_json::{Value, json};
 
@@ -175,4 +177,20 @@ async fn a_push_to_a_dead_connection_harms_no_other() {
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(3));
     ann.asks(send("bob", "welcome back", "4")).await;
     assert_eq!(bob.hears("message:new").await["message"]["content"], "welcome back");
+}
+
+/// The gateway takes fewer pushes for a connection than come at once; nobody syncs.
+#[tokio::test]
+async fn what_the_gateway_refuses_comes_a_little_later() {
+    let world = World::start(&["--pushes-per-second", "2"]).await;
+    let mut bob = Client::connects(&world, "bob").await;
+    let names: Vec<String> = (0..8).map(|n| format!("friend {n}")).collect();
+    let mut friends = join_all(names.iter().map(|name| Client::connects(&world, name))).await;
+    let request = [send("bob", "happy birthday", "1")];
+    join_all(friends.iter_mut().map(|friend| friend.asks_at_once(&request))).await;
+    let mut senders = BTreeSet::new();
+    while senders.len() < names.len() {
+        let message = bob.hears("message:new").await;
+        senders.insert(message["message"]["senderId"].as_str().expect("a user").to_owned());
+    }
 }

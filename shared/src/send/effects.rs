@@ -7,7 +7,9 @@ use futures::future::{join, try_join, try_join_all};
 use super::Decided;
 use crate::app::App;
 use crate::error::Error;
-use crate::protocol::{Coins, ConnectionId, Event, Message, Seq, TransactionKind, UserId};
+use crate::protocol::{Coins, Event, Message, Seq, TransactionKind, UserId};
+use crate::queue::Delivery;
+use crate::run::Caller;
 use crate::store::StoreError;
 use crate::store::inbox::Arrival;
 use crate::store::ledger::Entry;
@@ -17,7 +19,7 @@ use crate::store::table::Read;
 /// Does everything that follows from a published message, and then says so in the RECEIPT.
 ///
 /// CONNECTED is where a look saw the participants; whoever has connected since, or was about to, is told after the inboxes
-/// are. ANSWERED is the connection that gets the answer instead.
+/// are. ANSWERED is whose connection gets the answer instead.
 ///
 /// # Errors
 /// Those of the store; whoever looks next finds the send open, and repeats this.
@@ -26,15 +28,14 @@ pub async fn finish(
     decided: &Decided,
     message: &Message,
     connected: &[Connected],
-    answered: Option<&ConnectionId>,
+    answered: Option<&Caller>,
 ) -> Result<(), Error> {
-    let event = Event::MessageNew { message: message.clone() };
     let now = app.clock.now();
-    let told = connected.iter().filter(|to| Some(&to.connection) != answered && to.is_settled(now));
-    let told: Vec<Connected> = told.cloned().collect();
+    let told: Vec<Connected> =
+        connected.iter().filter(|to| !is_answered(to, answered) && to.is_settled(now)).cloned().collect();
     let ((), written) = join(
-        app.push.to_all(&app.store, now, &told, &event),
-        try_join(entries(app, decided), deliver(app, decided, message.seq, &event, &told, answered)),
+        push(app, message, &told, answered),
+        try_join(entries(app, decided), deliver(app, decided, message, &told, answered)),
     )
     .await;
     written?;
@@ -55,20 +56,39 @@ pub async fn give_up(app: &App, decided: &Decided, seq: Seq) -> Result<(), Error
 async fn deliver(
     app: &App,
     decided: &Decided,
-    seq: Seq,
-    event: &Event,
+    message: &Message,
     told: &[Connected],
-    answered: Option<&ConnectionId>,
+    answered: Option<&Caller>,
 ) -> Result<(), StoreError> {
     let members = &decided.meta.members;
-    try_join_all(members.iter().map(|user| arrive(app, decided, user, seq))).await?;
+    try_join_all(members.iter().map(|user| arrive(app, decided, user, message.seq))).await?;
     let told: BTreeSet<&Connected> = told.iter().collect();
     let now = app.clock.now();
     let there = app.store.connected(members, now, Read::Strong).await?;
     let late: Vec<Connected> =
-        there.into_iter().filter(|to| !told.contains(to) && Some(&to.connection) != answered).collect();
-    app.push.to_all(&app.store, now, &late, event).await;
+        there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
+    push(app, message, &late, answered).await;
     Ok(())
+}
+
+/// Whether a connection gets the answer instead.
+fn is_answered(to: &Connected, answered: Option<&Caller>) -> bool {
+    answered.is_some_and(|caller| caller.connection == to.connection)
+}
+
+/// Pushes a message, and leaves to the queue what fails: before the RECEIPT, so that a death in between leaves it to the
+/// sweep.
+async fn push(app: &App, message: &Message, to: &[Connected], answered: Option<&Caller>) {
+    let event = Event::MessageNew { message: message.clone() };
+    let failed = app.push.to_all_or_later(&app.store, app.clock.now(), to, &event).await;
+    let delivery = |to: Connected| Delivery {
+        user: to.user,
+        connection: to.connection,
+        conversation: message.conversation_id.clone(),
+        seq: message.seq,
+        request_id: answered.map(|caller| caller.trace_id.clone()),
+    };
+    app.queue.later(&failed.into_iter().map(delivery).collect::<Vec<_>>()).await;
 }
 
 /// Tells one participant's inbox.

@@ -160,6 +160,12 @@ impl Clients {
         self.known.get(id).copied().unwrap_or_default()
     }
 
+    /// The messages that a device has sent on its connection and has no answer to.
+    pub(super) fn unanswered(&self, device: &Device) -> Vec<&Value> {
+        let own = self.asks.values().filter(|ask| Some(&ask.connection) == device.connection.as_ref());
+        own.filter(|ask| ask.answer.is_none()).map(|ask| &ask.frame["clientMessageId"]).collect()
+    }
+
     fn knows(&mut self, id: &str, seq: u64) {
         let known = self.known.entry(id.to_owned()).or_default();
         *known = seq.max(*known);

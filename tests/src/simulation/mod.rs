@@ -103,9 +103,11 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     });
     let steps: Vec<_> = steps.collect();
     let stop = lock(&weather.0).stop.clone();
+    let mut queue = std::pin::pin!(stage.world.works_queue_off());
     tokio::select! {
         biased;
         () = stop.notified() => return Ok(()),
+        () = &mut queue => {}
         ended = futures::future::try_join_all(steps) => {
             if let Err(error) = ended {
                 let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| message(it.as_ref()));
@@ -119,7 +121,18 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     }
     tokio::select! {
         biased;
+        () = stop.notified() => return Ok(()),
+        () = &mut queue => {}
+        () = stage.world.queue_emptied() => {}
+    }
+    // A dead letter is left to the next sync.
+    if plan.is_gentle_but_to_pushes() && stage.world.dead_letters().is_empty() {
+        stage.nothing_is_missing()?;
+    }
+    tokio::select! {
+        biased;
         () = stop.notified() => Ok(()),
+        () = &mut queue => Ok(()),
         rest = stage.comes_to_rest(plan) => rest,
     }
 }

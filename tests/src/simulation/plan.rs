@@ -66,6 +66,12 @@ pub enum Fault {
     PushRefused,
     /// A push arrives, and its answer is lost.
     PushUnanswered,
+    /// A call to the queue is answered with 503, and did nothing.
+    QueueRefused,
+    /// A call to the queue does what it should, and its answer is lost.
+    QueueUnanswered,
+    /// A call to the queue is carried out twice, the second time some seconds later.
+    QueueTwice,
     /// The functions' clocks are off by up to two seconds.
     Skewed,
     /// A client's frame is lost.
@@ -78,7 +84,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -95,6 +101,9 @@ impl Fault {
         Self::Unprocessed,
         Self::PushRefused,
         Self::PushUnanswered,
+        Self::QueueRefused,
+        Self::QueueUnanswered,
+        Self::QueueTwice,
         Self::Skewed,
         Self::FrameLost,
         Self::FrameTwice,
@@ -105,7 +114,8 @@ impl Fault {
     const fn is_gentle(self) -> bool {
         matches!(
             self,
-            Self::StaleRead
+            Self::QueueTwice
+                | Self::StaleRead
                 | Self::StaleIndex
                 | Self::Unprocessed
                 | Self::Skewed
@@ -120,6 +130,8 @@ impl Fault {
         match self {
             Self::StaleRead | Self::StaleIndex | Self::Skewed => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
+            // Twice in a row is what the queue is for.
+            Self::PushRefused => [20, 80, 250],
             Self::Paused | Self::Late => [4, 12, 30],
             _ => [5, 20, 80],
         }
@@ -205,7 +217,8 @@ impl Plan {
         let share_percent = [100, 70, 0][chance.below(3) as usize];
         let rate = if chance.below(6) == 0 { (1, 2) } else { (20, 200) };
         let gentle = chance.below(4) == 0;
-        let faults = Fault::ALL.into_iter().filter(|fault| (!gentle || fault.is_gentle()) && chance.below(5) < 2);
+        let drawn = |fault: &Fault| !gentle || fault.is_gentle() || *fault == Fault::PushRefused;
+        let faults = Fault::ALL.into_iter().filter(|fault| drawn(fault) && chance.below(5) < 2);
         let faults: Vec<Fault> = faults.collect();
         let faults = faults.into_iter().map(|fault| (fault, fault.chances()[chance.below(3) as usize])).collect();
         let focus = FOCI.get(chance.below(2 * FOCI.len() as u64) as usize).map(|item| (*item).to_owned());
@@ -275,6 +288,11 @@ impl Plan {
     /// Whether everything that is begun ends well.
     pub fn is_gentle(&self) -> bool {
         self.faults.keys().all(|fault| fault.is_gentle())
+    }
+
+    /// Whether everything that is begun ends well once the queue is empty.
+    pub fn is_gentle_but_to_pushes(&self) -> bool {
+        self.faults.keys().all(|fault| fault.is_gentle() || *fault == Fault::PushRefused)
     }
 }
 

@@ -31,10 +31,13 @@ impl Stage {
                 if !open || old || !device.synced {
                     continue;
                 }
+                let unanswered = state.clients.unanswered(device);
                 for (id, log) in messages(&state, person) {
                     let held = device.held.get(&id);
+                    let missing = log.iter().filter(|(seq, _)| !held.is_some_and(|held| held.contains_key(seq)));
+                    // Whoever has no answer asks again: that brings it, not a push.
                     let missing: Vec<&u64> =
-                        log.keys().filter(|seq| !held.is_some_and(|held| held.contains_key(seq))).collect();
+                        missing.filter(|(_, cmid)| !unanswered.contains(cmid)).map(|(seq, _)| seq).collect();
                     holds("who is connected and has synced misses nothing", missing.is_empty(), || {
                         format!("{}'s device {number} lacks {missing:?} of {id}", NAMES[person])
                     })?;

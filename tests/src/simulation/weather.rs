@@ -142,6 +142,9 @@ impl State {
     /// What breaks about a call.
     fn fate(&self, chance: &mut Chance, call: &Call) -> Fate {
         let refused = |status| Fate::Refused(status, String::new());
+        if let Operation::Queue(..) = call.operation {
+            return self.queue_fate(chance);
+        }
         if !matches!(call.operation, Operation::Dynamo(..)) {
             if self.strikes(Fault::PushRefused, chance) {
                 return refused([429, 500, 503][chance.below(3) as usize]);
@@ -169,6 +172,21 @@ impl State {
             };
         }
         Fate::Answered
+    }
+
+    /// What breaks about a call to the queue.
+    fn queue_fate(&self, chance: &mut Chance) -> Fate {
+        let wait = Duration::from_millis(chance.below(LATE_MS_MAX));
+        match () {
+            () if self.strikes(Fault::QueueRefused, chance) => Fate::Refused(503, String::new()),
+            () if self.strikes(Fault::QueueUnanswered, chance) => Fate::Unanswered,
+            () if self.strikes(Fault::QueueTwice, chance) => Fate::Twice(wait),
+            () if self.strikes(Fault::Late, chance) => Fate::Late(shared::limits::QUEUE_ATTEMPT_TIMEOUT + wait),
+            () if self.strikes(Fault::Killed, chance) => {
+                [Fate::KilledBefore, Fate::KilledAfter][chance.below(2) as usize].clone()
+            }
+            () => Fate::Answered,
+        }
     }
 
     /// The state that a read is answered from: so many writes ago.
@@ -278,6 +296,7 @@ fn words(operation: &Operation) -> String {
         Operation::Secret(_, label) => format!("the secret {label}"),
         Operation::Push(connection) => format!("push to {connection}"),
         Operation::Close(connection) => format!("close {connection}"),
+        Operation::Queue(name, request) => format!("{name} {request}"),
     }
 }
 
@@ -370,7 +389,7 @@ impl Edge for Weather {
                 (status, String::new())
             }
             Operation::Close(connection) => (connections.close(connection), String::new()),
-            Operation::Secret(..) => unreachable!("the network answers it by itself"),
+            Operation::Secret(..) | Operation::Queue(..) => unreachable!("the network answers these by itself"),
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
         state.trace.add(&format!("{} {status} {outcome}", call.trace_id));

@@ -6,6 +6,7 @@ mod any_input;
 mod bad_frames;
 mod connecting;
 mod crashes;
+mod deliver;
 mod get_balance;
 mod get_conversations;
 mod get_messages;

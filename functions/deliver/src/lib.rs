@@ -1,0 +1,91 @@
+//! The queue of pushes that failed: tries each again, at a pace that leaves API Gateway's rate to what is new, until it is
+//! sent, its connection has gone, or its turns are used up.
+
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use shared::app::App;
+use shared::error::Error;
+use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
+use shared::protocol::{Event, Seq, Status};
+use shared::push::Pushed;
+use shared::queue::{Delivery, Received};
+use shared::run::{Function, Handler, Handling};
+use shared::store::table::Read;
+
+/// The function.
+pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle) };
+
+fn handle(app: &App, batch: Vec<Received>) -> Handling<'_, Vec<String>> {
+    Box::pin(async move { Ok(deliver(app, &batch).await) })
+}
+
+/// Works off a batch; gives the ids of those messages that stay in the queue.
+///
+/// Each starts a pace after the one before, and the batch ends a pace after its last: [`DELIVER_AT_ONCE`] instances that
+/// keep to it push as often as the deployment wants, all together.
+pub async fn deliver(app: &App, batch: &[Received]) -> Vec<String> {
+    let pace = Duration::from_secs(1) * DELIVER_AT_ONCE / app.config.pushes_per_second;
+    let turns = batch.iter().zip(0..).map(|(received, n)| async move {
+        tokio::time::sleep(pace * n).await;
+        stays(app, received).await.then(|| received.id.clone())
+    });
+    let paces = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+    let turns: Vec<_> = turns.collect();
+    let (stay, ()) = join(join_all(turns), tokio::time::sleep(pace.saturating_mul(paces))).await;
+    stay.into_iter().flatten().collect()
+}
+
+/// Gives a message its turn; says whether it stays in the queue.
+async fn stays(app: &App, received: &Received) -> bool {
+    let delivery = received.delivery();
+    let correlation_id = delivery.as_ref().ok().and_then(|delivery| delivery.request_id.clone());
+    let pushed = match delivery {
+        Ok(delivery) => push(app, &delivery).await,
+        Err(problem) => Err(Unsent::Never(problem)),
+    };
+    let (message, receives) = (&received.id, received.receives);
+    match pushed {
+        Ok(()) => false,
+        Err(Unsent::Yet(reason)) if receives < DELIVER_RECEIVES_MAX => {
+            tracing::warn!(message, receives, correlation_id, reason, "a push is left in the queue");
+            app.queue.postpone(received).await;
+            true
+        }
+        Err(Unsent::Yet(reason) | Unsent::Never(reason)) => {
+            tracing::error!(message, receives, correlation_id, reason, "a push is dead-lettered");
+            !app.queue.bury(received, &reason).await
+        }
+    }
+}
+
+/// Why a push was not sent.
+enum Unsent {
+    /// It may work another time.
+    Yet(String),
+    /// It can't work.
+    Never(String),
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self::Yet(error.cause().map_or_else(|| error.to_string(), str::to_owned))
+    }
+}
+
+/// Pushes a message as it is in the log, if the connection is still there: one that has gone gets it by its next `sync`.
+async fn push(app: &App, delivery: &Delivery) -> Result<(), Unsent> {
+    let Delivery { user, connection, conversation, seq, .. } = delivery;
+    let now = app.clock.now();
+    let there = app.store.connected(std::slice::from_ref(user), now, Read::Strong).await.map_err(Error::from)?;
+    let Some(to) = there.iter().find(|to| to.connection == *connection) else { return Ok(()) };
+    let before = Seq(seq.0.saturating_sub(1));
+    let page = app.store.log_after(conversation, before, 1).await.map_err(Error::from)?;
+    let item = page.slots.into_iter().find(|(at, _)| at == seq).map(|(_, item)| item);
+    let item = item.ok_or_else(|| Unsent::Never(format!("{conversation} has no message {seq}")))?;
+    let event = Event::MessageNew { message: item.message(conversation, *seq, Status::Sent) };
+    match app.push.again(&app.store, now, to, &event).await {
+        Pushed::Sent | Pushed::Gone => Ok(()),
+        Pushed::Failed => Err(Unsent::Yet("the gateway refused the push, or didn't answer".to_owned())),
+    }
+}

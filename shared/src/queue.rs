@@ -1,0 +1,182 @@
+//! The queue of pushes that failed: the only place that knows SQS.
+//!
+//! A message of it names a push, never a content: that is read from the log when the push is tried again. Whatever goes
+//! wrong here, the message itself is in the log, and the next `sync` brings it.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::hash;
+use crate::limits::{
+    CONNECT_TIMEOUT, DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT,
+};
+use crate::protocol::{ConnectionId, ConversationId, Seq, UserId};
+
+/// A push of `message:new` that is to be tried again: which message, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// Whose connection it is.
+    pub user: UserId,
+    /// Where the push failed.
+    pub connection: ConnectionId,
+    /// The message's conversation.
+    pub conversation: ConversationId,
+    /// The message's number in it.
+    pub seq: Seq,
+    /// The invocation in whose lines of the log the first failure is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A message of the queue, as the function gets it that works it off.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The queue's id of it.
+    pub id: String,
+    /// What changes it in the queue, until it is received again.
+    pub handle: String,
+    /// What was sent.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub receives: u32,
+}
+
+impl Received {
+    /// What it says.
+    ///
+    /// # Errors
+    /// Why it isn't a [`Delivery`].
+    pub fn delivery(&self) -> Result<Delivery, String> {
+        serde_json::from_str(&self.body).map_err(|error| format!("not a delivery: {error}"))
+    }
+
+    /// How long it waits after this failure: doubled each time, and between half and all of that, so that what failed
+    /// together isn't tried again together. Drawn from its id: whole seconds, as SQS counts them.
+    fn backoff(&self) -> Duration {
+        let longest = DELIVER_BACKOFF * 2_u32.saturating_pow(self.receives.saturating_sub(1).min(16));
+        let [low, high, ..] = hash(&[&self.id, &self.receives.to_string()]);
+        let part = f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX);
+        Duration::from_secs((longest.as_secs_f64() * (0.5 + part / 2.0)).ceil() as u64)
+    }
+}
+
+/// The queue, and the dead-letter queue behind it.
+#[derive(Clone)]
+pub struct Queue {
+    client: aws_sdk_sqs::Client,
+    url: String,
+    dead_letter_url: String,
+}
+
+impl Queue {
+    /// How a client calls SQS: soon given up, as a request waits for it.
+    pub fn settings(sdk: &SdkConfig) -> aws_sdk_sqs::config::Builder {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
+            .operation_timeout(QUEUE_CALL_TIMEOUT)
+            .build();
+        aws_sdk_sqs::config::Builder::from(sdk)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(QUEUE_ATTEMPTS_MAX))
+            // The default one is shared by all clients of a process: a slow queue would use up the store's retries.
+            .retry_partition(RetryPartition::custom("queue").build())
+    }
+
+    /// The queues at these addresses.
+    pub fn new(settings: aws_sdk_sqs::config::Builder, url: String, dead_letter_url: String) -> Self {
+        Self { client: aws_sdk_sqs::Client::from_conf(settings.build()), url, dead_letter_url }
+    }
+
+    /// Has pushes tried again later. Where that fails it is only logged: `sync` brings what they would have.
+    pub async fn later(&self, deliveries: &[Delivery]) {
+        for batch in deliveries.chunks(QUEUE_BATCH_MAX) {
+            if let Err(problem) = self.send(batch).await {
+                tracing::warn!(
+                    pushes = batch.len(),
+                    problem,
+                    "failed pushes could not be queued; sync will bring them"
+                );
+            }
+        }
+    }
+
+    /// Sends up to [`QUEUE_BATCH_MAX`] messages.
+    async fn send(&self, batch: &[Delivery]) -> Result<(), String> {
+        let mut call = self.client.send_message_batch().queue_url(&self.url);
+        for (n, delivery) in batch.iter().enumerate() {
+            let body = serde_json::to_string(delivery).map_err(|error| error.to_string())?;
+            let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build();
+            call = call.entries(entry.map_err(|error| error.to_string())?);
+        }
+        let answer = call.send().await.map_err(|error| DisplayErrorContext(error).to_string())?;
+        // A batch that is answered may have failed in parts.
+        match answer.failed.first() {
+            None => Ok(()),
+            Some(failed) => Err(format!("{} of them: {}", answer.failed.len(), failed.code)),
+        }
+    }
+
+    /// Leaves a message in the queue until its next turn. Where that fails it comes after the queue's visibility timeout.
+    pub async fn postpone(&self, received: &Received) {
+        let seconds = i32::try_from(received.backoff().as_secs()).unwrap_or(i32::MAX);
+        let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.handle);
+        if let Err(error) = call.visibility_timeout(seconds).send().await {
+            tracing::warn!(problem = %DisplayErrorContext(error), "a push waits longer than it should");
+        }
+    }
+
+    /// Puts a copy of a message into the dead-letter queue, with the reason as its attribute `reason`; says whether it is
+    /// there. If not, the message must stay where it is.
+    pub async fn bury(&self, received: &Received, reason: &str) -> bool {
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+        let call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(&received.body);
+        let sent = async {
+            let attribute = attribute.map_err(|error| error.to_string())?;
+            let sent = call.message_attributes("reason", attribute).send().await;
+            sent.map_err(|error| DisplayErrorContext(error).to_string())
+        };
+        match sent.await {
+            Ok(_) => true,
+            Err(problem) => {
+                tracing::warn!(message = received.id, problem, "could not be dead-lettered");
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::DELIVER_RECEIVES_MAX;
+
+    #[test]
+    fn waits_double_and_differ_from_message_to_message() {
+        let wait = |id: usize, receives| {
+            Received { id: id.to_string(), handle: String::new(), body: String::new(), receives }.backoff()
+        };
+        for receives in 1..DELIVER_RECEIVES_MAX {
+            let longest = DELIVER_BACKOFF * 2_u32.pow(receives - 1);
+            let waits: Vec<Duration> = (0..50).map(|id| wait(id, receives)).collect();
+            assert!(waits.iter().all(|wait| longest / 2 <= *wait && *wait <= longest), "{receives}: {waits:?}");
+            let several = waits.iter().collect::<std::collections::BTreeSet<_>>().len() > 1;
+            assert!(several || receives == 1, "{receives}: {waits:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_delivery_says_why() {
+        for body in ["", "[]", "{\"user\":\"ann\"}", r#"{"user":"","connection":"c","conversation":"d","seq":1}"#] {
+            let received = Received { id: String::new(), handle: String::new(), body: body.to_owned(), receives: 1 };
+            assert!(received.delivery().expect_err("is refused").starts_with("not a delivery: "));
+        }
+    }
+}
