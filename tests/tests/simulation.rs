@@ -1,5 +1,5 @@
 //! Whole worlds, each decided by one number: nothing that must hold is ever broken, whatever goes wrong. Many more run
-//! by `cargo run -p tests --release --bin simulate`.
+//! by `cargo run -p tests --profile simulation --bin simulate`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

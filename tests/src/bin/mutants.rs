@@ -1,5 +1,5 @@
 //! Takes each guard away, one by one, and shows which check notices, in how many seeds:
-//! `cargo run -p tests --release --bin mutants`.
+//! `cargo run -p tests --profile simulation --bin mutants`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;

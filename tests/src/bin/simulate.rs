@@ -1,4 +1,4 @@
-//! Runs seeds for as long as they hold: `cargo run -p tests --release --bin simulate -- --seeds 100000`.
+//! Runs seeds for as long as they hold: `cargo run -p tests --profile simulation --bin simulate -- --seeds 100000`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
