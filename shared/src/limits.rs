@@ -10,6 +10,8 @@ pub const USER_ID_BYTES_MAX: usize = 128;
 pub const CLIENT_ID_CHARS_MAX: usize = 64;
 /// The longest `conversationId` that is looked up. Ours have 29.
 pub const CONVERSATION_ID_CHARS_MAX: usize = 64;
+/// What a line of the log has of a frame's action at most.
+pub const ACTION_CHARS_LOGGED: usize = 64;
 /// The longest message.
 pub const CONTENT_CHARS_MAX: usize = 10_000;
 /// The largest page that may be asked for.

@@ -28,6 +28,7 @@ use tracing_subscriber::{Layer, layer};
 use crate::app::Clock;
 use crate::config::{self, ConfigError};
 use crate::error::Error;
+use crate::limits::ACTION_CHARS_LOGGED;
 use crate::protocol::RequestId;
 
 /// The namespace of the metrics. Deployments in one account differ by the dimension `service`.
@@ -250,9 +251,10 @@ pub fn highest(metric: Metric, value: f64) {
     });
 }
 
-/// Names what the running request asks: an action or a route, which there are few of.
+/// Names what the running request asks: an action or a route, which there are few of. A client may say anything, so not all
+/// of it is kept.
 pub(crate) fn asked(action: &str) {
-    with(|seen| seen.action = Some(action.to_owned()));
+    with(|seen| seen.action = Some(action.chars().take(ACTION_CHARS_LOGGED).collect()));
 }
 
 /// The client's name for the running request.

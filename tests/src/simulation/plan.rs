@@ -14,6 +14,8 @@ use crate::network::{Call, Chance};
 pub const STEPS_DRAWN: [usize; 4] = [4, 8, 12, 24];
 /// The first step is taken when people have the coins that they begin with.
 const BEGINNING_MS: u64 = 40;
+/// Who connects is connected after this, also when calls are slow.
+const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others.
 const LIMIT_PLANS: u64 = 200;
 /// Each item kind that faults may gather at.
@@ -260,10 +262,11 @@ impl Plan {
 
     /// One user sends more at once than may be open, and finding a slot is slow.
     fn with_many_open_sends(mut self) -> Self {
-        self.rate = (20, 200);
+        (self.rate, self.default_price) = ((20, 200), 0);
         self.faults = BTreeMap::from([(Fault::Slow, FOCUS_CHANCES_MAX)]);
         self.focus = Some("MSG".to_owned());
-        self.steps = crowd(Act::Says("sendMessage"), OPEN_MAX + 60);
+        self.steps = crowd(Act::Connects, 1, 0);
+        self.steps.extend(crowd(Act::Says("sendMessage"), OPEN_MAX + 60, CONNECTED_MS));
         self
     }
 
@@ -271,7 +274,7 @@ impl Plan {
     fn with_many_connections(mut self) -> Self {
         self.faults = BTreeMap::new();
         self.calm = DAYS;
-        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8);
+        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8, 0);
         self
     }
 
@@ -296,10 +299,11 @@ impl Plan {
     }
 }
 
-/// The first person does the same so often, nearly at once.
-fn crowd(act: Act, count: usize) -> Vec<Step> {
-    let step = |n: usize| Step { number: n as u32 + 1, at_ms: n as u64 / 4, person: 0, device: 0, act, draw: n as u64 };
-    (0..count).map(step).collect()
+/// The first person does the same so often, nearly at once, from a moment on.
+fn crowd(act: Act, count: usize, from_ms: u64) -> Vec<Step> {
+    let step =
+        |n: u64| Step { number: (from_ms + n) as u32 + 1, at_ms: from_ms + n / 4, person: 0, device: 0, act, draw: n };
+    (0..count as u64).map(step).collect()
 }
 
 /// Draws the steps. Each plan has likings of its own: what everybody does a little of, nobody does much of.

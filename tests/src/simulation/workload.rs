@@ -16,7 +16,7 @@ use crate::world::{STEP, World};
 /// After so long API Gateway ends a connection.
 pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
 /// What somebody has from the beginning, in coins: enough for some messages.
-const PURSE: u64 = 100;
+const PURSE: u64 = 30;
 /// How long a frame is on its way when it is overtaken.
 const OVERTAKEN_MS_MAX: u64 = 400;
 /// How long an impatient client waits before it sends a message again: up to one of these.
