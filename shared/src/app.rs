@@ -1,13 +1,16 @@
 //! What a handler may touch: the store, the pushes, the queue, the clock, and the deployment's settings. Nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
 
 use crate::config::Config;
+use crate::limits::CONNECT_TIMEOUT;
 use crate::protocol::{Event, Time};
 use crate::push::Push;
 use crate::queue::Queue;
@@ -62,6 +65,13 @@ pub async fn sdk_config() -> SdkConfig {
 /// The SDK's settings on an HTTP client of the caller's: the network edge, where a test stands.
 pub async fn sdk_config_on(http: SharedHttpClient) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+}
+
+/// How long a client's calls may take: each attempt, and all of them. Passed, as the SDK's default has only a timeout for
+/// connecting; that one is the same for all, so that they share a connector.
+pub(crate) fn timeouts(attempt: Duration, call: Duration) -> TimeoutConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(attempt);
+    timeouts.operation_timeout(call).build()
 }
 
 /// Makes of a request one that opens a connection and does nothing else: `GET /ping`, which is no operation of either

@@ -1,7 +1,8 @@
 //! Tokens: JSON Web Tokens (RFC 7519), by a shared secret or by the issuer's published keys.
 //!
 //! The algorithm is the deployment's, never the token's. Keys are fetched once and kept; a token that none of them fits
-//! has them fetched again, but never often: a client chooses what its tokens say. Whoever holds [`Claims`] or [`Admin`] has been checked.
+//! has them fetched again, but never often: a client chooses what its tokens say. Whoever holds [`Claims`] or [`Admin`] has
+//! been checked.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
+use crate::app::timeouts;
 use crate::conversation::hash;
-use crate::limits::{
-    CONNECT_TIMEOUT, DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT,
-};
+use crate::limits::{DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT};
 use crate::protocol::{ConnectionId, ConversationId, Seq, UserId};
+use crate::telemetry::chain;
 
 /// A push of `message:new` that is to be tried again: which message, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,13 +76,8 @@ pub struct Queue {
 impl Queue {
     /// How a client calls SQS: soon given up, as a request waits for it.
     pub fn settings(sdk: &SdkConfig) -> aws_sdk_sqs::config::Builder {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(QUEUE_ATTEMPT_TIMEOUT)
-            .operation_timeout(QUEUE_CALL_TIMEOUT)
-            .build();
         aws_sdk_sqs::config::Builder::from(sdk)
-            .timeout_config(timeouts)
+            .timeout_config(timeouts(QUEUE_ATTEMPT_TIMEOUT, QUEUE_CALL_TIMEOUT))
             .retry_config(RetryConfig::standard().with_max_attempts(QUEUE_ATTEMPTS_MAX))
             // The default one is shared by all clients of a process: a slow queue would use up the store's retries.
             .retry_partition(RetryPartition::custom("queue").build())
@@ -116,7 +109,7 @@ impl Queue {
             let entry = SendMessageBatchRequestEntry::builder().id(n.to_string()).message_body(body).build();
             call = call.entries(entry.map_err(|error| error.to_string())?);
         }
-        let answer = call.send().await.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let answer = call.send().await.map_err(|error| chain(&error))?;
         // A batch that is answered may have failed in parts.
         match answer.failed.first() {
             None => Ok(()),
@@ -129,7 +122,7 @@ impl Queue {
         let seconds = i32::try_from(received.backoff().as_secs()).unwrap_or(i32::MAX);
         let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.handle);
         if let Err(error) = call.visibility_timeout(seconds).send().await {
-            tracing::warn!(problem = %DisplayErrorContext(error), "a push waits longer than it should");
+            tracing::warn!(problem = chain(&error), "a push waits longer than it should");
         }
     }
 
@@ -141,7 +134,7 @@ impl Queue {
         let sent = async {
             let attribute = attribute.map_err(|error| error.to_string())?;
             let sent = call.message_attributes("reason", attribute).send().await;
-            sent.map_err(|error| DisplayErrorContext(error).to_string())
+            sent.map_err(|error| chain(&error))
         };
         match sent.await {
             Ok(_) => true,

@@ -8,11 +8,11 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use futures::future::try_join;
 
-use crate::limits::{ATTEMPT_TIMEOUT, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT, SECRET_BYTES_MIN};
+use crate::app::timeouts;
+use crate::limits::{ATTEMPT_TIMEOUT, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, SECRET_BYTES_MIN};
+use crate::telemetry::chain;
 
 /// The label of the version that tokens are signed with.
 const CURRENT: &str = "AWSCURRENT";
@@ -26,15 +26,10 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// With timeouts and retries of ours: the SDK's default has only a timeout for connecting.
+    /// With timeouts and retries of ours.
     pub fn new(sdk: &SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(CALL_TIMEOUT)
-            .build();
         let retries = RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX);
-        let settings = Builder::from(sdk).timeout_config(timeouts).retry_config(retries);
+        let settings = Builder::from(sdk).timeout_config(timeouts(ATTEMPT_TIMEOUT, CALL_TIMEOUT)).retry_config(retries);
         Self { client: Client::from_conf(settings.build()) }
     }
 
@@ -58,7 +53,7 @@ impl Secrets {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
                 Ok(None)
             }
-            Err(error) => Err(format!("GetSecretValue: {}", DisplayErrorContext(&error))),
+            Err(error) => Err(format!("GetSecretValue: {}", chain(&error))),
         }
     }
 }

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use local::queue::Queues;
+use local::template::TABLE_NAME;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -41,6 +42,11 @@ tokio::task_local! {
 /// Locks, also after a test has panicked with the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The kind of an item: its sort key without what follows the prefix.
+pub(crate) fn kind_of(sk: &str) -> &str {
+    sk.split_once('#').map_or(sk, |(kind, _)| kind)
 }
 
 /// What a call asks.
@@ -80,14 +86,20 @@ impl Operation {
         request["Key"]["sk"]["S"].as_str().or_else(|| request["Item"]["sk"]["S"].as_str())
     }
 
-    /// The kind of the item that it is about, or of the items: their sort key without what follows the prefix.
+    /// The kind of the item that it is about, or of the items.
     pub fn item_kind(&self) -> Option<&str> {
         let Self::Dynamo(_, request) = self else { return None };
         let values = &request["ExpressionAttributeValues"];
         let batch = request["RequestItems"].as_object().and_then(|tables| tables.values().next());
         let many = [&values[":sk"]["S"], &values[":from"]["S"]].into_iter().find_map(serde_json::Value::as_str);
         let sk = self.sk().or(many).or_else(|| batch?["Keys"][0]["sk"]["S"].as_str())?;
-        Some(sk.split_once('#').map_or(sk, |(kind, _)| kind))
+        Some(kind_of(sk))
+    }
+
+    /// Whether it is a read that must not be behind.
+    pub fn is_strong(&self) -> bool {
+        let Self::Dynamo(_, request) = self else { return false };
+        request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true
     }
 
     /// Whether it puts an item.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 use shared::limits::COINS_MAX;
 
+use crate::network::kind_of;
 use crate::world::World;
 
 /// The items, by kind.
@@ -65,10 +66,13 @@ impl World {
 
 /// What a failed check says.
 fn caught(check: impl FnOnce()) -> Result<(), String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).map_err(|panic| panic_text(panic.as_ref()))
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 impl Ledgers {
@@ -77,7 +81,7 @@ impl Ledgers {
         let mut state = Self { accounts, entries, inboxes: Vec::new(), receipts: Vec::new(), metas: Vec::new(), logs };
         for item in items {
             let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
-            match (pk.split_once('#').expect("a prefix"), sk.split_once('#').map_or(sk.as_str(), |(kind, _)| kind)) {
+            match (pk.split_once('#').expect("a prefix"), kind_of(&sk)) {
                 (("USER", user), "ACCOUNT") => drop(state.accounts.insert(user.to_owned(), item)),
                 (("USER", user), "ENTRY") => state.entries.entry(user.to_owned()).or_default().push(item),
                 (("USER", user), "INBOX") => state.inboxes.push((user.to_owned(), item)),

@@ -7,7 +7,7 @@ use futures::future::{join, join_all};
 use shared::app::App;
 use shared::error::Error;
 use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
-use shared::protocol::{Event, Seq, Status};
+use shared::protocol::{Event, Status};
 use shared::push::Pushed;
 use shared::queue::{Delivery, Received};
 use shared::run::{Function, Handler, Handling};
@@ -79,9 +79,7 @@ async fn push(app: &App, delivery: &Delivery) -> Result<(), Unsent> {
     let now = app.clock.now();
     let there = app.store.connected(std::slice::from_ref(user), now, Read::Strong).await.map_err(Error::from)?;
     let Some(to) = there.iter().find(|to| to.connection == *connection) else { return Ok(()) };
-    let before = Seq(seq.0.saturating_sub(1));
-    let page = app.store.log_after(conversation, before, 1).await.map_err(Error::from)?;
-    let item = page.slots.into_iter().find(|(at, _)| at == seq).map(|(_, item)| item);
+    let item = app.store.log_item(conversation, *seq).await.map_err(Error::from)?;
     let item = item.ok_or_else(|| Unsent::Never(format!("{conversation} has no message {seq}")))?;
     let event = Event::MessageNew { message: item.message(conversation, *seq, Status::Sent) };
     match app.push.again(&app.store, now, to, &event).await {

@@ -96,9 +96,8 @@ async fn end(app: &App, user: &UserId, id: SendId, send: OpenSend) -> Result<(),
 
 /// The message that a send has become.
 async fn published(app: &App, decided: &Decided, seq: Seq) -> Result<Message, Error> {
-    let page = app.store.log_after(&decided.meta.id, Seq(seq.0 - 1), 1).await?;
-    let slot = page.slots.into_iter().find(|(at, _)| *at == seq);
-    let (_, item) = slot.ok_or_else(|| Error::Internal("a published message isn't in its slot".to_owned()))?;
+    let item = app.store.log_item(&decided.meta.id, seq).await?;
+    let item = item.ok_or_else(|| Error::Internal("a published message isn't in its slot".to_owned()))?;
     Ok(item.message(&decided.meta.id, seq, Status::Sent))
 }
 

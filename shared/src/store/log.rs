@@ -111,6 +111,11 @@ impl Store {
         page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?))).collect()
     }
 
+    /// What slot SEQ holds, strongly.
+    pub async fn log_item(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<LogItem>, StoreError> {
+        self.get(Key::log(conversation, seq), Read::Strong).await?.map(from_item).transpose()
+    }
+
     /// The messages above AFTER, strongly: at most LIMIT, and never more than a frame holds.
     pub async fn log_after(
         &self,

@@ -76,8 +76,8 @@ pub enum Added {
 const ADD_ATTEMPTS_MAX: u32 = 4;
 
 impl Store {
-    /// Registers a connection, **if** the user's item is there and has room: what doesn't exist has no size. Where there is none it is made, **if** there
-    /// is still none; where it is full the dead are taken out first.
+    /// Registers a connection, **if** the user's item is there and has room: what doesn't exist has no size. Where there is
+    /// none it is made, **if** there is still none; where it is full the dead are taken out first.
     pub async fn presence_add(
         &self,
         user: &UserId,

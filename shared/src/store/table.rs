@@ -21,7 +21,6 @@ use aws_sdk_dynamodb::config::interceptors::{
     BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
@@ -39,10 +38,8 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::app::ping;
-use crate::limits::{
-    ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT,
-};
+use crate::app::{ping, timeouts};
+use crate::limits::{ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT};
 use crate::protocol::{ClientMessageId, ConversationId, IdempotencyKey, Seq, Time, UserId};
 use crate::telemetry::{Metric, RoundTrip, chain, count};
 
@@ -251,15 +248,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// How a client calls `DynamoDB`: timeouts and retries are ours, the SDK's default has only a timeout for connecting.
+    /// How a client calls `DynamoDB`: timeouts and retries are ours.
     pub fn settings(sdk: &SdkConfig) -> aws_sdk_dynamodb::config::Builder {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(CALL_TIMEOUT)
-            .build();
         aws_sdk_dynamodb::config::Builder::from(sdk)
-            .timeout_config(timeouts)
+            .timeout_config(timeouts(ATTEMPT_TIMEOUT, CALL_TIMEOUT))
             .retry_config(RetryConfig::standard().with_max_attempts(CALL_ATTEMPTS_MAX))
             // The default one is shared by all clients of a process: one store's failures would use up another's retries.
             .retry_partition(RetryPartition::custom("store").build())

@@ -32,6 +32,7 @@ pub use self::workload::ACTIONS;
 use self::workload::Stage;
 use self::writes::Broken;
 use crate::network::lock;
+use crate::soundness::panic_text;
 use crate::world::{Setup, World};
 
 /// What came of a run.
@@ -64,7 +65,7 @@ pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
     match played {
         Ok(Ok(())) => {}
         Ok(Err(broken)) => state.check(Err(broken)),
-        Err(panic) => state.check(Err(("nothing panics", message(panic.as_ref())))),
+        Err(panic) => state.check(Err(("nothing panics", panic_text(panic.as_ref())))),
     }
     Report {
         broken: state.broken.as_ref().map(|(rule, how)| ((*rule).to_owned(), how.clone())),
@@ -74,12 +75,6 @@ pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
         faults: state.happened.clone(),
         guards: std::mem::take(&mut state.guards),
     }
-}
-
-/// What a panic says.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "steps happen at the same time; all are awaited")]
@@ -110,7 +105,7 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
         () = &mut queue => {}
         ended = futures::future::try_join_all(steps) => {
             if let Err(error) = ended {
-                let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| message(it.as_ref()));
+                let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| panic_text(it.as_ref()));
                 return Err(("nothing panics", how));
             }
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::past::{Past, number, place, text};
 use super::plan::NAMES;
-use crate::network::{Call, Chance, Operation};
+use crate::network::{Call, Chance, Operation, kind_of};
 
 /// A read that should be up to date lacks up to so many writes.
 const BEHIND_WRITES_MAX: u64 = 12;
@@ -88,22 +88,16 @@ fn parts(condition: &str) -> Vec<String> {
     parts
 }
 
-/// The kind of an item: its sort key without what follows the prefix.
-fn kind(sk: &str) -> &str {
-    sk.split_once('#').map_or(sk, |(kind, _)| kind)
-}
-
 /// The guards that a call carries.
-pub(super) fn guards_of(operation: &Operation, request: &Value) -> Vec<Mutant> {
+pub(super) fn guards_of(operation: &Operation) -> Vec<Mutant> {
     if operation.is_write() {
         let condition = operation.condition();
-        let item = kind(operation.sk().unwrap_or_default());
+        let item = kind_of(operation.sk().unwrap_or_default());
         let all = parts(condition).len();
         let part = |part| Mutant::Part { item: item.to_owned(), condition: condition.to_owned(), part };
         return if condition.is_empty() { Vec::new() } else { (0..all).map(part).collect() };
     }
-    let strong = request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true;
-    if strong { vec![Mutant::Stale { read: read_of(operation) }] } else { Vec::new() }
+    if operation.is_strong() { vec![Mutant::Stale { read: read_of(operation) }] } else { Vec::new() }
 }
 
 /// What a read reads.
@@ -114,13 +108,13 @@ fn read_of(operation: &Operation) -> String {
             let values = &request["ExpressionAttributeValues"];
             let low = [":sk", ":from"].map(|name| text(values, name)).concat();
             let tail = if request["Limit"] == 1 { ", the tail" } else { "" };
-            format!("Query {}: {}{tail}", kind(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
+            format!("Query {}: {}{tail}", kind_of(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
         }
         "BatchGetItem" => {
             let key = &request["RequestItems"][TABLE_NAME]["Keys"][0];
-            format!("BatchGetItem {}", kind(text(key, "sk")))
+            format!("BatchGetItem {}", kind_of(text(key, "sk")))
         }
-        _ => format!("{name} {}", kind(operation.sk().unwrap_or_default())),
+        _ => format!("{name} {}", kind_of(operation.sk().unwrap_or_default())),
     }
 }
 
@@ -151,7 +145,7 @@ impl Mutant {
     pub(super) fn changes(&self, name: &str, request: &Value) -> Option<Value> {
         let Self::Part { item, condition, part } = self else { return None };
         let operation = Operation::Dynamo(name.to_owned(), request.clone());
-        if operation.condition() != condition || kind(operation.sk()?) != item {
+        if operation.condition() != condition || kind_of(operation.sk()?) != item {
             return None;
         }
         let mut parts = parts(condition);
@@ -229,7 +223,7 @@ impl Mutant {
     /// What is written together with a write.
     pub(super) fn adds(&self, past: &Past, request: &Value) -> Option<Value> {
         let item = &request["Item"];
-        if *self != Self::ReceiptWrittenEarly || kind(text(item, "sk")) != "MSG" {
+        if *self != Self::ReceiptWrittenEarly || kind_of(text(item, "sk")) != "MSG" {
             return None;
         }
         let (pk, sk) = (format!("USER#{}", text(item, "sender")), format!("RECEIPT#{}", text(item, "cmid")));

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::clients::Clients;
 use super::mutants::{Mutant, guards_of};
-use super::past::{Past, place, text};
+use super::past::{Past, number, place, text};
 use super::plan::{Fault, Plan};
 use super::trace::Trace;
 use super::writes::{Broken, By, Checked, Seen, Write};
@@ -192,9 +192,8 @@ impl State {
     /// The state that a read is answered from: so many writes ago.
     fn behind(&mut self, call: &Call) -> u64 {
         let now = self.past.version();
-        let Operation::Dynamo(name, request) = &call.operation else { return now };
+        let Operation::Dynamo(name, _) = &call.operation else { return now };
         let fault = if call.operation.reads_index() { Fault::StaleIndex } else { Fault::StaleRead };
-        let strong = request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true;
         let mut chance = self.running[&call.trace_id].chance.clone();
         if let Some(version) = self.mutant.as_ref().and_then(|mutant| {
             let account_read_at = self.running[&call.trace_id].account_read_at;
@@ -202,7 +201,9 @@ impl State {
         }) {
             return version;
         }
-        if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query") && !strong && self.strikes(fault, &mut chance)
+        if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query")
+            && !call.operation.is_strong()
+            && self.strikes(fault, &mut chance)
         {
             return now.saturating_sub(chance.below(BEHIND_WRITES_MAX));
         }
@@ -247,8 +248,8 @@ impl State {
         self.check(checked);
         let (_, sk) = place(&image);
         if sk.starts_with("RECEIPT#") && image["void"]["BOOL"] != true {
-            let conversation = super::past::text(&image, "conversation").to_owned();
-            let seq = u64::try_from(super::past::number(&image, "seq")).unwrap_or_default();
+            let conversation = text(&image, "conversation").to_owned();
+            let seq = u64::try_from(number(&image, "seq")).unwrap_or_default();
             let ended = self.clients.ended.entry(conversation).or_default();
             *ended = seq.max(*ended);
         }
@@ -373,8 +374,8 @@ impl Edge for Weather {
     fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String) {
         let mut state = lock(&self.0);
         let (status, answer) = match &call.operation {
-            Operation::Dynamo(_, request) => {
-                state.guards.extend(guards_of(&call.operation, request));
+            Operation::Dynamo(..) => {
+                state.guards.extend(guards_of(&call.operation));
                 state.answer(engine, call, body)
             }
             Operation::Push(connection) => {

@@ -21,6 +21,8 @@ const PURSE: u64 = 30;
 const OVERTAKEN_MS_MAX: u64 = 400;
 /// How long an impatient client waits before it sends a message again: up to one of these.
 const PATIENCE_MS: [u64; 3] = [20, 300, 6_000];
+/// What somebody may ask of a conversation of others.
+const PRIED: [&str; 6] = ["getMessages", "markRead", "typing", "sendMessage", "getConversation", "getReceipts"];
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
 
@@ -127,10 +129,7 @@ impl Stage {
         match step.act {
             Act::Says(action) => self.asks(step, action, person, false).await,
             Act::Pries => {
-                let (action, _) =
-                    ["getMessages", "markRead", "typing", "sendMessage", "getConversation", "getReceipts"]
-                        .map(|action| (action, ()))[chance.below(6) as usize];
-                self.asks(step, action, person, true).await;
+                self.asks(step, PRIED[chance.below(PRIED.len() as u64) as usize], person, true).await;
             }
             Act::Repeats => self.repeats(person, device, &mut chance).await,
             Act::Connects => drop(self.connects(person, device).await),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-
 use shared::limits::{COINS_MAX, CONNECTIONS_MAX, OPEN_MAX};
 
+use super::clients::holds;
 use super::past::{Past, number, text};
 use super::plan::Plan;
-use crate::network::Operation;
+use crate::network::{Operation, kind_of};
 
 /// The update that takes an item out of the index.
 const UNLIST: &str = "REMOVE #work_pk, #work_sk";
@@ -17,11 +17,6 @@ const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 pub(super) type Broken = (&'static str, String);
 /// What a check says.
 pub(super) type Checked = Result<(), Broken>;
-
-/// Says that RULE is broken, unless it holds.
-fn holds(rule: &'static str, it: bool, how: impl FnOnce() -> String) -> Checked {
-    if it { Ok(()) } else { Err((rule, how())) }
-}
 
 /// The entries of a map attribute.
 fn map(item: &Value, name: &str) -> Map<String, Value> {
@@ -94,7 +89,7 @@ impl Write<'_> {
         let (pk, sk) = (text(self.after, "pk").to_owned(), text(self.after, "sk").to_owned());
         let replaced = self.by.operation.is_put() && self.before.is_some();
         holds("nothing is replaced", !replaced, || format!("{pk} {sk} was there: {:?}", self.before))?;
-        match sk.split_once('#').map_or(sk.as_str(), |(kind, _)| kind) {
+        match kind_of(&sk) {
             "ACCOUNT" => self.account(&pk),
             "RECEIPT" => self.receipt(&pk),
             "ENTRY" => self.entry(&pk, &sk),
