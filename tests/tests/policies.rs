@@ -56,13 +56,15 @@ async fn messages_are_read(world: &World) {
     bob.goes_away().await;
 }
 
-/// A send that died before its message was published, and one that died right after.
+/// A send that died before its message was published, whose place another one took, and a send that died right after.
 async fn the_sweep_finishes_what_nobody_else_does(world: &World) {
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.prices("ann", 0).await;
     for (fault, heard) in [(Fault::KillBefore, 0), (Fault::KillAfter, 1)] {
         world.advance(VOID_AFTER).await;
         world.breaks_once(fault, |call| call.operation.writes("MSG#"));
         assert!(ann.tries(ann.message_to("bob", "unfinished")).await.is_none(), "the function died");
+        bob.sends_to("ann", "meanwhile").await.data();
         world.comes_to_rest().await;
         assert_eq!(bob.heard_messages().len(), heard);
     }
