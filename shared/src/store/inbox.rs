@@ -236,10 +236,11 @@ impl Store {
         update.run().await.map(drop)
     }
 
-    /// Takes an inbox out of the index of those that wait, **if** it is as it was seen: nothing is undelivered.
+    /// Takes an inbox in which nothing was undelivered out of the index of those that wait, **if** nothing has come since:
+    /// `delivered_seq` never goes back and is never above `last_seq`.
     pub async fn inbox_unlist(&self, key: Key, seen: &Inbox) -> Result<(), StoreError> {
         let update = self.update(key, UNLIST);
-        let update = update.only_if("#last_seq = :seen AND #delivered_seq = :seen");
+        let update = update.only_if("#last_seq = :seen");
         update.value(":seen", number(seen.last_seq)).run().await.map(drop)
     }
 }

@@ -103,10 +103,11 @@ impl Store {
         }
     }
 
-    /// Who holds the slots from FROM on, strongly: up to [`WALK_PAGE_SLOTS`].
+    /// Who holds the slots from FROM on, perhaps some writes ago: up to [`WALK_PAGE_SLOTS`]. A slot that is taken stays so,
+    /// and one that only looks free refuses whoever publishes there.
     pub async fn log_slots(&self, conversation: &ConversationId, from: Seq) -> Result<Vec<(Seq, Slot)>, StoreError> {
         let query = self.query("#pk = :pk AND #sk >= :sk").value(":pk", conversation_pk(conversation));
-        let query = query.value(":sk", log_sk(from)).read(Read::Strong).limit(WALK_PAGE_SLOTS);
+        let query = query.value(":sk", log_sk(from)).read(Read::Eventual).limit(WALK_PAGE_SLOTS);
         let page = query.project("#pk, #sk, #sid, #void").page().await?;
         page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?))).collect()
     }

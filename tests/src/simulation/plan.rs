@@ -10,14 +10,15 @@ use shared::limits::{CONNECTIONS_MAX, OPEN_MAX, VOID_AFTER};
 use super::workload::ACTIONS;
 use crate::network::{Call, Chance};
 
-/// How many steps a plan has, where nobody says otherwise: one of these.
-pub const STEPS_DRAWN: [usize; 4] = [4, 8, 12, 24];
+/// How many steps a plan has, where nobody says otherwise: one of these. Most of what goes wrong needs few, and short plans
+/// are many in an hour; the long ones are for what doesn't.
+pub const STEPS_DRAWN: [usize; 8] = [1, 2, 2, 3, 3, 4, 6, 12];
 /// The first step is taken when people have the coins that they begin with.
 const BEGINNING_MS: u64 = 40;
 /// Who connects is connected after this, also when calls are slow.
 const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others.
-const LIMIT_PLANS: u64 = 200;
+const LIMIT_PLANS: u64 = 4_000;
 /// Each item kind that faults may gather at.
 const FOCI: [&str; 8] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP"];
 /// How much more often a fault happens where faults gather.
@@ -140,6 +141,38 @@ impl Fault {
     }
 }
 
+/// What touches a kind of item, most of all.
+fn acts_on(item: &str) -> &'static [(Act, u64)] {
+    match item {
+        "INBOX" => &[
+            (Act::Says("sendMessage"), 6),
+            (Act::Says("markRead"), 4),
+            (Act::Says("markDelivered"), 4),
+            (Act::Says("getConversation"), 2),
+            (Act::Operates, 1),
+            (Act::Sweeps, 4),
+        ],
+        "META" => &[
+            (Act::Says("getOrCreateDirect"), 4),
+            (Act::Says("getConversation"), 4),
+            (Act::Says("getConversations"), 4),
+            (Act::Says("sendMessage"), 4),
+            (Act::Says("typing"), 1),
+            (Act::Pries, 1),
+        ],
+        "PRESENCE" => {
+            &[(Act::Connects, 4), (Act::Leaves, 4), (Act::Vanishes, 1), (Act::Says("sendMessage"), 2), (Act::Sweeps, 1)]
+        }
+        _ => &[
+            (Act::Says("sendMessage"), 8),
+            (Act::Repeats, 4),
+            (Act::TopsUp, 1),
+            (Act::Says("getBalance"), 1),
+            (Act::Sweeps, 2),
+        ],
+    }
+}
+
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -213,7 +246,7 @@ impl Plan {
     /// Draws a plan; of so many steps, where somebody says how many.
     pub fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
-        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(4) as usize]);
+        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(STEPS_DRAWN.len() as u64) as usize]);
         let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
         let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
@@ -227,46 +260,64 @@ impl Plan {
         let calm = if chance.below(8) == 0 { DAYS } else { CALM };
         let muted = BTreeSet::new();
         let limit = chance.below(LIMIT_PLANS);
-        let mut steps = draw_steps(&mut chance, people, steps);
+        let acts = all_acts(&mut chance);
+        let steps = draw_steps(&mut chance, people, steps, &acts);
+        let mut plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         if default_price > 0 && chance.below(4) > 0 {
-            let number = |person: usize| steps.len() as u32 + 1 + person as u32;
-            let begins =
-                |person| Step { number: number(person), at_ms: 0, person, device: 0, act: Act::Begins, draw: 0 };
-            let purses: Vec<Step> = (0..people).map(begins).collect();
-            steps.extend(purses);
+            plan.begins();
         }
-        let plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         match limit {
-            0 => plan.with_many_open_sends(),
-            1 => plan.with_many_connections(),
+            0 | 1 => plan.with_many_open_sends(limit == 0),
+            2 => plan.with_many_connections(),
             _ => plan,
         }
     }
 
-    /// A plan that looks for what goes wrong with one kind of item: most faults gather there.
+    /// A plan that looks for what goes wrong with one kind of item: it is used by nearly every step, and most faults
+    /// gather there.
     pub fn directed(seed: u64, steps: Option<usize>, item: &str) -> Self {
         let mut plan = Self::new(seed, steps);
-        if seed % 16 == 15 {
-            return if seed % 32 == 15 { plan.with_many_open_sends() } else { plan.with_many_connections() };
+        match (seed % 16, item) {
+            (15, "ACCOUNT") => return plan.with_many_open_sends(seed % 32 == 15),
+            (15, "PRESENCE") => return plan.with_many_connections(),
+            (12.., _) => return plan,
+            _ => {}
+        }
+        let mut chance = Chance(!seed);
+        let steps = steps.unwrap_or([4, 8, 16][chance.below(3) as usize]);
+        plan.steps = draw_steps(&mut chance, plan.people, steps, acts_on(item));
+        plan.rate = (20, 200);
+        if plan.default_price > 0 {
+            plan.begins();
         }
         let more: &[(Fault, u64)] = match seed % 4 {
-            0 => return plan,
-            1 => &[],
+            0 => &[],
+            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500)],
             2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
-            _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40)],
+            _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40), (Fault::Skewed, 900)],
         };
         plan.faults.extend(more.iter().copied());
         plan.focus = Some(item.to_owned());
         plan
     }
 
-    /// One user sends more at once than may be open, and finding a slot is slow.
-    fn with_many_open_sends(mut self) -> Self {
-        (self.rate, self.default_price) = ((20, 200), 0);
+    /// Everybody has coins from the beginning.
+    fn begins(&mut self) {
+        let number = |person: usize| self.steps.len() as u32 + 1 + person as u32;
+        let begins = |person| Step { number: number(person), at_ms: 0, person, device: 0, act: Act::Begins, draw: 0 };
+        let purses: Vec<Step> = (0..self.people).map(begins).collect();
+        self.steps.extend(purses);
+    }
+
+    /// One user sends more at once than may be open, and telling the inboxes is slow. Each send follows the one before at once,
+    /// or when the rate knows nothing of that one any more.
+    fn with_many_open_sends(mut self, at_once: bool) -> Self {
+        self.default_price = 0;
+        self.rate = if at_once { (400, 400) } else { (1_000, 1_000) };
         self.faults = BTreeMap::from([(Fault::Slow, FOCUS_CHANCES_MAX)]);
-        self.focus = Some("MSG".to_owned());
-        self.steps = crowd(Act::Connects, 1, 0);
-        self.steps.extend(crowd(Act::Says("sendMessage"), OPEN_MAX + 60, CONNECTED_MS));
+        self.focus = Some("INBOX".to_owned());
+        self.steps = crowd(Act::Connects, 1, 0, 1);
+        self.steps.extend(crowd(Act::Says("sendMessage"), 2 * OPEN_MAX, CONNECTED_MS, if at_once { 4 } else { 1 }));
         self
     }
 
@@ -274,7 +325,7 @@ impl Plan {
     fn with_many_connections(mut self) -> Self {
         self.faults = BTreeMap::new();
         self.calm = DAYS;
-        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8, 0);
+        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8, 0, 4);
         self
     }
 
@@ -300,14 +351,15 @@ impl Plan {
 }
 
 /// The first person does the same so often, nearly at once, from a moment on.
-fn crowd(act: Act, count: usize, from_ms: u64) -> Vec<Step> {
-    let step =
-        |n: u64| Step { number: (from_ms + n) as u32 + 1, at_ms: from_ms + n / 4, person: 0, device: 0, act, draw: n };
+fn crowd(act: Act, count: usize, from_ms: u64, per_ms: u64) -> Vec<Step> {
+    let at_ms = |n| from_ms + n / per_ms;
+    let step = |n| Step { number: (from_ms + n) as u32 + 1, at_ms: at_ms(n), person: 0, device: 0, act, draw: n };
     (0..count as u64).map(step).collect()
 }
 
-/// Draws the steps. Each plan has likings of its own: what everybody does a little of, nobody does much of.
-fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
+/// Everything that happens, and how often. Each plan has likings of its own: what everybody does a little of, nobody does
+/// much of.
+fn all_acts(chance: &mut Chance) -> Vec<(Act, u64)> {
     let acts = ACTIONS.iter().map(|(action, _)| Act::Says(action));
     let others = [
         Act::Repeats,
@@ -320,22 +372,30 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
         Act::Operates,
         Act::Sweeps,
     ];
-    let weigh = |act: Act, chance: &mut Chance| {
+    let weigh = |act: Act| {
         let usual = match act {
             Act::Says("sendMessage") => 120,
             Act::Repeats => 40,
             Act::Says("markRead" | "markDelivered" | "getMessages" | "sync") => 16,
             Act::Says("getBalance") | Act::TopsUp => 30,
-            Act::Connects | Act::Sweeps => 20,
+            Act::Connects => 20,
+            // The most expensive of all.
+            Act::Sweeps => 12,
             _ => 8,
         };
         (act, usual * [1, 2, 4][chance.below(3) as usize])
     };
-    let weights: Vec<(Act, u64)> = acts.chain(others).map(|act| weigh(act, chance)).collect();
+    acts.chain(others).map(weigh).collect()
+}
+
+/// Draws the steps.
+fn draw_steps(chance: &mut Chance, people: usize, count: usize, weights: &[(Act, u64)]) -> Vec<Step> {
     let all: u64 = weights.iter().map(|(_, weight)| weight).sum();
     // Some plans are crowds that act at once, some take hours or days.
     let gap_ms = [2, 8, 40, 800][chance.below(4) as usize];
     let jump_ms = if chance.below(8) == 0 { DAYS.as_millis() as u64 } else { 80_000 };
+    // In some everybody comes back a day later.
+    let again_at = if chance.below(8) == 0 { count / 2 } else { count };
     // In some one person does most of it.
     let loud = chance.below(2) == 0;
     let mut at_ms = BEGINNING_MS;
@@ -344,6 +404,9 @@ fn draw_steps(chance: &mut Chance, people: usize, count: usize) -> Vec<Step> {
         at_ms += chance.below(gap_ms * 2);
         if chance.below(20) == 0 {
             at_ms += chance.below(jump_ms);
+        }
+        if number == again_at {
+            at_ms += DAYS.as_millis() as u64;
         }
         let mut at = chance.below(all);
         let drawn = weights.iter().find(|(_, weight)| {
