@@ -309,23 +309,40 @@ impl Plan {
         self.steps.extend(purses);
     }
 
-    /// One user sends more at once than may be open, and telling the inboxes is slow. Each send follows the one before at once,
-    /// or when the rate knows nothing of that one any more.
-    fn with_many_open_sends(mut self, at_once: bool) -> Self {
+    /// One user sends more at once than may be open, and telling the inboxes is slow. In the second kind they go on then, at
+    /// a pace that the rate knows nothing of.
+    fn with_many_open_sends(mut self, paced: bool) -> Self {
+        let send = Act::Says("sendMessage");
         self.default_price = 0;
-        self.rate = if at_once { (400, 400) } else { (1_000, 1_000) };
         self.faults = BTreeMap::from([(Fault::Slow, FOCUS_CHANCES_MAX)]);
         self.focus = Some("INBOX".to_owned());
-        self.steps = crowd(Act::Connects, 1, 0, 1);
-        self.steps.extend(crowd(Act::Says("sendMessage"), 2 * OPEN_MAX, CONNECTED_MS, if at_once { 4 } else { 1 }));
-        self
+        let connects = (Act::Connects, 1, 0, 0);
+        if paced {
+            self.rate = (1_000, 1_000);
+            let at_a_pace = (send, OPEN_MAX, CONNECTED_MS + 250, 4_000);
+            self.crowded(&[connects, (send, 2 * OPEN_MAX, CONNECTED_MS, 250), at_a_pace])
+        } else {
+            self.rate = (400, 400);
+            self.crowded(&[connects, (send, 3 * OPEN_MAX, CONNECTED_MS, 250)])
+        }
     }
 
     /// One user connects more often than they may, and the server is never told that a connection has ended.
     fn with_many_connections(mut self) -> Self {
         self.faults = BTreeMap::new();
         self.calm = DAYS;
-        self.steps = crowd(Act::Connects, CONNECTIONS_MAX + 8, 0, 4);
+        self.crowded(&[(Act::Connects, CONNECTIONS_MAX + 8, 0, 250)])
+    }
+
+    /// The first person does the same so often, from a moment on, so many microseconds apart; and nothing else happens.
+    fn crowded(mut self, crowds: &[(Act, usize, u64, u64)]) -> Self {
+        self.steps.clear();
+        for (act, count, from_ms, apart_us) in crowds {
+            for n in 0..*count as u64 {
+                let (number, at_ms) = (self.steps.len() as u32 + 1, from_ms + n * apart_us / 1_000);
+                self.steps.push(Step { number, at_ms, person: 0, device: 0, act: *act, draw: n });
+            }
+        }
         self
     }
 
@@ -348,13 +365,6 @@ impl Plan {
     pub fn is_gentle_but_to_pushes(&self) -> bool {
         self.faults.keys().all(|fault| fault.is_gentle() || *fault == Fault::PushRefused)
     }
-}
-
-/// The first person does the same so often, nearly at once, from a moment on.
-fn crowd(act: Act, count: usize, from_ms: u64, per_ms: u64) -> Vec<Step> {
-    let at_ms = |n| from_ms + n / per_ms;
-    let step = |n| Step { number: (from_ms + n) as u32 + 1, at_ms: at_ms(n), person: 0, device: 0, act, draw: n };
-    (0..count as u64).map(step).collect()
 }
 
 /// Everything that happens, and how often. Each plan has likings of its own: what everybody does a little of, nobody does
