@@ -322,7 +322,7 @@ impl Plan {
             let at_a_pace = (send, OPEN_MAX, CONNECTED_MS + 250, 4_000);
             self.crowded(&[connects, (send, 2 * OPEN_MAX, CONNECTED_MS, 250), at_a_pace])
         } else {
-            self.rate = (400, 400);
+            self.rate = (40, 400);
             self.crowded(&[connects, (send, 3 * OPEN_MAX, CONNECTED_MS, 250)])
         }
     }
