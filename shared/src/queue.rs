@@ -28,9 +28,9 @@ pub struct Delivery {
     pub conversation: ConversationId,
     /// The message's number in it.
     pub seq: Seq,
-    /// The invocation in whose lines of the log the first failure is.
+    /// What the lines of the request carry whose push failed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub correlation_id: Option<String>,
 }
 
 /// A message of the queue, as the function gets it that works it off.

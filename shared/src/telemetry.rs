@@ -100,6 +100,8 @@ impl Metric {
 tokio::task_local! {
     /// The request that is running.
     static REQUEST: Arc<Request>;
+    /// Whose lines the running part of a request goes on with.
+    static CORRELATION: String;
 }
 
 /// A request, as its lines show it.
@@ -190,13 +192,18 @@ impl Request {
         }
     }
 
+    /// What finds all lines about what a client asked for: its own name for that, or the invocation's.
+    fn correlation_id(&self) -> String {
+        let of_a_part = CORRELATION.try_with(String::clone).ok();
+        of_a_part.or_else(|| self.seen().correlation_id.clone()).unwrap_or_else(|| self.context.request_id.clone())
+    }
+
     /// The fields that every line of the request has.
     fn describe(&self, line: &mut Map<String, Value>) {
-        let (context, seen) = (&self.context, self.seen());
+        let context = &self.context;
         let name = Some(context.env_config.function_name.as_str()).filter(|name| !name.is_empty());
-        let correlation_id = seen.correlation_id.as_ref().unwrap_or(&context.request_id);
         line.insert("cold_start".to_owned(), self.cold_start.into());
-        line.insert("correlation_id".to_owned(), correlation_id.as_str().into());
+        line.insert("correlation_id".to_owned(), self.correlation_id().into());
         line.insert("function_name".to_owned(), name.unwrap_or(self.function).into());
         line.insert("function_memory_size".to_owned(), context.env_config.memory.into());
         line.insert("function_request_id".to_owned(), context.request_id.as_str().into());
@@ -260,6 +267,19 @@ pub(crate) fn asked(action: &str) {
 /// The client's name for the running request.
 pub(crate) fn correlate(id: &RequestId) {
     with(|seen| seen.correlation_id = Some(id.as_str().to_owned()));
+}
+
+/// What finds the running request's lines. There is no request in init.
+pub(crate) fn correlation_id() -> Option<String> {
+    REQUEST.try_with(|request| request.correlation_id()).ok()
+}
+
+/// Runs a part of a request that goes on with what another began: its lines carry the other's ID, if that is known.
+pub async fn correlated<T>(id: Option<String>, run: impl Future<Output = T>) -> T {
+    match id {
+        Some(id) => CORRELATION.scope(id, run).await,
+        None => run.await,
+    }
 }
 
 /// The running request ends with this error.

@@ -12,6 +12,7 @@ use shared::push::Pushed;
 use shared::queue::{Delivery, Received};
 use shared::run::{Function, Handler, Handling};
 use shared::store::table::Read;
+use shared::telemetry::correlated;
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle) };
@@ -36,27 +37,33 @@ pub async fn deliver(app: &App, batch: &[Received]) -> Vec<String> {
     stay.into_iter().flatten().collect()
 }
 
-/// Gives a message its turn; says whether it stays in the queue.
+/// Gives a message its turn; says whether it stays in the queue. Its lines are found by the id of the request that it is of.
 async fn stays(app: &App, received: &Received) -> bool {
     let delivery = received.delivery();
-    let correlation_id = delivery.as_ref().ok().and_then(|delivery| delivery.request_id.clone());
-    let pushed = match delivery {
-        Ok(delivery) => push(app, &delivery).await,
-        Err(problem) => Err(Unsent::Never(problem)),
+    let id = delivery.as_ref().ok().and_then(|delivery| delivery.correlation_id.clone());
+    let turn = async {
+        let (letter, receives) = (&received.id, received.receives);
+        let pushed = match &delivery {
+            Ok(delivery) => push(app, delivery).await,
+            Err(problem) => Err(Unsent::Never(problem.clone())),
+        };
+        match pushed {
+            Ok(()) => {
+                tracing::info!(letter, receives, "a push is done");
+                false
+            }
+            Err(Unsent::Yet(reason)) if receives < DELIVER_RECEIVES_MAX => {
+                tracing::warn!(letter, receives, reason, "a push is left in the queue");
+                app.queue.postpone(received).await;
+                true
+            }
+            Err(Unsent::Yet(reason) | Unsent::Never(reason)) => {
+                tracing::error!(letter, receives, reason, "a push is dead-lettered");
+                !app.queue.bury(received, &reason).await
+            }
+        }
     };
-    let (message, receives) = (&received.id, received.receives);
-    match pushed {
-        Ok(()) => false,
-        Err(Unsent::Yet(reason)) if receives < DELIVER_RECEIVES_MAX => {
-            tracing::warn!(message, receives, correlation_id, reason, "a push is left in the queue");
-            app.queue.postpone(received).await;
-            true
-        }
-        Err(Unsent::Yet(reason) | Unsent::Never(reason)) => {
-            tracing::error!(message, receives, correlation_id, reason, "a push is dead-lettered");
-            !app.queue.bury(received, &reason).await
-        }
-    }
+    correlated(id, turn).await
 }
 
 /// Why a push was not sent.

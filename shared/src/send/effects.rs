@@ -15,6 +15,7 @@ use crate::store::inbox::Arrival;
 use crate::store::ledger::Entry;
 use crate::store::presence::Connected;
 use crate::store::table::Read;
+use crate::telemetry;
 
 /// Does everything that follows from a published message, and then says so in the RECEIPT.
 ///
@@ -34,7 +35,7 @@ pub async fn finish(
     let told: Vec<Connected> =
         connected.iter().filter(|to| !is_answered(to, answered) && to.is_settled(now)).cloned().collect();
     let ((), written) = join(
-        push(app, message, &told, answered),
+        push(app, message, &told),
         try_join(entries(app, decided), deliver(app, decided, message, &told, answered)),
     )
     .await;
@@ -67,7 +68,7 @@ async fn deliver(
     let there = app.store.connected(members, now, Read::Strong).await?;
     let late: Vec<Connected> =
         there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
-    push(app, message, &late, answered).await;
+    push(app, message, &late).await;
     Ok(())
 }
 
@@ -78,7 +79,7 @@ fn is_answered(to: &Connected, answered: Option<&Caller>) -> bool {
 
 /// Pushes a message, and leaves to the queue what fails: before the RECEIPT, so that a death in between leaves it to the
 /// sweep.
-async fn push(app: &App, message: &Message, to: &[Connected], answered: Option<&Caller>) {
+async fn push(app: &App, message: &Message, to: &[Connected]) {
     let event = Event::MessageNew { message: message.clone() };
     let failed = app.push.to_all_or_later(&app.store, app.clock.now(), to, &event).await;
     let delivery = |to: Connected| Delivery {
@@ -86,7 +87,7 @@ async fn push(app: &App, message: &Message, to: &[Connected], answered: Option<&
         connection: to.connection,
         conversation: message.conversation_id.clone(),
         seq: message.seq,
-        request_id: answered.map(|caller| caller.trace_id.clone()),
+        correlation_id: telemetry::correlation_id(),
     };
     app.queue.later(&failed.into_iter().map(delivery).collect::<Vec<_>>()).await;
 }

@@ -209,6 +209,37 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_push_that_is_tried_again_is_found_by_the_clients_name_for_its_request() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.advance(shared::limits::CONNECT_GRACE).await;
+    let operator = Operator::reads();
+    let (busy, mut left) = (Operation::Push(bob.connection.clone()), 3);
+    world.breaks(move |call| {
+        let refused = left > 0 && call.operation == busy;
+        left -= usize::from(refused);
+        refused.then_some(Fault::Refuse(429))
+    });
+    for (name, content) in [("mine", "refused, and brought later"), ("another", "brought at once")] {
+        let mut frame = ann.message_to("bob", content);
+        frame["requestId"] = name.into();
+        ann.says(frame).await.data();
+        world.queue_empties().await;
+    }
+    let lines = operator.lines();
+    let told = |id: &str| -> Vec<&str> {
+        let lines = lines.iter().filter(|line| line["correlation_id"] == id);
+        lines.filter_map(|line| line["message"].as_str()).collect()
+    };
+    assert_eq!(
+        told("mine"),
+        ["a push failed", "request", "a push failed", "a push is left in the queue", "a push is done"],
+        "from send to deliver, through its turns"
+    );
+    assert_eq!(told("another"), ["request"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_sweep_says_how_old_the_oldest_open_send_is() {
     let world = World::new().await;
     let operator = Operator::reads();
