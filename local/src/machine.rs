@@ -16,16 +16,21 @@ use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
 use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
+use crate::s3::{self, Bucket};
 use crate::secrets::SecretsManager;
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
-use crate::{ids, logs, schedule};
+use crate::{ids, lambda, logs, schedule};
 
 /// The template's parameter that one machine has no use for: it has a secret of its own.
 const SECRET_PARAMETER: &str = "JwtSecretArn";
 /// The variable by which the functions know that they need the secret.
 const SECRET_VARIABLE: &str = "JWT_SECRET_ARN";
 const SECRET_FILE: &str = "jwt-secret";
+/// The archive's objects are below this.
+const ARCHIVE_DIRECTORY: &str = "archive";
+/// Who finds the directory locked learns from this file where the machine takes `Invoke`.
+pub const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
 /// The shortest secret that HS256 should have (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -84,6 +89,8 @@ pub enum StartError {
     Secrets(io::Error),
     /// The queues.
     Queues(io::Error),
+    /// The archive.
+    Archive(io::Error),
     /// The service that runs the functions.
     Functions(io::Error),
 }
@@ -99,6 +106,7 @@ impl fmt::Display for StartError {
             Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Secrets(source) => write!(f, "the functions can't be given their secret: {source}"),
             Self::Queues(source) => write!(f, "the queues can't be served: {source}"),
+            Self::Archive(source) => write!(f, "--data-dir: the archive in it can't be served: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -126,6 +134,8 @@ pub struct Machine {
     engine: Option<Engine>,
     dynamodb_endpoint: String,
     queues: queue::Server,
+    lambda: lambda::Server,
+    _archive: s3::Server,
     /// The schedules and the event sources: what calls functions by itself.
     triggers: JoinSet<()>,
     _secrets: Option<SecretsManager>,
@@ -150,6 +160,7 @@ impl Machine {
             DataDir::Memory => None,
         };
         let parameters = parameters(&template, settings.parameters)?;
+        let data_dir = lock.as_ref().map(|lock| lock.path().to_owned());
         let secret = if token::accepts_secret(&parameters) { Some(secret(lock.as_ref())?) } else { None };
         if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
             logs::show_from(level);
@@ -173,13 +184,19 @@ impl Machine {
         };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
         let queue_server = queue::Server::start(queues.clone()).await.map_err(StartError::Queues)?;
-        let endpoints = [("DYNAMODB", dynamodb_endpoint.clone()), ("SQS", queue_server.endpoint())];
+        let archive = s3::Server::start(archive(data_dir.as_deref())?).await.map_err(StartError::Archive)?;
+        let endpoints =
+            [("DYNAMODB", dynamodb_endpoint.clone()), ("S3", archive.endpoint()), ("SQS", queue_server.endpoint())];
         let secrets_url = secrets.as_ref().map(SecretsManager::url);
         let specs = specs(&mut deployment, &endpoints, secrets_url, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
         let invoker = Invoker::from(runtime.clone());
+        let lambda = lambda::Server::start(invoker.clone()).await.map_err(StartError::Functions)?;
+        if let Some(directory) = &data_dir {
+            fs::write(directory.join(LAMBDA_ENDPOINT_FILE), lambda.endpoint()).map_err(StartError::Functions)?;
+        }
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
@@ -201,6 +218,8 @@ impl Machine {
             engine,
             dynamodb_endpoint,
             queues: queue_server,
+            lambda,
+            _archive: archive,
             triggers,
             _secrets: secrets,
             _lock: lock,
@@ -231,6 +250,12 @@ impl Machine {
         self.queues.endpoint()
     }
 
+    /// Where the functions can be called by hand, with any AWS client.
+    #[must_use]
+    pub fn lambda_endpoint(&self) -> String {
+        self.lambda.endpoint()
+    }
+
     /// Stops everything: closes connections and runs their `$disconnect`s, ends the functions, closes the database.
     /// Bounded in time; nothing that was acknowledged is lost.
     pub async fn stop(mut self) {
@@ -259,6 +284,14 @@ fn parameters(template: &Template, given: BTreeMap<String, String>) -> Result<BT
         return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
     }
     Ok(parameters)
+}
+
+/// The archive's bucket, where everything else is kept.
+fn archive(data_dir: Option<&Path>) -> Result<Bucket, StartError> {
+    match data_dir {
+        None => Ok(Bucket::in_memory()),
+        Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)).map_err(StartError::Archive),
+    }
 }
 
 /// This machine's secret: kept, or made for as long as it runs.
