@@ -24,7 +24,7 @@ pub const API_ID: &str = "local";
 /// The name of the table on one machine.
 pub const TABLE_NAME: &str = "parley";
 
-/// The name of the archive's bucket on one machine.
+/// The name of the bucket on one machine.
 pub const BUCKET_NAME: &str = "parley-archive";
 
 /// The ARN of the secret on one machine.

@@ -19,7 +19,7 @@ use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::{self, App, Clock};
+use crate::app::{self, App, Clock, OpenArchive};
 use crate::auth::{Claims, Verifier};
 use crate::config::{self, Config, ConfigError, TokenConfig};
 use crate::error::Error;
@@ -40,6 +40,8 @@ pub struct Function {
     pub name: &'static str,
     /// What it does.
     pub handler: Handler,
+    /// How it opens the archive, if it uses it.
+    pub archive: Option<OpenArchive>,
 }
 
 /// What a handler's future gives.
@@ -263,7 +265,7 @@ impl Function {
         };
         let app = match self.handler {
             Handler::Authorizer(_) => None,
-            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system())),
+            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system(), self.archive)),
         };
         Ok(Instance { function: self, app, verifier, clock: Clock::system(), cold: AtomicBool::new(true) })
     }

@@ -15,7 +15,7 @@ use shared::store::table::{Key, Read};
 use shared::store::work::Work;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle) };
+pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle), archive: None };
 
 fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Handling<'a, Value> {
     Box::pin(async move {

@@ -9,8 +9,9 @@
 //! | RECEIPT | `USER#u` | `RECEIPT#cmid` | fingerprint, conversation, number, price; void? No TTL |
 //! | ENTRY | `USER#u` | `ENTRY#ms#id` | one ledger entry, in the order of time |
 //! | TOPUP | `USER#u` | `TOPUP#key` | amount and time of a top-up, by its idempotency key |
-//! | META | `CONV#c` | `META` | kind, members, first number |
+//! | META | `CONV#c` | `META` | kind, members, where its messages are |
 //! | LOG | `CONV#c` | `MSG#%020d` | one message, or one void |
+//! | SEGMENT | `CONV#c` | `SEGMENT#%020d` | which object of the archive holds the messages from this number on |
 //!
 //! The index `work` (keys only) lists what is due: see [`super::work`].
 
@@ -108,6 +109,11 @@ impl Key {
         Self { pk: conversation_pk(conversation), sk: log_sk(seq) }
     }
 
+    /// SEGMENT of a conversation, by its first number.
+    pub fn segment(conversation: &ConversationId, first: Seq) -> Self {
+        Self { pk: conversation_pk(conversation), sk: segment_sk(first) }
+    }
+
     /// As attributes.
     fn item(self) -> Item {
         HashMap::from([("pk".to_owned(), AttributeValue::S(self.pk)), ("sk".to_owned(), AttributeValue::S(self.sk))])
@@ -127,15 +133,24 @@ impl Key {
         let user = self.pk.strip_prefix(USER_PREFIX).and_then(|user| user.parse().ok());
         user.ok_or_else(|| StoreError::broken(&format!("{} is no user's", self.pk)))
     }
+
+    /// Which conversation's item it is.
+    pub fn conversation(&self) -> Result<ConversationId, StoreError> {
+        let id = self.pk.strip_prefix(CONVERSATION_PREFIX).and_then(|id| id.parse().ok());
+        id.ok_or_else(|| StoreError::broken(&format!("{} is no conversation's", self.pk)))
+    }
 }
 
 const USER_PREFIX: &str = "USER#";
+const CONVERSATION_PREFIX: &str = "CONV#";
 /// Sort keys of INBOX items start so.
 pub const INBOX_PREFIX: &str = "INBOX#";
 /// Sort keys of ENTRY items start so.
 pub const ENTRY_PREFIX: &str = "ENTRY#";
 /// Sort keys of LOG items start so.
 pub const LOG_PREFIX: &str = "MSG#";
+/// Sort keys of SEGMENT items start so.
+pub const SEGMENT_PREFIX: &str = "SEGMENT#";
 
 /// The partition of a user's items.
 pub fn user_pk(user: &UserId) -> String {
@@ -144,12 +159,17 @@ pub fn user_pk(user: &UserId) -> String {
 
 /// The partition of a conversation's items.
 pub fn conversation_pk(conversation: &ConversationId) -> String {
-    format!("CONV#{conversation}")
+    format!("{CONVERSATION_PREFIX}{conversation}")
 }
 
 /// The sort key of a message: 20 digits, so that text order is the numbers' order.
 pub fn log_sk(seq: Seq) -> String {
     format!("{LOG_PREFIX}{:020}", seq.0)
+}
+
+/// The sort key of a segment, by its first number.
+pub fn segment_sk(first: Seq) -> String {
+    format!("{SEGMENT_PREFIX}{:020}", first.0)
 }
 
 /// Why a call to the store failed.

@@ -6,6 +6,7 @@
 //! | `UNSETTLED#shard` | user, entry | ENTRY | an earning that is not yet in the balance |
 //! | `WAITING#shard` | since, user, conversation | INBOX | may hold what no device of its user has |
 //! | `ONLINE#shard` | user | PRESENCE | may have live connections |
+//! | `ARCHIVE#shard` | when, conversation | META | may have messages to be moved or deleted then: the cleanup looks |
 //!
 //! A row is a proposal: the index lags behind, so whoever acts on one reads the item itself first.
 
@@ -26,6 +27,8 @@ pub enum Work {
     Waiting,
     /// Users with connections.
     Online,
+    /// Conversations that the cleanup looks at.
+    Archive,
 }
 
 /// Between a user and what follows: no user id has a control character, so no user's rows look like another's.
@@ -38,6 +41,7 @@ impl Work {
             Self::Unsettled => "UNSETTLED",
             Self::Waiting => "WAITING",
             Self::Online => "ONLINE",
+            Self::Archive => "ARCHIVE",
         }
     }
 
@@ -45,9 +49,9 @@ impl Work {
         format!("{}#{shard}", self.prefix())
     }
 
-    /// The partition of a user's rows.
-    pub(super) fn pk(self, user: &UserId) -> String {
-        let hash = Sha256::digest(user.as_str().as_bytes());
+    /// The partition of the rows of a user, or of a conversation.
+    pub(super) fn pk(self, of: &str) -> String {
+        let hash = Sha256::digest(of.as_bytes());
         self.shard_pk(u64::from(hash[0]) % WORK_SHARDS)
     }
 }
@@ -60,6 +64,11 @@ pub(super) fn unsettled_sk(user: &UserId, entry_sk: &str) -> String {
 /// How a waiting conversation sorts: the longest first.
 pub(super) fn waiting_sk(since: Time, user: &UserId, conversation: &ConversationId) -> String {
     format!("{:013}{SEPARATOR}{user}{SEPARATOR}{conversation}", since.ms)
+}
+
+/// How a conversation sorts that the cleanup looks at: what is due first.
+pub(super) fn archive_sk(at: Time, conversation: &ConversationId) -> String {
+    format!("{:013}{SEPARATOR}{conversation}", at.ms)
 }
 
 /// What takes an item out of the index.
@@ -93,7 +102,7 @@ impl Store {
     /// The unsettled entries of one user that the index knows of, at most MAX.
     pub(super) async fn work_unsettled_of(&self, user: &UserId, max: usize) -> Result<Vec<Key>, StoreError> {
         let range = ("begins_with(#work_sk, :sk)", unsettled_sk(user, ""));
-        self.work_rows(Work::Unsettled.pk(user), Some(range), max).await
+        self.work_rows(Work::Unsettled.pk(user.as_str()), Some(range), max).await
     }
 
     /// Rows of one shard, page by page until MAX.
