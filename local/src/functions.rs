@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use shared::run::Function;
 
 /// Every function, in the order of the folders of `functions/`.
-pub static FUNCTIONS: [&Function; 13] = [
+pub static FUNCTIONS: [&Function; 14] = [
     &admin::FUNCTION,
     &authorize::FUNCTION,
     &cleanup::FUNCTION,
@@ -21,6 +21,7 @@ pub static FUNCTIONS: [&Function; 13] = [
     &send::FUNCTION,
     &sweep::FUNCTION,
     &sync::FUNCTION,
+    &verify::FUNCTION,
     &wallet::FUNCTION,
 ];
 

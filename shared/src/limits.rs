@@ -167,6 +167,25 @@ pub const ARCHIVE_CALL_TIMEOUT: Duration = Duration::from_secs(7);
 /// How often the SDK tries a call to S3.
 pub const ARCHIVE_ATTEMPTS_MAX: u32 = 3;
 
+// ---- verify ----------------------------------------------------------------------------------------------------------
+
+/// The items of one page of a scan: what they name is asked for in batches of 100 at the same time.
+pub const VERIFY_PAGE_ITEMS: u32 = 1_000;
+/// How many conversations, accounts and so on are checked at the same time. Each takes a segment's messages at most.
+pub const VERIFY_AT_ONCE: usize = 8;
+/// A slice's report is full with this many findings; what one page has is told to its end.
+pub const VERIFY_FINDINGS_MAX: usize = 500;
+/// Nothing is begun any more when less than this is left of a function's time: a page's last account may have a long ledger.
+pub const VERIFY_RESERVE: Duration = Duration::from_secs(120);
+/// A send, or a line of a ledger, that is older than this has ended in whatever way: the sweep comes every minute.
+pub const VERIFY_SETTLED_AFTER: Duration = Duration::from_secs(3_600);
+/// How often an account that changes meanwhile is added up.
+pub const VERIFY_READS_MAX: u32 = 3;
+/// How many segments one query asks for.
+pub const VERIFY_SEGMENTS_PAGE: u32 = 100;
+/// How many messages one query of a log asks for, contents included.
+pub const VERIFY_LOG_PAGE: usize = 250;
+
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 /// How long connecting to DynamoDB or API Gateway may take.

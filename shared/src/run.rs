@@ -61,6 +61,8 @@ pub enum Handler {
     Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
     /// Called by a schedule, until `deadline` at the longest.
     Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
+    /// Called by an operator, with what is asked for, until `deadline` at the longest.
+    Operator(for<'a> fn(&'a App, Value, Time) -> Handling<'a, Value>),
     /// Called with a batch of a queue's messages; gives the ids of those that stay in it.
     Queue(for<'a> fn(&'a App, Vec<Received>) -> Handling<'a, Vec<String>>),
 }
@@ -368,6 +370,7 @@ impl Instance {
                 handler(app, deadline).await.map_err(refused)?;
                 Ok(Value::Null)
             }
+            (Handler::Operator(handler), Some(app), _) => handler(app, event, deadline).await.map_err(refused),
             (Handler::Queue(handler), Some(app), _) => {
                 let QueueEvent { records } = read(event)?;
                 let failed = handler(app, records.into_iter().map(Received::from).collect()).await.map_err(refused)?;

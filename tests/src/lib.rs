@@ -24,6 +24,7 @@ pub mod simulation;
 pub mod soundness;
 mod unsigned;
 pub mod world;
+pub mod years;
 
 pub use gateway::{Handshake, HttpAnswer};
 pub use network::{Call, Fault, Operation};

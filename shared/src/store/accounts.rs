@@ -41,7 +41,7 @@ pub struct OpenSend {
 }
 
 /// A user's account.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Account {
     /// What can be spent.
     pub balance: Coins,

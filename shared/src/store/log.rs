@@ -152,7 +152,7 @@ impl Store {
 }
 
 /// The number in a LOG item's key.
-fn seq_of(item: &Item) -> Result<Seq, StoreError> {
+pub(super) fn seq_of(item: &Item) -> Result<Seq, StoreError> {
     let key = Key::of(item)?;
     let seq = key.sk.strip_prefix(LOG_PREFIX).and_then(|digits| digits.parse().ok());
     seq.map(Seq).ok_or_else(|| StoreError::broken(&format!("{} is no message's key", key.sk)))

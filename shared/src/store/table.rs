@@ -28,6 +28,7 @@ use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 pub(super) use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
@@ -36,8 +37,8 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::app::{ping, timeouts};
 use crate::limits::{ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT};
@@ -51,7 +52,7 @@ pub const WORK_INDEX: &str = "work";
 pub type Item = HashMap<String, AttributeValue>;
 
 /// An item's key. Prefixes end in `#` and what follows them is the rest of the key, so no two kinds can meet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -86,7 +87,7 @@ impl Key {
 
     /// RECEIPT of one send.
     pub fn receipt(user: &UserId, id: &ClientMessageId) -> Self {
-        Self::user(user, format!("RECEIPT#{id}"))
+        Self::user(user, format!("{RECEIPT_PREFIX}{id}"))
     }
 
     /// ENTRY of a user's ledger. The time is the decision's, so whoever repeats the write meets the same key.
@@ -96,7 +97,7 @@ impl Key {
 
     /// TOPUP of a user, by its idempotency key.
     pub fn topup(user: &UserId, key: &IdempotencyKey) -> Self {
-        Self::user(user, format!("TOPUP#{key}"))
+        Self::user(user, format!("{TOPUP_PREFIX}{key}"))
     }
 
     /// META of a conversation.
@@ -147,6 +148,10 @@ const CONVERSATION_PREFIX: &str = "CONV#";
 pub const INBOX_PREFIX: &str = "INBOX#";
 /// Sort keys of ENTRY items start so.
 pub const ENTRY_PREFIX: &str = "ENTRY#";
+/// Sort keys of RECEIPT items start so.
+pub const RECEIPT_PREFIX: &str = "RECEIPT#";
+/// Sort keys of TOPUP items start so.
+pub const TOPUP_PREFIX: &str = "TOPUP#";
 /// Sort keys of LOG items start so.
 pub const LOG_PREFIX: &str = "MSG#";
 /// Sort keys of SEGMENT items start so.
@@ -354,6 +359,24 @@ impl Store {
         Update { store: self, key, expression: expression.to_owned(), condition: None, names, values }
     }
 
+    /// A page of the whole table, eventually consistent: only these attributes, each written `#name`, of at most so many items.
+    pub(super) async fn scan_page(
+        &self,
+        attributes: &str,
+        after: Option<&Key>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let call = self.client.scan().table_name(&self.table).projection_expression(attributes);
+        let call = call
+            .set_expression_attribute_names(Some(names_in(attributes).collect()))
+            .set_exclusive_start_key(after.cloned().map(Key::item))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = call.send().await.map_err(|error| StoreError::call("Scan", &error))?;
+        let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok(Page { items: answer.items.unwrap_or_default(), next })
+    }
+
     /// Starts a query for items whose `#pk` is PK.
     pub(super) fn query(&self, condition: &str) -> Query {
         Query { call: self.client.query().table_name(&self.table), condition: condition.to_owned() }
@@ -423,7 +446,8 @@ fn consumed(answer: &Output) -> Option<(Metric, f64)> {
         return Some((Metric::ReadUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
     }
     let read = (answer.downcast_ref::<GetItemOutput>().map(GetItemOutput::consumed_capacity))
-        .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity));
+        .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity))
+        .or_else(|| answer.downcast_ref::<ScanOutput>().map(ScanOutput::consumed_capacity));
     let written = (answer.downcast_ref::<PutItemOutput>().map(PutItemOutput::consumed_capacity))
         .or_else(|| answer.downcast_ref::<UpdateItemOutput>().map(UpdateItemOutput::consumed_capacity));
     match (read, written) {

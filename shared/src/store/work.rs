@@ -32,7 +32,7 @@ pub enum Work {
 }
 
 /// Between a user and what follows: no user id has a control character, so no user's rows look like another's.
-const SEPARATOR: char = '\u{1f}';
+pub(super) const SEPARATOR: char = '\u{1f}';
 
 impl Work {
     const fn prefix(self) -> &'static str {
