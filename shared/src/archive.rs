@@ -107,7 +107,7 @@ impl Archive {
 }
 
 /// What a message takes of [`crate::limits::SEGMENT_BYTES_MAX`].
-pub(crate) fn line_bytes(seq: Seq, item: &LogItem) -> usize {
+pub fn line_bytes(seq: Seq, item: &LogItem) -> usize {
     serde_json::to_string(&Line { seq, item: item.clone() }).map_or(0, |line| line.len() + 1)
 }
 

@@ -6,8 +6,9 @@
 //! 4. [`send`]: one message's way, a file a step: look, decide, publish, effects, drop.
 //! 5. [`store`]: the only place that knows DynamoDB, a file an item kind.
 //! 6. [`archive`]: where old messages go, and [`history`]: pages of messages, wherever they are.
-//! 7. [`verify`]: whether all that is kept is as it must be.
-//! 8. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
+//! 7. [`waiting`]: what waits for whom.
+//! 8. [`verify`]: whether all that is kept is as it must be.
+//! 9. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
 
 pub mod app;
 pub mod archive;
@@ -26,3 +27,4 @@ pub mod send;
 pub mod store;
 pub mod telemetry;
 pub mod verify;
+pub mod waiting;

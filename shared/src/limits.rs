@@ -152,10 +152,16 @@ pub const ARCHIVE_PATIENCE: Duration = Duration::from_secs(30 * 86_400);
 /// How long a message stays in the table after it has moved: whoever read META before is no more, and none of their
 /// requests can arrive. A function lives 15 minutes at most, a signed request as long.
 pub const DELETE_AFTER: Duration = Duration::from_secs(20 * 3_600);
+/// The wait after a call that deletes messages, [`BATCH_WRITE_ITEMS_MAX`] of one conversation: 500 per second at most.
+pub const DELETE_PAUSE: Duration = Duration::from_millis(50);
+/// How many messages are deleted before it is written down how far that has come.
+pub const DELETE_MARK_EVERY: u64 = 1_000;
 /// How often the cleanup looks at a conversation in which nothing is due.
 pub const CLEANUP_LOOK_EVERY: Duration = Duration::from_secs(7 * 86_400);
 /// How many conversations a cleanup works on at the same time. Each takes a few segments' bytes.
 pub const CLEANUP_AT_ONCE: usize = 8;
+/// How long before its end a cleanup begins nothing new: what is under way must end in this.
+pub const CLEANUP_STOPS_BEFORE: Duration = Duration::from_secs(90);
 /// How many conversations of a shard a cleanup asks the index for at once.
 pub const CLEANUP_PAGE: u32 = 50;
 /// The most segments that one page of history is read from; what is behind them is the next page.

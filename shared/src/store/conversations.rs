@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::table::{
     AttributeValue, Key, Read, Store, StoreError, Update, Written, from_item, ms, number, text, to_item,
 };
-use super::work::{UNLIST, Work, archive_sk, work_item};
+use super::work::{UNLIST, Work, archive_before, archive_sk, work_item};
 use crate::limits::CLEANUP_LOOK_EVERY;
 use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
 
@@ -45,6 +45,13 @@ pub struct Meta {
     /// Where it stands in the index of what is due; each look of the cleanup's puts it elsewhere.
     #[serde(default, rename = "work_sk", skip_serializing)]
     pub listed: Option<String>,
+}
+
+impl Meta {
+    /// Whether the cleanup was to look at it before a moment.
+    pub fn is_due(&self, moment: Time) -> bool {
+        self.listed.as_ref().is_some_and(|listed| *listed < archive_before(moment))
+    }
 }
 
 /// The number of a conversation's first message.

@@ -1,13 +1,13 @@
 //! LOG: a conversation's messages, numbered 1, 2, 3 … without holes. A slot is taken once and never given to another send.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
 use super::table::{
     Item, Key, LOG_PREFIX, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms, to_item,
 };
-use crate::limits::WALK_PAGE_SLOTS;
+use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
 use crate::send::SendId;
 
@@ -133,6 +133,20 @@ impl Store {
         let page = query.page().await?;
         let slots = page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?)));
         Ok(LogPage { slots: slots.collect::<Result<_, StoreError>>()?, more: page.next.is_some() })
+    }
+
+    /// Deletes what these slots hold, in as few calls as it can be done. No condition: a slot that moved is never taken
+    /// again, as every send begins above it.
+    pub async fn log_delete(&self, conversation: &ConversationId, slots: Range<Seq>) -> Result<(), StoreError> {
+        let mut from = slots.start;
+        while from < slots.end {
+            let to = slots.end.min(Seq(from.0 + BATCH_WRITE_ITEMS_MAX as u64));
+            self.delete_batch((from.0..to.0).map(|seq| Key::log(conversation, Seq(seq)))).await?;
+            // A conversation is one partition, which takes 1,000 write units per second: half of them are for who chats.
+            tokio::time::sleep(DELETE_PAUSE).await;
+            from = to;
+        }
+        Ok(())
     }
 
     /// Single messages of several conversations; those that don't exist are left out.

@@ -38,12 +38,6 @@ impl Store {
         }
     }
 
-    /// The segment that begins at this number, strongly, if it was decided.
-    pub async fn segment_at(&self, conversation: &ConversationId, first: Seq) -> Result<Option<Segment>, StoreError> {
-        let item = self.get(Key::segment(conversation, first), Read::Strong).await?;
-        item.map(|item| segment_of(item, first)).transpose()
-    }
-
     /// The segment that holds this number, strongly: the one with the highest first number that isn't above it.
     pub async fn segment_with(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<Segment>, StoreError> {
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));

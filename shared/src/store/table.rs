@@ -25,6 +25,7 @@ use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
@@ -32,7 +33,8 @@ use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 pub(super) use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
-    ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    ConsumedCapacity, DeleteRequest, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, WriteRequest,
 };
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
@@ -334,6 +336,31 @@ impl Store {
         Err(StoreError { busy: true, text: "BatchGetItem: keys stay unprocessed".to_owned() })
     }
 
+    /// Deletes up to [`BATCH_WRITE_ITEMS_MAX`] items, and asks again for what was left unprocessed. No condition: those
+    /// that don't exist are no error.
+    pub(super) async fn delete_batch(&self, keys: impl Iterator<Item = Key>) -> Result<(), StoreError> {
+        let delete = |key: Key| {
+            let request = DeleteRequest::builder().set_key(Some(key.item())).build();
+            request.map(|request| WriteRequest::builder().delete_request(request).build())
+        };
+        let mut wanted = keys.map(delete).collect::<Result<Vec<_>, _>>();
+        for round in 0..BATCH_ROUNDS_MAX {
+            if round > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(20 << round)).await;
+            }
+            let requests = wanted.map_err(|error| StoreError::broken(&error.to_string()))?;
+            let call = self.client.batch_write_item().request_items(&self.table, requests);
+            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            let answer = answer.map_err(|error| StoreError::call("BatchWriteItem", &error))?;
+            let rest: Vec<_> = answer.unprocessed_items.into_iter().flatten().flat_map(|(_, rest)| rest).collect();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            wanted = Ok(rest);
+        }
+        Err(StoreError { busy: true, text: "BatchWriteItem: items stay unprocessed".to_owned() })
+    }
+
     /// Puts an item **if there is none** with its key.
     pub(super) async fn put_new(&self, key: Key, mut item: Item) -> Result<Written, StoreError> {
         item.extend(key.item());
@@ -444,6 +471,9 @@ fn consumed(answer: &Output) -> Option<(Metric, f64)> {
     let units = |capacity: &ConsumedCapacity| capacity.capacity_units;
     if let Some(answer) = answer.downcast_ref::<BatchGetItemOutput>() {
         return Some((Metric::ReadUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
+    }
+    if let Some(answer) = answer.downcast_ref::<BatchWriteItemOutput>() {
+        return Some((Metric::WriteUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
     }
     let read = (answer.downcast_ref::<GetItemOutput>().map(GetItemOutput::consumed_capacity))
         .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity))

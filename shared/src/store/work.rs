@@ -10,10 +10,11 @@
 //!
 //! A row is a proposal: the index lags behind, so whoever acts on one reads the item itself first.
 
+use futures::stream::{Stream, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
 
 use super::table::{Item, Key, Store, StoreError, text};
-use crate::limits::WORK_SHARDS;
+use crate::limits::{CLEANUP_PAGE, WORK_SHARDS};
 use crate::protocol::{ConversationId, Time, UserId};
 
 /// A kind of work.
@@ -66,9 +67,14 @@ pub(super) fn waiting_sk(since: Time, user: &UserId, conversation: &Conversation
     format!("{:013}{SEPARATOR}{user}{SEPARATOR}{conversation}", since.ms)
 }
 
+/// What the places of conversations begin with that the cleanup was to look at before a moment are below.
+pub(super) fn archive_before(moment: Time) -> String {
+    format!("{:013}", moment.ms)
+}
+
 /// How a conversation sorts that the cleanup looks at: what is due first.
 pub(super) fn archive_sk(at: Time, conversation: &ConversationId) -> String {
-    format!("{:013}{SEPARATOR}{conversation}", at.ms)
+    format!("{}{SEPARATOR}{conversation}", archive_before(at))
 }
 
 /// What takes an item out of the index.
@@ -97,6 +103,20 @@ impl Store {
         let shards =
             (0..WORK_SHARDS).map(|shard| self.work_rows(Work::Waiting.shard_pk(shard), Some(range.clone()), each));
         Ok(futures::future::try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// The conversations of one shard that the cleanup was to look at before a moment, what was due first in front: read
+    /// page by page, as they are asked for.
+    pub fn work_looks(&self, shard: u64, before: Time) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
+        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
+            let Some(start) = from else { return Ok(None) };
+            let query = self.query("#work_pk = :pk AND #work_sk < :sk").value(":pk", Work::Archive.shard_pk(shard));
+            let query = query.value(":sk", archive_before(before)).on_work_index().starting_after(start);
+            let page = query.limit(CLEANUP_PAGE).page().await?;
+            let rows = iter(page.items.into_iter().map(|item| Key::of(&item)));
+            Ok(Some((rows, page.next.map(Some))))
+        });
+        pages.try_flatten()
     }
 
     /// The unsettled entries of one user that the index knows of, at most MAX.
