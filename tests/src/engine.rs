@@ -28,6 +28,7 @@ impl Engine {
         let database = &self.database;
         match operation {
             "BatchGetItem" => typed(body, |request| database.batch_get_item(request)),
+            "BatchWriteItem" => typed(body, |request| database.batch_write_item(request)),
             "CreateTable" => typed(body, |request| database.create_table(request)),
             "DeleteItem" => typed(body, |request| database.delete_item(request)),
             "GetItem" => typed(body, |request| database.get_item(request)),

@@ -27,6 +27,7 @@ use shared::secret::Secrets;
 use shared::store::Store;
 use tokio::time::Instant;
 
+use crate::bucket::Bucket;
 use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
@@ -85,6 +86,7 @@ struct Inner {
 pub(crate) struct Moment {
     age: Duration,
     table: Snapshot,
+    objects: BTreeMap<String, Vec<u8>>,
     ids: u64,
 }
 
@@ -214,6 +216,28 @@ impl World {
         self.invoke("sweep", event).await.map(drop)
     }
 
+    /// The schedule runs the cleanup.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn cleans_up(&self) {
+        self.tries_to_clean_up().await.expect("the cleanup ends");
+    }
+
+    /// The schedule runs the cleanup, which may fail when calls break.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn tries_to_clean_up(&self) -> Result<(), Failed> {
+        let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
+        self.invoke("cleanup", event).await.map(drop)
+    }
+
+    /// How many objects the archive has, and the bytes of each.
+    pub fn archived(&self) -> Vec<usize> {
+        self.bucket().sizes()
+    }
+
     /// Works the queue off for as long as this is awaited, as Lambda does.
     pub(crate) async fn works_queue_off(&self) {
         let world = self.clone();
@@ -315,13 +339,15 @@ impl World {
     /// What there is now, where nothing is under way.
     pub(crate) fn moment(&self) -> Moment {
         let age = lock(&self.inner.began).elapsed();
-        Moment { age, table: self.inner.network.engine().snapshot(), ids: self.inner.ids.load(Ordering::Relaxed) }
+        let (table, objects) = (self.inner.network.engine().snapshot(), self.bucket().snapshot());
+        Moment { age, table, objects, ids: self.inner.ids.load(Ordering::Relaxed) }
     }
 
     /// Goes back to a moment, so that the same happens again: a new world would take many times as long.
     pub(crate) fn returns_to(&self, moment: &Moment) {
         self.heals();
         self.inner.network.engine().restore(&moment.table);
+        self.bucket().restore(&moment.objects);
         self.inner.network.set_chance(self.inner.seed);
         self.inner.network.take_calls();
         self.connections().reset();
@@ -367,6 +393,10 @@ impl World {
     /// Everything that is in the table, without the values' types.
     pub fn items(&self) -> Vec<Value> {
         self.inner.network.engine().items()
+    }
+
+    pub(crate) fn bucket(&self) -> &Bucket {
+        self.inner.network.bucket()
     }
 
     pub(crate) fn connections(&self) -> &Connections {

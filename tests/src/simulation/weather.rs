@@ -298,6 +298,8 @@ fn words(operation: &Operation) -> String {
         Operation::Push(connection) => format!("push to {connection}"),
         Operation::Close(connection) => format!("close {connection}"),
         Operation::Queue(name, request) => format!("{name} {request}"),
+        Operation::PutObject(name) => format!("PutObject {name}"),
+        Operation::GetObject(name) => format!("GetObject {name}"),
     }
 }
 
@@ -390,7 +392,9 @@ impl Edge for Weather {
                 (status, String::new())
             }
             Operation::Close(connection) => (connections.close(connection), String::new()),
-            Operation::Secret(..) | Operation::Queue(..) => unreachable!("the network answers these by itself"),
+            Operation::Secret(..) | Operation::Queue(..) | Operation::PutObject(_) | Operation::GetObject(_) => {
+                unreachable!("the network answers these by itself")
+            }
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };
         state.trace.add(&format!("{} {status} {outcome}", call.trace_id));

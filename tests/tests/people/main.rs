@@ -4,6 +4,7 @@
 mod admin;
 mod any_input;
 mod bad_frames;
+mod cleanup;
 mod connecting;
 mod crashes;
 mod deliver;
