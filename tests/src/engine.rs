@@ -40,6 +40,33 @@ impl Engine {
         }
     }
 
+    /// Puts these items, many at once and without conditions.
+    ///
+    /// # Panics
+    /// When the engine doesn't take them.
+    pub(crate) fn import(&self, items: Vec<dynoxide::Item>) {
+        let imported = self.database.import_items(TABLE_NAME, items, dynoxide::ImportOptions::default());
+        imported.expect("the engine takes them");
+    }
+
+    /// Changes what is kept under a key, behind everybody's back; where nothing is left of it, the item goes.
+    pub(crate) fn edit(&self, pk: &str, sk: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+        let request = json!({ "TableName": TABLE_NAME, "Key": key });
+        let (_, body) = self.answer("GetItem", request.to_string().as_bytes());
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let mut item = answer["Item"].as_object().cloned().unwrap_or_default();
+        change(&mut item);
+        let (operation, request) = if item.is_empty() {
+            ("DeleteItem", json!({ "TableName": TABLE_NAME, "Key": key }))
+        } else {
+            item.extend(key.as_object().cloned().unwrap_or_default());
+            ("PutItem", json!({ "TableName": TABLE_NAME, "Item": item }))
+        };
+        let (status, body) = self.answer(operation, request.to_string().as_bytes());
+        assert_eq!(status, 200, "{operation}: {body}");
+    }
+
     /// Every item, its values without their types.
     pub fn items(&self) -> Vec<Value> {
         self.typed_items().iter().map(plain_map).collect()

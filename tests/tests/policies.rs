@@ -23,6 +23,7 @@ async fn everything_that_is_allowed_is_used() {
     pushes_fail(&world).await;
     tokens_expire(&world).await;
     messages_grow_old(&world).await;
+    everything_is_checked(&world).await;
     let (all, used) = (world.policies().all(), world.policies().used());
     let unused: Vec<String> = all.difference(&used).map(Grant::to_string).collect();
     assert!(unused.is_empty(), "template.yaml allows what nothing does:\n{}", unused.join("\n"));
@@ -172,4 +173,14 @@ async fn tokens_expire(world: &World) {
         assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
         assert!(!phone.is_connected());
     }
+}
+
+/// An operator has everything checked, and what is missing mended: a conversation's place in the index, and an inbox.
+async fn everything_is_checked(world: &World) {
+    let meta = world.items().into_iter().find(|item| item["sk"] == "META").expect("a conversation");
+    let (conversation, user) = (meta["pk"].as_str().expect("a key"), meta["members"][0].as_str().expect("somebody"));
+    world.edits(conversation, "META", |item| item.retain(|name, _| !name.starts_with("work_") && name != "idle"));
+    let inbox = conversation.replacen("CONV#", "INBOX#", 1);
+    world.edits(&format!("USER#{user}"), &inbox, serde_json::Map::clear);
+    assert_eq!(world.is_verified(true).await.iter().filter(|finding| finding["mended"] == true).count(), 2);
 }

@@ -22,3 +22,4 @@ mod send_message;
 mod sweep;
 mod sync;
 mod typing;
+mod verify;
