@@ -77,7 +77,12 @@ async fn each_thing_that_is_wrong_is_found() {
         (ann, &topup, |item| item["amount"] = json!({ "N": "9999" }), "coins add up"),
         (ann, &receipt, Item::clear, "every slot has its receipt, or its send is open"),
         (ann, &receipt, |item| item["seq"] = json!({ "N": "1" }), "a receipt names its slot"),
-        (ann, "NOTE", |item| item["text"] = json!({ "S": "who wrote this?" }), "every item can be read"),
+        (
+            ann,
+            "NOTE",
+            |item| drop(item.insert("text".to_owned(), json!({ "S": "who wrote this?" }))),
+            "every item can be read",
+        ),
         (&conversation, "META", |item| drop(item.remove("work_pk")), "what is due is in the index"),
         (
             &conversation,

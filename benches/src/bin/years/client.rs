@@ -18,29 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAGE: u32 = 100;
 
 /// Somebody's connection.
-pub struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     asked: u64,
 }
 
 /// A message as it is shown, hashed: all of it but how far it has come, which goes on.
-pub type Digest = [u8; 16];
+pub(crate) type Digest = [u8; 16];
 
 impl Client {
     /// A token for somebody, which outlives a restart of the machine.
-    pub async fn token(machine: &Machine, user: &str) -> Result<String, Problem> {
+    pub(crate) async fn token(machine: &Machine, user: &str) -> Result<String, Problem> {
         let answer = machine.posts("/dev/token", &json!({ "sub": user, "ttlSeconds": 86_400 })).await?;
         Ok(answer["token"].as_str().ok_or_else(|| format!("no token: {answer}"))?.to_owned())
     }
 
     /// Connects somebody.
-    pub async fn connect(address: &str, token: &str) -> Result<Self, Problem> {
+    pub(crate) async fn connect(address: &str, token: &str) -> Result<Self, Problem> {
         let (socket, _) = connect_async(format!("ws://{address}/ws?token={token}")).await?;
         Ok(Self { socket, asked: 0 })
     }
 
     /// Asks, and waits for the final answer.
-    pub async fn asks(&mut self, mut request: Value) -> Result<Value, Problem> {
+    pub(crate) async fn asks(&mut self, mut request: Value) -> Result<Value, Problem> {
         self.asked += 1;
         let id = self.asked.to_string();
         request["requestId"] = id.as_str().into();
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// A page of a conversation, above a number; whether there is more.
-    pub async fn page(&mut self, conversation: &str, after: u64) -> Result<(Vec<Value>, bool), Problem> {
+    pub(crate) async fn page(&mut self, conversation: &str, after: u64) -> Result<(Vec<Value>, bool), Problem> {
         let request = json!({ "action": "getMessages", "conversationId": conversation, "after": after, "limit": PAGE });
         let mut answer = self.asks(request).await?;
         match answer["data"]["messages"].take() {
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// All of a conversation, hashed message by message.
-    pub async fn reads(&mut self, conversation: &str) -> Result<Vec<Digest>, Problem> {
+    pub(crate) async fn reads(&mut self, conversation: &str) -> Result<Vec<Digest>, Problem> {
         let mut read = Vec::new();
         loop {
             let (messages, more) = self.page(conversation, read.len() as u64).await?;
@@ -91,7 +91,7 @@ impl Client {
 }
 
 /// What a message shows, hashed.
-pub fn digest(mut message: Value) -> Digest {
+pub(crate) fn digest(mut message: Value) -> Digest {
     message["status"].take();
     let hash = Sha256::digest(message.to_string().as_bytes());
     let mut digest = Digest::default();

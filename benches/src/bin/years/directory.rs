@@ -18,7 +18,7 @@ const PORTION: usize = 5_000;
 const PAGE: usize = 1_000;
 
 /// Fills a new directory.
-pub async fn fill(directory: &Path, plan: &Plan) -> Result<Vec<Made>, Problem> {
+pub(crate) async fn fill(directory: &Path, plan: &Plan) -> Result<Vec<Made>, Problem> {
     let table = Template::parse(DEPLOYED)?.deploy(&BTreeMap::new(), "http://127.0.0.1")?.table;
     let engine = Engine::start(Some(DataLock::take(directory)?), Port::Exactly(0))?;
     ensure_table(&engine.endpoint(), &table).await?;
@@ -58,7 +58,7 @@ pub async fn fill(directory: &Path, plan: &Plan) -> Result<Vec<Made>, Problem> {
 }
 
 /// Makes what was moved to the archive look as if that was so many milliseconds earlier: a day that nobody waits for.
-pub fn ages(directory: &Path, ms: i64) -> Result<(), Problem> {
+pub(crate) fn ages(directory: &Path, ms: i64) -> Result<(), Problem> {
     let (_lock, database) = open(directory)?;
     let mut after = None;
     loop {

@@ -17,20 +17,20 @@ use crate::Problem;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What cleanups have said of themselves, added up.
-pub type Figures = BTreeMap<String, f64>;
+pub(crate) type Figures = BTreeMap<String, f64>;
 
 /// A machine on a data directory. Its log is a file beside it.
-pub struct Machine {
+pub(crate) struct Machine {
     process: Child,
     /// Where it listens, as `ADDRESS:PORT`; the same after a restart.
-    pub address: String,
+    pub(crate) address: String,
     directory: PathBuf,
     log: PathBuf,
 }
 
 impl Machine {
     /// Starts it, on a free port.
-    pub async fn start(directory: &Path) -> Result<Self, Problem> {
+    pub(crate) async fn start(directory: &Path) -> Result<Self, Problem> {
         let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
         let log = directory.with_extension("log");
         File::create(&log)?;
@@ -39,24 +39,24 @@ impl Machine {
     }
 
     /// Starts it again, after it was stopped or killed.
-    pub async fn starts_again(&mut self) -> Result<(), Problem> {
+    pub(crate) async fn starts_again(&mut self) -> Result<(), Problem> {
         self.process = spawn(&self.directory, &self.address, &self.log).await?;
         Ok(())
     }
 
     /// Ends it with SIGKILL, and with it its functions.
-    pub async fn is_killed(&mut self) -> Result<(), Problem> {
+    pub(crate) async fn is_killed(&mut self) -> Result<(), Problem> {
         self.process.kill().await?;
         Ok(())
     }
 
     /// An HTTP request with a JSON body; the answer's JSON.
-    pub async fn posts(&self, path: &str, body: &Value) -> Result<Value, Problem> {
+    pub(crate) async fn posts(&self, path: &str, body: &Value) -> Result<Value, Problem> {
         http(&self.address, path, body).await
     }
 
     /// Has a function work on an event.
-    pub async fn invokes(&self, function: &str, event: &Value) -> Result<Value, Problem> {
+    pub(crate) async fn invokes(&self, function: &str, event: &Value) -> Result<Value, Problem> {
         let endpoint = fs::read_to_string(self.directory.join(local::machine::LAMBDA_ENDPOINT_FILE))?;
         let address = endpoint.trim_start_matches("http://");
         let answer = http(address, &local::lambda::INVOKE_PATH.replace("{name}", function), event).await?;
@@ -67,7 +67,7 @@ impl Machine {
     }
 
     /// Adds up what this machine's cleanups have said of themselves so far.
-    pub fn figures(&self) -> Result<Figures, Problem> {
+    pub(crate) fn figures(&self) -> Result<Figures, Problem> {
         let mut figures = Figures::new();
         for line in fs::read_to_string(&self.log)?.lines() {
             let mut words = line.split_whitespace().skip(1);
@@ -84,7 +84,7 @@ impl Machine {
     }
 
     /// The most memory that a process of this function has had, in kilobytes; 0 when there is none.
-    pub fn peak_kb(&self, function: &str) -> u64 {
+    pub(crate) fn peak_kb(&self, function: &str) -> u64 {
         let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
         let is_it = |pid: &u32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Machine {
     }
 
     /// Stops it.
-    pub async fn stops(&mut self) -> Result<(), Problem> {
+    pub(crate) async fn stops(&mut self) -> Result<(), Problem> {
         // Whatever was answered is kept: there is nothing to wait for.
         self.is_killed().await
     }

@@ -43,7 +43,7 @@ struct Said(Vec<(usize, u64, Digest)>);
 
 /// Proves it, and prints the figures.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
-pub async fn prove(directory: &Path, plan: &Plan, made: &[Made], kills: u32) -> Result<(), Problem> {
+pub(crate) async fn prove(directory: &Path, plan: &Plan, made: &[Made], kills: u32) -> Result<(), Problem> {
     let mut machine = Machine::start(directory).await?;
     let tokens = tokens(&machine, made).await?;
     verify(&machine, "as it was made").await?;
