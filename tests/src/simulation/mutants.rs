@@ -107,7 +107,11 @@ fn read_of(operation: &Operation) -> String {
         "Query" => {
             let values = &request["ExpressionAttributeValues"];
             let low = [":sk", ":from"].map(|name| text(values, name)).concat();
-            let tail = if request["Limit"] == 1 { ", the tail" } else { "" };
+            let tail = match (request["Limit"] == 1, request["ProjectionExpression"].is_null()) {
+                (true, _) => ", the tail",
+                (false, false) => ", the walk",
+                (false, true) => "",
+            };
             format!("Query {}: {}{tail}", kind_of(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
         }
         "BatchGetItem" => {

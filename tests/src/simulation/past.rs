@@ -152,7 +152,6 @@ enum Range {
     BeginsWith,
     Between,
     Below,
-    From,
 }
 
 impl Condition {
@@ -162,12 +161,7 @@ impl Condition {
         let values = &request["ExpressionAttributeValues"];
         let value = |name: &str| text(values, name).to_owned();
         let Some((_, range)) = condition.split_once(" AND ") else { return Self { pk: value(":pk"), range: None } };
-        let forms = [
-            ("begins_with(", Range::BeginsWith),
-            ("BETWEEN", Range::Between),
-            (" < :sk", Range::Below),
-            (" >= :sk", Range::From),
-        ];
+        let forms = [("begins_with(", Range::BeginsWith), ("BETWEEN", Range::Between), (" < :sk", Range::Below)];
         let form = forms.into_iter().find(|(mark, _)| range.contains(mark)).map(|(_, form)| form);
         let form = form.unwrap_or_else(|| panic!("a query's condition of no known form: {condition}"));
         let bounds = match form {
@@ -184,7 +178,6 @@ impl Condition {
                 Range::BeginsWith => sk.starts_with(low.as_str()),
                 Range::Between => (low.as_str()..=high.as_str()).contains(&sk),
                 Range::Below => sk < low.as_str(),
-                Range::From => sk >= low.as_str(),
             })
     }
 }
