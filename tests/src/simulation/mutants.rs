@@ -207,7 +207,7 @@ impl Mutant {
             (Self::BaseReadLate, "GetItem ACCOUNT") => {
                 for send in answer["Item"]["open"]["M"].as_object_mut().into_iter().flat_map(|open| open.values_mut()) {
                     let log = format!("CONV#{}", text(&send["M"], "conv"));
-                    send["M"]["base"] = json!({ "N": past.partition(&log, "MSG#").count().to_string() });
+                    send["M"]["base"] = json!({ "N": past.tail_at(&log, past.version()).to_string() });
                 }
             }
             (Self::DroppedEarly, "BatchGetItem RECEIPT") => {
