@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-use crate::network::lock;
+use crate::network::{Operation, lock};
 
 /// The bucket.
 #[derive(Default)]
@@ -14,17 +14,32 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Answers a call: status and body.
+    pub(crate) fn answer(&self, operation: &Operation, body: &[u8]) -> (u16, Vec<u8>) {
+        match operation {
+            Operation::PutObject(name) => {
+                self.put(name, body);
+                (200, Vec::new())
+            }
+            Operation::GetObject(name) => match self.get(name) {
+                Some(bytes) => (200, bytes),
+                None => (404, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+            },
+            other => panic!("no call to S3: {other:?}"),
+        }
+    }
+
     /// Takes an object.
     ///
     /// # Panics
     /// When there is another of this name: whoever writes one again writes the same.
-    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+    fn put(&self, name: &str, bytes: &[u8]) {
         let before = lock(&self.objects).insert(name.to_owned(), bytes.to_vec());
         assert!(before.is_none_or(|before| before == bytes), "{name} was written again with something else");
     }
 
     /// Gives an object.
-    pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
         lock(&self.objects).get(name).cloned()
     }
 

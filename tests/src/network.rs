@@ -201,6 +201,16 @@ pub(crate) enum Fate {
     KilledAfter,
 }
 
+/// What answers calls.
+pub(crate) struct Services<'a> {
+    /// DynamoDB.
+    pub(crate) engine: &'a Engine,
+    /// S3.
+    pub(crate) bucket: &'a Bucket,
+    /// API Gateway.
+    pub(crate) connections: &'a Connections,
+}
+
 /// A simulation's hold on the network: it is asked about everything, and sees everything.
 pub(crate) trait Edge: Send {
     /// A function is about to run.
@@ -212,7 +222,7 @@ pub(crate) trait Edge: Send {
     /// A call is about to be made.
     fn passes(&mut self, call: &Call) -> Passage;
     /// A call has arrived: answers it.
-    fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String);
+    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8]) -> (u16, Vec<u8>);
 }
 
 /// Says which calls break.
@@ -426,13 +436,12 @@ impl Network {
 
     /// A call has arrived where a simulation answers.
     fn serve(&self, call: &Call, body: &[u8]) -> (u16, Vec<u8>) {
-        if let Operation::Queue(..) | Operation::PutObject(_) | Operation::GetObject(_) = call.operation {
+        if let Operation::Queue(..) = call.operation {
             return self.deliver(&call.operation, body);
         }
-        let (engine, connections) = (&self.wires.engine, &self.wires.connections);
-        let served = self.edge(|edge| edge.serves(engine, connections, call, body));
-        let (status, answer) = served.expect("a simulation has an edge");
-        (status, answer.into_bytes())
+        let Wires { engine, bucket, connections, .. } = &*self.wires;
+        let services = Services { engine, bucket, connections };
+        self.edge(|edge| edge.serves(&services, call, body)).expect("a simulation has an edge")
     }
 
     /// Takes a call where it goes.
@@ -449,14 +458,7 @@ impl Network {
                 let (status, answer) = self.wires.queues.answer(name, request);
                 (status, answer.to_string())
             }
-            Operation::PutObject(name) => {
-                self.wires.bucket.put(name, body);
-                (200, String::new())
-            }
-            Operation::GetObject(name) => match self.wires.bucket.get(name) {
-                Some(bytes) => return (200, bytes),
-                None => (404, "<Error><Code>NoSuchKey</Code></Error>".to_owned()),
-            },
+            Operation::PutObject(_) | Operation::GetObject(_) => return self.wires.bucket.answer(operation, body),
         };
         (status, answer.into_bytes())
     }

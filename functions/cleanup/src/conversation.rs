@@ -201,5 +201,5 @@ async fn look_again(app: &App, meta: &Meta, horizons: &Horizons) -> Result<(), E
         false if deleted => (now.after(CLEANUP_LOOK_EVERY), false),
         false => (meta.moved_at.after(DELETE_AFTER), false),
     };
-    Ok(app.store.conversation_look_again(&meta.id, seen, at, idle).await?)
+    Ok(app.store.conversation_look_again(&meta.id, at, idle).await?)
 }

@@ -127,9 +127,7 @@ impl Store {
         discard: bool,
     ) -> Result<bool, StoreError> {
         let oldest = if discard { ", #oldest_seq = :to" } else { "" };
-        let expression =
-            format!("SET #first_seq = :to, #moved_at = :at, #work_pk = :work_pk, #work_sk = :work_sk{oldest}");
-        let update = self.update(Key::meta(id), &expression);
+        let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}"));
         let update = update.only_if("#first_seq = :from").value(":from", number(moved.from));
         let update = update.value(":to", number(moved.to));
         let update = listed(update.value(":at", number(moved.at.ms)), id, moved.look_at);
@@ -142,20 +140,15 @@ impl Store {
         update.only_if("#deleted_below < :below").value(":below", number(below)).run().await.map(drop)
     }
 
-    /// Puts a conversation elsewhere in the index, **if** it is where it was seen: another look hasn't. IDLE says that
-    /// there is nothing more to do, so that the next message lists it anew.
-    pub async fn conversation_look_again(
-        &self,
-        id: &ConversationId,
-        seen: &str,
-        look_at: Time,
-        idle: bool,
-    ) -> Result<(), StoreError> {
-        let idle = if idle { ", #idle = :idle" } else { "" };
-        let update = self.update(Key::meta(id), &format!("SET #work_pk = :work_pk, #work_sk = :work_sk{idle}"));
-        let update = if idle.is_empty() { update } else { update.value(":idle", AttributeValue::Bool(true)) };
-        let update = listed(update.only_if("#work_sk = :seen").value(":seen", text(seen)), id, look_at);
-        update.run().await.map(drop)
+    /// Says when the cleanup looks again. IDLE: there is nothing more to do, so the next message lists it anew. No
+    /// condition: of two looks at once each has seen what it says.
+    pub async fn conversation_look_again(&self, id: &ConversationId, at: Time, idle: bool) -> Result<(), StoreError> {
+        let update = match idle {
+            true => self.update(Key::meta(id), &format!("{LIST}, #idle = :idle")),
+            false => self.update(Key::meta(id), LIST),
+        };
+        let update = if idle { update.value(":idle", AttributeValue::Bool(true)) } else { update };
+        listed(update, id, at).run().await.map(drop)
     }
 
     /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew.
@@ -164,10 +157,10 @@ impl Store {
         update.only_if("#work_sk = :seen").value(":seen", text(seen)).run().await.map(drop)
     }
 
-    /// Lists a conversation anew, **if** it is idle: a message has come.
+    /// Lists a conversation anew that is idle: a message has come.
     pub async fn conversation_relist(&self, id: &ConversationId, at: Time) -> Result<(), StoreError> {
-        let update = self.update(Key::meta(id), "SET #work_pk = :work_pk, #work_sk = :work_sk REMOVE #idle");
-        listed(update.only_if("attribute_exists(#idle)"), id, look_at(at)).run().await.map(drop)
+        let update = self.update(Key::meta(id), &format!("{LIST} REMOVE #idle"));
+        listed(update, id, look_at(at)).run().await.map(drop)
     }
 }
 
@@ -183,6 +176,9 @@ pub struct Moved {
     /// When the cleanup looks again.
     pub look_at: Time,
 }
+
+/// What puts a conversation into the index, or elsewhere in it.
+const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
 /// When the cleanup looks at a conversation in which something was said.
 fn look_at(at: Time) -> Time {

@@ -107,8 +107,9 @@ impl Store {
 
     /// Who holds the slots from FROM on, strongly: up to [`WALK_PAGE_SLOTS`].
     pub async fn log_slots(&self, conversation: &ConversationId, from: Seq) -> Result<Vec<(Seq, Slot)>, StoreError> {
-        let query = self.query("#pk = :pk AND #sk >= :sk").value(":pk", conversation_pk(conversation));
-        let query = query.value(":sk", log_sk(from)).read(Read::Strong).limit(WALK_PAGE_SLOTS);
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
+        let query = query.value(":from", log_sk(from)).value(":to", log_sk(Seq(u64::MAX)));
+        let query = query.read(Read::Strong).limit(WALK_PAGE_SLOTS);
         let page = query.project("#pk, #sk, #sid, #void").page().await?;
         page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?))).collect()
     }

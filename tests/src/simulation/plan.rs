@@ -18,8 +18,16 @@ const BEGINNING_MS: u64 = 40;
 const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others.
 const LIMIT_PLANS: u64 = 200;
+/// In one of so many plans messages grow old.
+const AGING_PLANS: u64 = 6;
+/// The first number of a step at which the cleanup runs.
+const AGING_STEPS: u32 = 1_000_000;
+/// After so long messages are moved: those that everybody has, and all.
+pub(super) const MONTHS_MS: [u64; 2] = [40 * 86_400_000, 100 * 86_400_000];
+/// After so long what has moved is deleted.
+pub(super) const DAY_MS: u64 = 21 * 3_600_000;
 /// Each item kind that faults may gather at.
-const FOCI: [&str; 8] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP"];
+const FOCI: [&str; 9] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP", "SEGMENT"];
 /// How much more often a fault happens where faults gather.
 const FOCUS_FACTOR: u64 = 10;
 /// The most often that a fault happens where faults gather, of 1,000 chances.
@@ -165,6 +173,8 @@ pub enum Act {
     Operates,
     /// The schedule fires.
     Sweeps,
+    /// The daily schedule fires.
+    Cleans,
 }
 
 /// One step.
@@ -235,17 +245,48 @@ impl Plan {
             let purses: Vec<Step> = (0..people).map(begins).collect();
             steps.extend(purses);
         }
+        let ages = chance.below(AGING_PLANS) == 0;
         let plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         match limit {
             0 => plan.with_many_open_sends(),
             1 => plan.with_many_connections(),
+            _ if ages => plan.that_ages(),
             _ => plan,
         }
+    }
+
+    /// Once or twice months pass, the cleanup runs and runs again, and people go on as it does.
+    fn that_ages(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        for _ in 0..1 + chance.below(2) {
+            let from_ms = self.steps[chance.below(self.steps.len() as u64) as usize].at_ms;
+            let mut at_ms = from_ms;
+            let mut cleans = Vec::new();
+            for n in 0..1 + chance.below(4) {
+                at_ms += if n == 0 { MONTHS_MS[chance.below(2) as usize] } else { DAY_MS };
+                let (number, draw) = (AGING_STEPS + self.steps.len() as u32 + cleans.len() as u32, chance.next());
+                let at_ms = at_ms + chance.below(100);
+                cleans.push(Step { number, at_ms, person: 0, device: 0, act: Act::Cleans, draw });
+            }
+            for step in self.steps.iter_mut().filter(|step| step.at_ms >= from_ms) {
+                step.at_ms += at_ms - from_ms;
+            }
+            self.steps.extend(cleans);
+        }
+        self
+    }
+
+    /// Whether the cleanup runs.
+    pub fn ages(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Cleans)
     }
 
     /// A plan that looks for what goes wrong with one kind of item: most faults gather there.
     pub fn directed(seed: u64, steps: Option<usize>, item: &str) -> Self {
         let mut plan = Self::new(seed, steps);
+        if ["META", "SEGMENT"].contains(&item) && !plan.ages() && seed % 4 > 0 {
+            plan = plan.that_ages();
+        }
         if seed % 16 == 15 {
             return if seed % 32 == 15 { plan.with_many_open_sends() } else { plan.with_many_connections() };
         }

@@ -1,10 +1,13 @@
 //! Old messages move to the archive and nobody misses them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, SEGMENT_MESSAGES_MIN};
-use tests::{Phone, World};
+use tests::{Fault, Phone, World};
+
+use crate::crashes::{BREAKS, break_nth};
 
 /// After so long even few messages are moved.
 const LONG: Duration = Duration::from_secs(40 * 86_400);
@@ -179,5 +182,128 @@ async fn a_conversation_that_rests_is_looked_at_no_more_until_somebody_says_some
     }
     assert_eq!(in_table(&world), [5]);
     assert_eq!(world.archived().len(), 2);
+    world.is_sound();
+}
+
+/// A world where four messages are to be moved and so many runs have been made; with its first run's history.
+async fn aged(runs: usize) -> (World, Phone, Value) {
+    let world = World::new().await;
+    let (_ann, bob, conversation) = chat(&world, 5).await;
+    world.advance(LONG).await;
+    for _ in 0..runs {
+        world.cleans_up().await;
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    }
+    (world, bob.person.connects().await, conversation)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_survives_a_break_at_every_call() {
+    // The run that moves, the one that deletes, the one that finds nothing more to do.
+    for runs in 0..3 {
+        for how in BREAKS {
+            for n in 1.. {
+                let (world, bob, conversation) = aged(runs).await;
+                let before = all_of(&bob, &conversation, 3).await;
+                let fired = break_nth(&world, "cleanup", n, how);
+                let _ = world.tries_to_clean_up().await;
+                world.heals();
+                world.is_sound();
+                assert_eq!(all_of(&bob, &conversation, 3).await, before, "{how:?} at call {n} of run {runs}");
+                for _ in 0..3 {
+                    world.cleans_up().await;
+                    let bob = bob.person.connects().await;
+                    assert_eq!(
+                        all_of(&bob, &conversation, 3).await,
+                        before,
+                        "{how:?} at call {n} of run {runs}, later"
+                    );
+                    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+                }
+                world.cleans_up().await;
+                world.is_sound();
+                assert_eq!(in_table(&world), [5], "{how:?} at call {n} of run {runs}");
+                assert_eq!(world.archived().len(), 1);
+                if !fired.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_cleanups_at_once_do_what_one_does() {
+    let (world, bob, conversation) = aged(0).await;
+    let before = all_of(&bob, &conversation, 3).await;
+    for _ in 0..3 {
+        futures::future::join3(world.cleans_up(), world.cleans_up(), world.cleans_up()).await;
+        world.is_sound();
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    }
+    assert_eq!((in_table(&world), world.archived().len()), (vec![5], 1));
+    assert_eq!(all_of(&bob.person.connects().await, &conversation, 3).await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_finished_late_takes_no_archived_number() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 2).await;
+    let (lost, half) = (ann.message_to("bob", "lost"), ann.message_to("bob", "half"));
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(lost.clone()).await.is_none());
+    bob.sends(&conversation, "third").await.data();
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(half.clone()).await.is_none());
+    world.heals();
+    for n in 5..=6 {
+        assert_eq!(bob.sends(&conversation, "more").await["message"]["seq"], n);
+    }
+    ann.marks_read(&conversation, 6).await.data();
+    let archived = |world: &World, table: &[u64]| assert_eq!(in_table(world), table, "the rest has moved");
+    for table in [&[1, 2, 3, 4, 5, 6][..], &[4, 5, 6]] {
+        world.advance(LONG).await;
+        world.cleans_up().await;
+        archived(&world, table);
+    }
+    let ann = ann.person.connects().await;
+    assert_eq!(ann.says(half).await["message"]["seq"], 4, "a send that is open isn't moved");
+    assert_eq!(ann.says(lost.clone()).await["message"]["seq"], 7, "a number that has gone isn't taken again");
+    world.comes_to_rest().await;
+    for _ in 0..3 {
+        world.advance(LONG * 3).await;
+        world.cleans_up().await;
+    }
+    archived(&world, &[7]);
+    assert_eq!(ann.person.connects().await.says(lost).await["message"]["seq"], 7);
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_messages_are_archived_in_parts_and_short_times_in_few_pages() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 0).await;
+    let long = "\u{1F9C0}".repeat(10_000);
+    for _ in 0..60 {
+        ann.sends(&conversation, &long).await.data();
+    }
+    bob.marks_read(&conversation, 60).await.data();
+    let mut archived = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..2 {
+            world.advance(LONG).await;
+            world.cleans_up().await;
+        }
+        let (ann, bob) = (ann.person.connects().await, bob.person.connects().await);
+        let seq = ann.sends(&conversation, "one more").await["message"]["seq"].as_u64().expect("a number");
+        bob.marks_read(&conversation, seq).await.data();
+        archived.push(world.archived().len());
+    }
+    assert!(archived[0] >= 2, "a segment has a megabyte at most: {archived:?}");
+    assert_eq!(archived[5] - archived[0], 5, "one more each time");
+    let bob = bob.person.connects().await;
+    assert_eq!(all_of(&bob, &conversation, 100).await.len(), 66);
+    let newest = bob.history(&conversation).await;
+    assert!(newest.len() < 10, "a page is read from a few segments: {}", newest.len());
     world.is_sound();
 }
