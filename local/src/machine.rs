@@ -133,12 +133,10 @@ pub struct Machine {
     runtime: Runtime,
     engine: Option<Engine>,
     dynamodb_endpoint: String,
-    queues: queue::Server,
+    services: Services,
     lambda: lambda::Server,
-    _archive: s3::Server,
     /// The schedules and the event sources: what calls functions by itself.
     triggers: JoinSet<()>,
-    _secrets: Option<SecretsManager>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
@@ -178,25 +176,14 @@ impl Machine {
         };
         engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
 
-        let secrets = match secret.clone() {
-            Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
-            None => None,
-        };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
-        let queue_server = queue::Server::start(queues.clone()).await.map_err(StartError::Queues)?;
-        let archive = s3::Server::start(archive(data_dir.as_deref())?).await.map_err(StartError::Archive)?;
-        let endpoints =
-            [("DYNAMODB", dynamodb_endpoint.clone()), ("S3", archive.endpoint()), ("SQS", queue_server.endpoint())];
-        let secrets_url = secrets.as_ref().map(SecretsManager::url);
-        let specs = specs(&mut deployment, &endpoints, secrets_url, settings.environments_max);
+        let services = Services::start(secret.clone(), queues.clone(), data_dir.as_deref()).await?;
+        let specs = specs(&mut deployment, &services, &dynamodb_endpoint, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
         let invoker = Invoker::from(runtime.clone());
-        let lambda = lambda::Server::start(invoker.clone()).await.map_err(StartError::Functions)?;
-        if let Some(directory) = &data_dir {
-            fs::write(directory.join(LAMBDA_ENDPOINT_FILE), lambda.endpoint()).map_err(StartError::Functions)?;
-        }
+        let lambda = serve_invoke(invoker.clone(), data_dir.as_deref()).await.map_err(StartError::Functions)?;
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
@@ -212,18 +199,7 @@ impl Machine {
         for source in deployment.event_sources {
             triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
         }
-        Ok(Self {
-            gateway,
-            runtime,
-            engine,
-            dynamodb_endpoint,
-            queues: queue_server,
-            lambda,
-            _archive: archive,
-            triggers,
-            _secrets: secrets,
-            _lock: lock,
-        })
+        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, services, lambda, triggers, _lock: lock })
     }
 
     /// Where the machine listens.
@@ -247,7 +223,7 @@ impl Machine {
     /// Where the queues are, for any AWS client.
     #[must_use]
     pub fn sqs_endpoint(&self) -> String {
-        self.queues.endpoint()
+        self.services.queues.endpoint()
     }
 
     /// Where the functions can be called by hand, with any AWS client.
@@ -286,8 +262,37 @@ fn parameters(template: &Template, given: BTreeMap<String, String>) -> Result<BT
     Ok(parameters)
 }
 
+/// What of AWS the functions call besides DynamoDB and `@connections`.
+#[derive(Debug)]
+struct Services {
+    secrets: Option<SecretsManager>,
+    queues: queue::Server,
+    archive: s3::Server,
+}
+
+impl Services {
+    async fn start(secret: Option<String>, queues: Queues, data_dir: Option<&Path>) -> Result<Self, StartError> {
+        let secrets = match secret {
+            Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
+            None => None,
+        };
+        let queues = queue::Server::start(queues).await.map_err(StartError::Queues)?;
+        let archive = s3::Server::start(bucket(data_dir)?).await.map_err(StartError::Archive)?;
+        Ok(Self { secrets, queues, archive })
+    }
+}
+
+/// Serves `Invoke`, and leaves word in the data directory where.
+async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> io::Result<lambda::Server> {
+    let server = lambda::Server::start(invoker).await?;
+    if let Some(directory) = data_dir {
+        fs::write(directory.join(LAMBDA_ENDPOINT_FILE), server.endpoint())?;
+    }
+    Ok(server)
+}
+
 /// The archive's bucket, where everything else is kept.
-fn archive(data_dir: Option<&Path>) -> Result<Bucket, StartError> {
+fn bucket(data_dir: Option<&Path>) -> Result<Bucket, StartError> {
     match data_dir {
         None => Ok(Bucket::in_memory()),
         Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)).map_err(StartError::Archive),
@@ -328,8 +333,8 @@ fn kept_secret(path: &Path) -> io::Result<String> {
 /// The functions, with the variables of the template and those with which an AWS SDK finds this machine's services.
 fn specs(
     deployment: &mut Deployment,
-    endpoints: &[(&str, String)],
-    secrets_url: Option<&str>,
+    services: &Services,
+    dynamodb_endpoint: &str,
     environments_max: usize,
 ) -> Vec<runtime::Spec> {
     let functions = std::mem::take(&mut deployment.functions).into_iter();
@@ -343,9 +348,14 @@ fn specs(
         ] {
             environment.insert(name.to_owned(), value.to_owned());
         }
-        for (service, endpoint) in endpoints {
-            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint.clone());
+        for (service, endpoint) in [
+            ("DYNAMODB", dynamodb_endpoint.to_owned()),
+            ("S3", services.archive.endpoint()),
+            ("SQS", services.queues.endpoint()),
+        ] {
+            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint);
         }
+        let secrets_url = services.secrets.as_ref().map(SecretsManager::url);
         if let Some(url) = secrets_url.filter(|_| environment.contains_key(SECRET_VARIABLE)) {
             environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.to_owned());
         }
