@@ -162,7 +162,7 @@ impl World {
         let id = direct_id(&members[0], &members[1]);
         let span = self.now.ms - self.began.ms;
         // Some ended long ago, some go on.
-        let begins = self.began.ms + self.chance.i64(..span * 9 / 10);
+        let begins = self.began.ms + self.chance.i64(0..span * 9 / 10);
         let ends = if self.chance.bool() { self.now.ms - 1_000 } else { self.chance.i64(begins + 1..self.now.ms) };
         let mut times: Vec<i64> = (0..size).map(|_| self.chance.i64(begins..ends)).collect();
         times.sort_unstable();
