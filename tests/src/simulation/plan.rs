@@ -223,7 +223,9 @@ impl Plan {
     /// Draws a plan; of so many steps, where somebody says how many.
     pub fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
-        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(4) as usize]);
+        let ages = chance.below(AGING_PLANS) == 0;
+        let drawn = if ages { 3 } else { chance.below(4) as usize };
+        let steps = steps.unwrap_or(STEPS_DRAWN[drawn]);
         let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
         let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
@@ -245,7 +247,6 @@ impl Plan {
             let purses: Vec<Step> = (0..people).map(begins).collect();
             steps.extend(purses);
         }
-        let ages = chance.below(AGING_PLANS) == 0;
         let plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         match limit {
             0 => plan.with_many_open_sends(),
@@ -259,7 +260,9 @@ impl Plan {
     fn that_ages(mut self) -> Self {
         let mut chance = Chance(!self.seed);
         for _ in 0..1 + chance.below(2) {
-            let from_ms = self.steps[chance.below(self.steps.len() as u64) as usize].at_ms;
+            // Rather late: what grows old must have been said.
+            let any = [0; 2].map(|_| self.steps[chance.below(self.steps.len() as u64) as usize].at_ms);
+            let from_ms = any[0].max(any[1]);
             let mut at_ms = from_ms;
             let mut cleans = Vec::new();
             for n in 0..1 + chance.below(4) {
