@@ -20,8 +20,10 @@ const CONNECTED_MS: u64 = 5_000;
 const LIMIT_PLANS: u64 = 200;
 /// In one of so many plans messages grow old.
 const AGING_PLANS: u64 = 6;
-/// The first number of a step at which the cleanup runs.
+/// The first number of a step that is there because messages grow old.
 const AGING_STEPS: u32 = 1_000_000;
+/// So many messages are sent about when a cleanup runs.
+const AGING_SENDS: u64 = 6;
 /// After so long messages are moved: those that everybody has, and all.
 pub(super) const MONTHS_MS: [u64; 2] = [40 * 86_400_000, 100 * 86_400_000];
 /// After so long what has moved is deleted.
@@ -223,7 +225,9 @@ impl Plan {
     /// Draws a plan; of so many steps, where somebody says how many.
     pub fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
-        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(4) as usize]);
+        let ages = chance.below(AGING_PLANS) == 0;
+        let drawn = if ages { 3 } else { chance.below(4) as usize };
+        let steps = steps.unwrap_or(STEPS_DRAWN[drawn]);
         let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
         let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
@@ -245,7 +249,6 @@ impl Plan {
             let purses: Vec<Step> = (0..people).map(begins).collect();
             steps.extend(purses);
         }
-        let ages = chance.below(AGING_PLANS) == 0;
         let plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         match limit {
             0 => plan.with_many_open_sends(),
@@ -259,19 +262,25 @@ impl Plan {
     fn that_ages(mut self) -> Self {
         let mut chance = Chance(!self.seed);
         for _ in 0..1 + chance.below(2) {
-            let from_ms = self.steps[chance.below(self.steps.len() as u64) as usize].at_ms;
+            // Rather late: what grows old must have been said.
+            let any = [0; 2].map(|_| self.steps[chance.below(self.steps.len() as u64) as usize].at_ms);
+            let from_ms = any[0].max(any[1]);
             let mut at_ms = from_ms;
-            let mut cleans = Vec::new();
+            let mut acts = Vec::new();
             for n in 0..1 + chance.below(4) {
                 at_ms += if n == 0 { MONTHS_MS[chance.below(2) as usize] } else { DAY_MS };
-                let (number, draw) = (AGING_STEPS + self.steps.len() as u32 + cleans.len() as u32, chance.next());
-                let at_ms = at_ms + chance.below(100);
-                cleans.push(Step { number, at_ms, person: 0, device: 0, act: Act::Cleans, draw });
+                acts.push((at_ms + chance.below(200), Act::Cleans));
             }
+            acts.extend((0..AGING_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage"))));
             for step in self.steps.iter_mut().filter(|step| step.at_ms >= from_ms) {
                 step.at_ms += at_ms - from_ms;
             }
-            self.steps.extend(cleans);
+            let first = AGING_STEPS + self.steps.len() as u32;
+            let steps = acts.into_iter().zip(first..).map(|((at_ms, act), number)| {
+                let (person, device) = (chance.below(2) as usize, chance.below(DEVICES as u64) as usize);
+                Step { number, at_ms, person, device, act, draw: chance.next() }
+            });
+            self.steps.extend(steps);
         }
         self
     }
@@ -284,7 +293,7 @@ impl Plan {
     /// A plan that looks for what goes wrong with one kind of item: most faults gather there.
     pub fn directed(seed: u64, steps: Option<usize>, item: &str) -> Self {
         let mut plan = Self::new(seed, steps);
-        if ["META", "SEGMENT"].contains(&item) && !plan.ages() && seed % 4 > 0 {
+        if ["META", "SEGMENT"].contains(&item) && !plan.ages() && !seed.is_multiple_of(4) {
             plan = plan.that_ages();
         }
         if seed % 16 == 15 {

@@ -150,14 +150,14 @@ impl Stage {
                 self.world.admin("PUT", &path, Some(json!({ "price": price }))).await;
             }
             Act::Operates => self.operates(person, &mut chance).await,
-            Act::Sweeps => self.fires(&mut chance, World::tries_to_sweep).await,
-            Act::Cleans => self.fires(&mut chance, World::tries_to_clean_up).await,
+            Act::Sweeps => self.fires(&mut chance, 500, World::tries_to_sweep).await,
+            Act::Cleans => self.fires(&mut chance, 200, World::tries_to_clean_up).await,
         }
     }
 
     /// A schedule fires late, or twice.
-    async fn fires(&self, chance: &mut Chance, run: impl AsyncFn(&World) -> Result<(), Failed>) {
-        tokio::time::sleep(Duration::from_millis(chance.below(500))).await;
+    async fn fires(&self, chance: &mut Chance, late_ms_max: u64, run: impl AsyncFn(&World) -> Result<(), Failed>) {
+        tokio::time::sleep(Duration::from_millis(chance.below(late_ms_max))).await;
         let again = async {
             if chance.below(3) == 0 {
                 tokio::time::sleep(Duration::from_millis(chance.below(100))).await;
