@@ -36,6 +36,37 @@ pub enum Command {
         /// The function's name
         name: String,
     },
+    /// Has a function work on an event once, as "aws lambda invoke" does, and prints its answer
+    Invoke {
+        /// The function's name, as in functions/
+        name: String,
+        /// What it gets, as JSON
+        #[arg(default_value = "{}", value_parser = json)]
+        event: serde_json::Value,
+        /// Where it works.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Checks all that is kept and prints what is wrong with it; the exit code is 1 if something is
+    Verify {
+        /// Mend what can be mended safely; without this flag it is only said what would be done
+        #[arg(long)]
+        repair: bool,
+        /// Where it works.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which data, for commands besides the machine. If a machine runs on it, that one does the work.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIRECTORY", default_value = ".parley", value_parser = data_dir)]
+    pub data_dir: DataDir,
+    /// Give a parameter of template.yaml a value, where no machine runs on the data; repeatable
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub parameters: Vec<(String, String)>,
 }
 
 /// The flags of the machine.
@@ -121,6 +152,10 @@ fn endpoint(text: &str) -> Result<String, String> {
         return Err(format!("must be like http://127.0.0.1:{PORT_DEFAULT}; to use AWS itself, deploy with sam"));
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("must be JSON: {error}"))
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -33,7 +33,8 @@ pub const PORT_DEFAULT: u16 = 8000;
 /// The credentials of this machine: engines on one machine want some and check none.
 pub const ACCESS_KEY: &str = "local";
 
-const DATABASE_FILE: &str = "parley.db";
+/// The database in a data directory.
+pub const DATABASE_FILE: &str = "parley.db";
 const LOCK_FILE: &str = "parley.lock";
 /// AWS deletes expired items within days; a minute makes a laptop's table small soon.
 const TTL_SWEEP_PERIOD: Duration = Duration::from_secs(60);

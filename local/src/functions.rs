@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use shared::run::Function;
 
 /// Every function, in the order of the folders of `functions/`.
-pub static FUNCTIONS: [&Function; 12] = [
+pub static FUNCTIONS: [&Function; 14] = [
     &admin::FUNCTION,
     &authorize::FUNCTION,
+    &cleanup::FUNCTION,
     &connect::FUNCTION,
     &conversations::FUNCTION,
     &deliver::FUNCTION,
@@ -20,6 +21,7 @@ pub static FUNCTIONS: [&Function; 12] = [
     &send::FUNCTION,
     &sweep::FUNCTION,
     &sync::FUNCTION,
+    &verify::FUNCTION,
     &wallet::FUNCTION,
 ];
 

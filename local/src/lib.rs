@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`cli`] is the command line; [`machine`] starts and stops the parts; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
-//! [`engine`] is DynamoDB; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock; [`token`] and [`web`] are for trying it
-//! out.
+//! [`engine`] is DynamoDB; [`s3`] is S3; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock;
+//! [`operator`] is what an operator runs by hand; [`token`] and [`web`] are for trying it out.
 
 pub mod cli;
 pub mod clock;
@@ -12,10 +12,13 @@ pub mod functions;
 pub mod gateway;
 pub mod ids;
 pub mod invoker;
+pub mod lambda;
 pub mod logs;
 pub mod machine;
+pub mod operator;
 pub mod queue;
 pub mod runtime;
+pub mod s3;
 pub mod schedule;
 pub mod secrets;
 pub mod template;

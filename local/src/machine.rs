@@ -16,16 +16,21 @@ use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
 use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
+use crate::s3::{self, Bucket};
 use crate::secrets::SecretsManager;
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
-use crate::{ids, logs, schedule};
+use crate::{ids, lambda, logs, schedule};
 
 /// The template's parameter that one machine has no use for: it has a secret of its own.
 const SECRET_PARAMETER: &str = "JwtSecretArn";
 /// The variable by which the functions know that they need the secret.
 const SECRET_VARIABLE: &str = "JWT_SECRET_ARN";
 const SECRET_FILE: &str = "jwt-secret";
+/// The archive's objects are below this.
+const ARCHIVE_DIRECTORY: &str = "archive";
+/// Who finds the directory locked learns from this file where the machine takes `Invoke`.
+pub const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
 /// The shortest secret that HS256 should have (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -84,6 +89,8 @@ pub enum StartError {
     Secrets(io::Error),
     /// The queues.
     Queues(io::Error),
+    /// The archive.
+    Archive(io::Error),
     /// The service that runs the functions.
     Functions(io::Error),
 }
@@ -99,6 +106,7 @@ impl fmt::Display for StartError {
             Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Secrets(source) => write!(f, "the functions can't be given their secret: {source}"),
             Self::Queues(source) => write!(f, "the queues can't be served: {source}"),
+            Self::Archive(source) => write!(f, "--data-dir: the archive in it can't be served: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -125,10 +133,10 @@ pub struct Machine {
     runtime: Runtime,
     engine: Option<Engine>,
     dynamodb_endpoint: String,
-    queues: queue::Server,
+    services: Services,
+    lambda: lambda::Server,
     /// The schedules and the event sources: what calls functions by itself.
     triggers: JoinSet<()>,
-    _secrets: Option<SecretsManager>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
@@ -150,6 +158,7 @@ impl Machine {
             DataDir::Memory => None,
         };
         let parameters = parameters(&template, settings.parameters)?;
+        let data_dir = lock.as_ref().map(|lock| lock.path().to_owned());
         let secret = if token::accepts_secret(&parameters) { Some(secret(lock.as_ref())?) } else { None };
         if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
             logs::show_from(level);
@@ -167,19 +176,14 @@ impl Machine {
         };
         engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
 
-        let secrets = match secret.clone() {
-            Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
-            None => None,
-        };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
-        let queue_server = queue::Server::start(queues.clone()).await.map_err(StartError::Queues)?;
-        let endpoints = [("DYNAMODB", dynamodb_endpoint.clone()), ("SQS", queue_server.endpoint())];
-        let secrets_url = secrets.as_ref().map(SecretsManager::url);
-        let specs = specs(&mut deployment, &endpoints, secrets_url, settings.environments_max);
+        let services = Services::start(secret.clone(), queues.clone(), data_dir.as_deref()).await?;
+        let specs = specs(&mut deployment, &services, &dynamodb_endpoint, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
         let invoker = Invoker::from(runtime.clone());
+        let lambda = serve_invoke(invoker.clone(), data_dir.as_deref()).await.map_err(StartError::Functions)?;
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
@@ -195,16 +199,7 @@ impl Machine {
         for source in deployment.event_sources {
             triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
         }
-        Ok(Self {
-            gateway,
-            runtime,
-            engine,
-            dynamodb_endpoint,
-            queues: queue_server,
-            triggers,
-            _secrets: secrets,
-            _lock: lock,
-        })
+        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, services, lambda, triggers, _lock: lock })
     }
 
     /// Where the machine listens.
@@ -228,7 +223,13 @@ impl Machine {
     /// Where the queues are, for any AWS client.
     #[must_use]
     pub fn sqs_endpoint(&self) -> String {
-        self.queues.endpoint()
+        self.services.queues.endpoint()
+    }
+
+    /// Where the functions can be called by hand, with any AWS client.
+    #[must_use]
+    pub fn lambda_endpoint(&self) -> String {
+        self.lambda.endpoint()
     }
 
     /// Stops everything: closes connections and runs their `$disconnect`s, ends the functions, closes the database.
@@ -259,6 +260,43 @@ fn parameters(template: &Template, given: BTreeMap<String, String>) -> Result<BT
         return Err(TemplateError::InvalidParameter { name: SECRET_PARAMETER.to_owned(), problem }.into());
     }
     Ok(parameters)
+}
+
+/// What of AWS the functions call besides DynamoDB and `@connections`.
+#[derive(Debug)]
+struct Services {
+    secrets: Option<SecretsManager>,
+    queues: queue::Server,
+    archive: s3::Server,
+}
+
+impl Services {
+    async fn start(secret: Option<String>, queues: Queues, data_dir: Option<&Path>) -> Result<Self, StartError> {
+        let secrets = match secret {
+            Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
+            None => None,
+        };
+        let queues = queue::Server::start(queues).await.map_err(StartError::Queues)?;
+        let archive = s3::Server::start(bucket(data_dir)?).await.map_err(StartError::Archive)?;
+        Ok(Self { secrets, queues, archive })
+    }
+}
+
+/// Serves `Invoke`, and leaves word in the data directory where.
+async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> io::Result<lambda::Server> {
+    let server = lambda::Server::start(invoker).await?;
+    if let Some(directory) = data_dir {
+        fs::write(directory.join(LAMBDA_ENDPOINT_FILE), server.endpoint())?;
+    }
+    Ok(server)
+}
+
+/// The archive's bucket, where everything else is kept.
+fn bucket(data_dir: Option<&Path>) -> Result<Bucket, StartError> {
+    match data_dir {
+        None => Ok(Bucket::in_memory()),
+        Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)).map_err(StartError::Archive),
+    }
 }
 
 /// This machine's secret: kept, or made for as long as it runs.
@@ -295,8 +333,8 @@ fn kept_secret(path: &Path) -> io::Result<String> {
 /// The functions, with the variables of the template and those with which an AWS SDK finds this machine's services.
 fn specs(
     deployment: &mut Deployment,
-    endpoints: &[(&str, String)],
-    secrets_url: Option<&str>,
+    services: &Services,
+    dynamodb_endpoint: &str,
     environments_max: usize,
 ) -> Vec<runtime::Spec> {
     let functions = std::mem::take(&mut deployment.functions).into_iter();
@@ -310,9 +348,14 @@ fn specs(
         ] {
             environment.insert(name.to_owned(), value.to_owned());
         }
-        for (service, endpoint) in endpoints {
-            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint.clone());
+        for (service, endpoint) in [
+            ("DYNAMODB", dynamodb_endpoint.to_owned()),
+            ("S3", services.archive.endpoint()),
+            ("SQS", services.queues.endpoint()),
+        ] {
+            environment.insert(format!("AWS_ENDPOINT_URL_{service}"), endpoint);
         }
+        let secrets_url = services.secrets.as_ref().map(SecretsManager::url);
         if let Some(url) = secrets_url.filter(|_| environment.contains_key(SECRET_VARIABLE)) {
             environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.to_owned());
         }

@@ -4,10 +4,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use local::cli::{Cli, Command, RunArguments};
+use local::cli::{Cli, Command, Place, RunArguments};
 use local::engine::{ACCESS_KEY, PORT_DEFAULT, Port};
 use local::machine::{Dynamodb, Machine, Settings};
+use local::operator::{Functions, OperatorError, Summary};
 use local::template::{REGION, TABLE_NAME};
+use serde_json::Value;
 use tokio::signal;
 
 /// The exit code of a process that a second Ctrl-C ends (128 + SIGINT).
@@ -17,8 +19,53 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Function { name }) => local::functions::run(&name),
+        Some(Command::Invoke { name, event, place }) => invoke(place, &name, &event),
+        Some(Command::Verify { repair, place }) => verify(place, repair),
         None => run(cli.run),
     }
+}
+
+/// Has a function work on an event, and prints its answer.
+#[tokio::main]
+async fn invoke(place: Place, name: &str, event: &Value) -> ExitCode {
+    let done = async {
+        let functions = Functions::of(place).await?;
+        let answer = functions.invoke(name, event).await;
+        functions.release().await;
+        answer
+    };
+    match done.await {
+        Ok(answer) => {
+            // Without anybody to tell it was still done.
+            let _ = writeln!(std::io::stdout(), "{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Checks everything, and prints what is wrong.
+#[tokio::main]
+async fn verify(place: Place, repair: bool) -> ExitCode {
+    let mut summary = Summary::default();
+    let mut out = std::io::stdout();
+    let done = async {
+        let functions = Functions::of(place).await?;
+        // Who closes the pipe still gets the exit code.
+        let done = functions.verify(repair, |report| drop(summary.add(report, &mut out))).await;
+        functions.release().await;
+        done
+    };
+    if let Err(error) = done.await {
+        return failed(&error);
+    }
+    let _ = summary.conclude(&mut out);
+    if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn failed(error: &OperatorError) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }
 
 #[tokio::main]
@@ -67,6 +114,7 @@ fn announce(settings: &Settings, machine: &Machine) -> std::io::Result<()> {
          dynamodb scan --table-name {TABLE_NAME} --endpoint-url {endpoint}"
     )?;
     writeln!(out, "SQS       {}", machine.sqs_endpoint())?;
+    writeln!(out, "Lambda    {}", machine.lambda_endpoint())?;
     writeln!(out, "ready {}", machine.url())?;
     out.flush()
 }

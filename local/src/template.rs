@@ -24,6 +24,9 @@ pub const API_ID: &str = "local";
 /// The name of the table on one machine.
 pub const TABLE_NAME: &str = "parley";
 
+/// The name of the bucket on one machine.
+pub const BUCKET_NAME: &str = "parley-archive";
+
 /// The ARN of the secret on one machine.
 pub const SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:parley";
 
@@ -705,6 +708,7 @@ impl Scope<'_> {
             Some("AWS::SQS::Queue") => Ok(format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{id}")),
             Some("AWS::Serverless::WebSocketApi" | "AWS::Serverless::HttpApi") => Ok(API_ID.to_owned()),
             Some("AWS::SecretsManager::Secret") => Ok(SECRET_ARN.to_owned()),
+            Some("AWS::S3::Bucket") => Ok(BUCKET_NAME.to_owned()),
             kind => Err(format!("refers to {id} of type {kind:?}, which one machine doesn't have")),
         }
     }
@@ -714,6 +718,7 @@ impl Scope<'_> {
         match (self.resources[id]["Type"].as_str(), attribute) {
             (Some("AWS::DynamoDB::Table"), "Arn") => Ok(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")),
             (Some("AWS::SecretsManager::Secret"), "Id") => Ok(name),
+            (Some("AWS::S3::Bucket"), "Arn") => Ok(format!("arn:aws:s3:::{name}")),
             (Some("AWS::SQS::Queue"), "Arn") => Ok(format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{id}")),
             _ => Err(format!("one machine doesn't know {id}.{attribute}")),
         }

@@ -78,3 +78,27 @@ async fn a_parameter_that_the_template_refuses_is_named() {
     let error = refusal(&["--port", "0", "--data-dir", ":memory:", "--parameter", "SendBurst=0"]).await;
     assert_eq!(error, "error: --parameter SendBurst: must be 1 or more\n");
 }
+
+#[tokio::test]
+async fn an_operator_runs_functions_whether_a_machine_runs_or_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("a path");
+    for runs in [true, false] {
+        let machine = if runs { Some(start(dir.path()).await) } else { None };
+        let says = async |arguments: &[&str]| {
+            let output = soon(parley(&[arguments, &["--data-dir", path]].concat()).output()).await.expect("runs");
+            let text = |bytes| String::from_utf8(bytes).expect("text");
+            (output.status.success(), text(output.stdout), text(output.stderr))
+        };
+        assert_eq!(says(&["invoke", "cleanup"]).await.1, "null\n", "runs: {runs}");
+        let (well, said, _) = says(&["verify"]).await;
+        assert!(well && said.ends_with("0 wrong, 0 of them mended\n"), "runs: {runs}: {said}");
+        let (well, _, said) = says(&["invoke", "nobody"]).await;
+        assert!(!well && said.contains("There is no function `nobody`"), "runs: {runs}: {said}");
+        let (well, _, said) = says(&["invoke", "verify", r#"{"repair":1}"#]).await;
+        assert!(!well && said.contains("repair"), "runs: {runs}: {said}");
+        if let Some(machine) = machine {
+            assert!(machine.stop(Signal::INT).await.success());
+        }
+    }
+}

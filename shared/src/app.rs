@@ -1,4 +1,4 @@
-//! What a handler may touch: the store, the pushes, the queue, the clock, and the deployment's settings. Nothing else.
+//! What a handler may touch: the store, the pushes, the queue, the archive, the clock, and the deployment's settings. Nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 
+use crate::archive::Archive;
 use crate::config::Config;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::protocol::{Event, Time};
@@ -27,20 +28,26 @@ pub struct App {
     pub push: Push,
     /// What is to be said again.
     pub queue: Queue,
+    /// Where old messages are, for the functions that read or move them, where there is such a place.
+    pub archive: Option<Archive>,
     /// What time it is.
     pub clock: Clock,
     /// How this deployment wants it.
     pub config: Config,
 }
 
+/// How an [`Archive`] is opened. Only functions that name one have S3's client in their binary.
+pub type OpenArchive = fn(&SdkConfig, String) -> Archive;
+
 impl App {
-    /// Puts it together, on an HTTP client that carries the calls to `DynamoDB` and SQS and the pushes.
-    pub fn new(config: Config, sdk: &SdkConfig, clock: Clock) -> Self {
+    /// Puts it together, on an HTTP client that carries the calls to `DynamoDB`, SQS and S3 and the pushes.
+    pub fn new(config: Config, sdk: &SdkConfig, clock: Clock, archive: Option<OpenArchive>) -> Self {
         let store = Store::new(Store::settings(sdk), config.table.clone());
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint));
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = Queue::new(Queue::settings(sdk), url, dead_letter_url);
-        Self { store, push, queue, clock, config }
+        let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
+        Self { store, push, queue, archive, clock, config }
     }
 
     /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.

@@ -2,6 +2,8 @@
 //!
 //! A missing or wrong one stops the function in init, with a message that names it.
 
+use std::time::Duration;
+
 use crate::limits::COINS_MAX;
 use crate::protocol::{Coins, UserId};
 
@@ -69,6 +71,46 @@ pub struct Config {
     pub dead_letter_queue_url: String,
     /// Pushes that are tried again per second, by all instances together.
     pub pushes_per_second: u32,
+    /// The bucket that old messages are moved to, of the functions that read or move them; nothing: there is none.
+    pub archive_bucket: Option<String>,
+    /// How long messages stay in the table, of the function that moves them.
+    pub retention: Option<Retention>,
+}
+
+/// How long messages stay in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that everybody has.
+    pub delivered: Duration,
+    /// Those that somebody lacks.
+    pub undelivered: Duration,
+    /// Whether they are deleted even where there is no archive for them.
+    pub discard: bool,
+}
+
+impl Retention {
+    /// Reads the variables, where there are any.
+    fn read(source: Source<'_>) -> Result<Option<Self>, ConfigError> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        if optional(source, "DELIVERED_RETENTION_DAYS").is_none() {
+            return Ok(None);
+        }
+        let days = |name| number(source, name, 1, 36_500).map(|days| DAY * u32::try_from(days).unwrap_or(u32::MAX));
+        let discard = match required(source, "DISCARD_EXPIRED")?.as_str() {
+            "true" => true,
+            "false" => false,
+            other => {
+                let problem = format!("is {other:?}; give true or false");
+                return Err(ConfigError { name: "DISCARD_EXPIRED", problem });
+            }
+        };
+        let (delivered, undelivered) = (days("DELIVERED_RETENTION_DAYS")?, days("UNDELIVERED_RETENTION_DAYS")?);
+        if undelivered < delivered {
+            let problem = "is less than DELIVERED_RETENTION_DAYS; give as much or more".to_owned();
+            return Err(ConfigError { name: "UNDELIVERED_RETENTION_DAYS", problem });
+        }
+        Ok(Some(Self { delivered, undelivered, discard }))
+    }
 }
 
 impl Config {
@@ -94,6 +136,8 @@ impl Config {
             queue_url: required(source, "QUEUE_URL")?,
             dead_letter_queue_url: required(source, "DEAD_LETTER_QUEUE_URL")?,
             pushes_per_second: u32::try_from(number(source, "PUSHES_PER_SECOND", 10, 10_000)?).unwrap_or(u32::MAX),
+            archive_bucket: optional(source, "ARCHIVE_BUCKET"),
+            retention: Retention::read(source)?,
         })
     }
 }
@@ -200,6 +244,9 @@ mod tests {
             ("QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/queue"),
             ("DEAD_LETTER_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/dead"),
             ("PUSHES_PER_SECOND", "500"),
+            ("DELIVERED_RETENTION_DAYS", "7"),
+            ("UNDELIVERED_RETENTION_DAYS", "90"),
+            ("DISCARD_EXPIRED", "false"),
         ]);
         variables.extend(changes.iter().copied());
         Config::read(&|name| variables.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
@@ -223,6 +270,9 @@ mod tests {
             ("SEND_BURST", "0", "1 to 10000"),
             ("QUEUE_URL", "", "is not set"),
             ("PUSHES_PER_SECOND", "9", "10 to 10000"),
+            ("DELIVERED_RETENTION_DAYS", "0", "1 to 36500"),
+            ("UNDELIVERED_RETENTION_DAYS", "6", "DELIVERED_RETENTION_DAYS"),
+            ("DISCARD_EXPIRED", "yes", "true or false"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(says), "{error}");

@@ -84,6 +84,11 @@ pub async fn create_direct(app: &App, user: &UserId, other: &UserId, creation: &
         created_at: app.clock.now(),
         creation: creation.to_owned(),
         first_seq: Seq(1),
+        oldest_seq: Seq(1),
+        deleted_below: Seq(1),
+        moved_at: Time::default(),
+        idle: false,
+        listed: None,
     };
     match app.store.conversation_create(&meta).await? {
         Created::Here => Ok((meta, true)),

@@ -5,13 +5,18 @@
 //! 3. [`app`]: what a handler may touch.
 //! 4. [`send`]: one message's way, a file a step: look, decide, publish, effects, drop.
 //! 5. [`store`]: the only place that knows DynamoDB, a file an item kind.
-//! 6. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
+//! 6. [`archive`]: where old messages go, and [`history`]: pages of messages, wherever they are.
+//! 7. [`waiting`]: what waits for whom.
+//! 8. [`verify`]: whether all that is kept is as it must be.
+//! 9. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
 
 pub mod app;
+pub mod archive;
 pub mod auth;
 pub mod config;
 pub mod conversation;
 pub mod error;
+pub mod history;
 pub mod limits;
 pub mod protocol;
 pub mod push;
@@ -21,3 +26,5 @@ pub mod secret;
 pub mod send;
 pub mod store;
 pub mod telemetry;
+pub mod verify;
+pub mod waiting;

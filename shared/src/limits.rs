@@ -135,6 +135,63 @@ pub const STATS_ROWS_MAX: usize = 10_000;
 /// The most pages of 1 MB that are read of one user's conversations (about 5,000 conversations each).
 pub const INBOX_PAGES_MAX: u32 = 16;
 
+// ---- the archive -----------------------------------------------------------------------------------------------------
+
+/// The most messages of one segment.
+pub const SEGMENT_MESSAGES_MAX: usize = 1_000;
+/// Where fewer messages are due than this they wait for more: so moving one costs hardly more than deleting it.
+pub const SEGMENT_MESSAGES_MIN: usize = 100;
+/// The most bytes of one segment's text, before it is compressed; one message may go beyond.
+pub const SEGMENT_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes of a segment's text that are read: with the longest message at its end.
+pub const SEGMENT_TEXT_BYTES_MAX: usize = SEGMENT_BYTES_MAX + CONTENT_CHARS_MAX * 6 + 4 * 1024;
+/// The largest object that is read. What can't be compressed becomes hardly longer.
+pub const OBJECT_BYTES_MAX: usize = SEGMENT_TEXT_BYTES_MAX + 64 * 1024;
+/// How much longer than it must a message stays in the table at the most, until it is moved with few others.
+pub const ARCHIVE_PATIENCE: Duration = Duration::from_secs(30 * 86_400);
+/// How long a message stays in the table after it has moved: whoever read META before is no more, and none of their
+/// requests can arrive. A function lives 15 minutes at most, a signed request as long.
+pub const DELETE_AFTER: Duration = Duration::from_secs(20 * 3_600);
+/// The wait after a call that deletes messages, [`BATCH_WRITE_ITEMS_MAX`] of one conversation: 500 per second at most.
+pub const DELETE_PAUSE: Duration = Duration::from_millis(50);
+/// How many messages are deleted before it is written down how far that has come.
+pub const DELETE_MARK_EVERY: u64 = 1_000;
+/// How often the cleanup looks at a conversation in which nothing is due.
+pub const CLEANUP_LOOK_EVERY: Duration = Duration::from_secs(7 * 86_400);
+/// How many conversations a cleanup works on at the same time. Each takes a few segments' bytes.
+pub const CLEANUP_AT_ONCE: usize = 8;
+/// How long before its end a cleanup begins nothing new: what is under way must end in this.
+pub const CLEANUP_STOPS_BEFORE: Duration = Duration::from_secs(90);
+/// How many conversations of a shard a cleanup asks the index for at once.
+pub const CLEANUP_PAGE: u32 = 50;
+/// The most segments that one page of history is read from; what is behind them is the next page.
+pub const HISTORY_SEGMENTS_MAX: usize = 4;
+/// How long one attempt of a call to S3 may take.
+pub const ARCHIVE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call to S3 may take with its retries.
+pub const ARCHIVE_CALL_TIMEOUT: Duration = Duration::from_secs(7);
+/// How often the SDK tries a call to S3.
+pub const ARCHIVE_ATTEMPTS_MAX: u32 = 3;
+
+// ---- verify ----------------------------------------------------------------------------------------------------------
+
+/// The items of one page of a scan: what they name is asked for in batches of 100 at the same time.
+pub const VERIFY_PAGE_ITEMS: u32 = 1_000;
+/// How many conversations, accounts and so on are checked at the same time. Each takes a segment's messages at most.
+pub const VERIFY_AT_ONCE: usize = 8;
+/// A slice's report is full with this many findings; what one page has is told to its end.
+pub const VERIFY_FINDINGS_MAX: usize = 500;
+/// Nothing is begun any more when less than this is left of a function's time: a page's last account may have a long ledger.
+pub const VERIFY_RESERVE: Duration = Duration::from_secs(120);
+/// A send, or a line of a ledger, that is older than this has ended in whatever way: the sweep comes every minute.
+pub const VERIFY_SETTLED_AFTER: Duration = Duration::from_secs(3_600);
+/// How often an account that changes meanwhile is added up.
+pub const VERIFY_READS_MAX: u32 = 3;
+/// How many segments one query asks for.
+pub const VERIFY_SEGMENTS_PAGE: u32 = 100;
+/// How many messages one query of a log asks for, contents included.
+pub const VERIFY_LOG_PAGE: usize = 250;
+
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 /// How long connecting to DynamoDB or API Gateway may take.
@@ -149,5 +206,7 @@ pub const CALL_ATTEMPTS_MAX: u32 = 4;
 pub const BATCH_ROUNDS_MAX: u32 = 8;
 /// What one `BatchGetItem` takes.
 pub const BATCH_GET_KEYS_MAX: usize = 100;
+/// What one `BatchWriteItem` takes.
+pub const BATCH_WRITE_ITEMS_MAX: usize = 25;
 /// How long opening connections before the first event may take. Init has 10 s, and whoever waits for it waits for this.
 pub const WARM_TIMEOUT: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::{self, App, Clock};
+use crate::app::{self, App, Clock, OpenArchive};
 use crate::auth::{Claims, Verifier};
 use crate::config::{self, Config, ConfigError, TokenConfig};
 use crate::error::Error;
@@ -40,6 +40,8 @@ pub struct Function {
     pub name: &'static str,
     /// What it does.
     pub handler: Handler,
+    /// How it opens the archive, if it uses it.
+    pub archive: Option<OpenArchive>,
 }
 
 /// What a handler's future gives.
@@ -59,6 +61,8 @@ pub enum Handler {
     Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
     /// Called by a schedule, until `deadline` at the longest.
     Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
+    /// Called by an operator, with what is asked for, until `deadline` at the longest.
+    Operator(for<'a> fn(&'a App, Value, Time) -> Handling<'a, Value>),
     /// Called with a batch of a queue's messages; gives the ids of those that stay in it.
     Queue(for<'a> fn(&'a App, Vec<Received>) -> Handling<'a, Vec<String>>),
 }
@@ -263,7 +267,7 @@ impl Function {
         };
         let app = match self.handler {
             Handler::Authorizer(_) => None,
-            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system())),
+            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system(), self.archive)),
         };
         Ok(Instance { function: self, app, verifier, clock: Clock::system(), cold: AtomicBool::new(true) })
     }
@@ -366,6 +370,7 @@ impl Instance {
                 handler(app, deadline).await.map_err(refused)?;
                 Ok(Value::Null)
             }
+            (Handler::Operator(handler), Some(app), _) => handler(app, event, deadline).await.map_err(refused),
             (Handler::Queue(handler), Some(app), _) => {
                 let QueueEvent { records } = read(event)?;
                 let failed = handler(app, records.into_iter().map(Received::from).collect()).await.map_err(refused)?;

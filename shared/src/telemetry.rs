@@ -70,6 +70,18 @@ pub enum Metric {
     OpenSends,
     /// The age of the oldest send that a sweep found open, in seconds.
     OldestOpenSend,
+    /// Messages that a cleanup moved: to the archive, or away where there is none.
+    MessagesMoved,
+    /// Messages that a cleanup deleted from the table, some time after they had moved.
+    MessagesDeleted,
+    /// Objects that a cleanup wrote.
+    SegmentsWritten,
+    /// Bytes of those objects.
+    SegmentBytes,
+    /// Users whom something waits for, as a cleanup found them.
+    UsersWaiting,
+    /// The age of the oldest message that waits for somebody, in seconds, as a cleanup found it.
+    OldestWaiting,
     /// Read units that `DynamoDB` said it consumed.
     ReadUnits,
     /// Write units that `DynamoDB` said it consumed. It says nothing of writes whose condition failed, though they cost.
@@ -84,7 +96,11 @@ impl Metric {
 
     /// Its unit, as `CloudWatch` names it.
     fn unit(self) -> &'static str {
-        if self == Self::OldestOpenSend { "Seconds" } else { "Count" }
+        match self {
+            Self::OldestOpenSend | Self::OldestWaiting => "Seconds",
+            Self::SegmentBytes => "Bytes",
+            _ => "Count",
+        }
     }
 
     /// What tells its values apart: fields of the line. Never a user, a connection or a conversation.

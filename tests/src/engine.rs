@@ -28,6 +28,7 @@ impl Engine {
         let database = &self.database;
         match operation {
             "BatchGetItem" => typed(body, |request| database.batch_get_item(request)),
+            "BatchWriteItem" => typed(body, |request| database.batch_write_item(request)),
             "CreateTable" => typed(body, |request| database.create_table(request)),
             "DeleteItem" => typed(body, |request| database.delete_item(request)),
             "GetItem" => typed(body, |request| database.get_item(request)),
@@ -37,6 +38,33 @@ impl Engine {
             "UpdateItem" => typed(body, |request| database.update_item(request)),
             other => panic!("no function may call {other}"),
         }
+    }
+
+    /// Puts these items, many at once and without conditions.
+    ///
+    /// # Panics
+    /// When the engine doesn't take them.
+    pub(crate) fn import(&self, items: Vec<dynoxide::Item>) {
+        let imported = self.database.import_items(TABLE_NAME, items, dynoxide::ImportOptions::default());
+        imported.expect("the engine takes them");
+    }
+
+    /// Changes what is kept under a key, behind everybody's back; where nothing is left of it, the item goes.
+    pub(crate) fn edit(&self, pk: &str, sk: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+        let request = json!({ "TableName": TABLE_NAME, "Key": key });
+        let (_, body) = self.answer("GetItem", request.to_string().as_bytes());
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let mut item = answer["Item"].as_object().cloned().unwrap_or_default();
+        change(&mut item);
+        let (operation, request) = if item.is_empty() {
+            ("DeleteItem", json!({ "TableName": TABLE_NAME, "Key": key }))
+        } else {
+            item.extend(key.as_object().cloned().unwrap_or_default());
+            ("PutItem", json!({ "TableName": TABLE_NAME, "Item": item }))
+        };
+        let (status, body) = self.answer(operation, request.to_string().as_bytes());
+        assert_eq!(status, 200, "{operation}: {body}");
     }
 
     /// Every item, its values without their types.

@@ -7,12 +7,14 @@
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
 //! 5. [`policy`] is IAM: says whether a function may make a call.
 //! 6. [`engine`] is DynamoDB.
-//! 7. [`soundness`] says what must hold, read from the engine directly.
-//! 8. [`simulation`] runs such worlds from a seed, with faults everywhere.
-//! 9. [`fuzz`] says what must hold for any bytes.
+//! 7. [`bucket`] is S3.
+//! 8. [`soundness`] says what must hold, read from the engine directly.
+//! 9. [`simulation`] runs such worlds from a seed, with faults everywhere.
+//! 10. [`fuzz`] says what must hold for any bytes.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
+pub mod bucket;
 pub mod engine;
 pub mod fuzz;
 pub mod gateway;
@@ -24,6 +26,7 @@ pub mod simulation;
 pub mod soundness;
 mod unsigned;
 pub mod world;
+pub mod years;
 
 pub use gateway::{Handshake, HttpAnswer};
 pub use network::{Call, Fault, Operation};

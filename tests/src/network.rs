@@ -1,5 +1,5 @@
-//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine, calls to SQS to the queues
-//! and calls to `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
+//! The network edge: the HTTP client under the SDK. It takes calls to DynamoDB to the engine, calls to SQS to the queues,
+//! calls to S3 to the bucket and calls to `@connections` to the gateway, with a delay from the seed each way; it writes down what each call cost; and it
 //! breaks calls when a test asks for it.
 
 use std::collections::BTreeMap;
@@ -14,10 +14,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use local::queue::Queues;
-use local::template::TABLE_NAME;
+use local::template::{BUCKET_NAME, REGION, TABLE_NAME};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::bucket::Bucket;
 use crate::engine::Engine;
 use crate::gateway::Connections;
 use crate::policy::Policies;
@@ -62,12 +63,16 @@ pub enum Operation {
     Close(String),
     /// A call to SQS: its name and its request.
     Queue(String, Value),
+    /// Writing the object of this name to S3.
+    PutObject(String),
+    /// Reading it.
+    GetObject(String),
 }
 
 impl Operation {
     /// Whether it writes to DynamoDB.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Dynamo(name, _) if name == "PutItem" || name == "UpdateItem" || name == "DeleteItem")
+        matches!(self, Self::Dynamo(name, _) if name == "PutItem" || name == "UpdateItem" || name == "BatchWriteItem")
     }
 
     /// Whether it writes an item whose sort key starts so.
@@ -91,8 +96,9 @@ impl Operation {
         let Self::Dynamo(_, request) = self else { return None };
         let values = &request["ExpressionAttributeValues"];
         let batch = request["RequestItems"].as_object().and_then(|tables| tables.values().next());
+        let deleted = batch.and_then(|requests| requests[0]["DeleteRequest"]["Key"]["sk"]["S"].as_str());
         let many = [&values[":sk"]["S"], &values[":from"]["S"]].into_iter().find_map(serde_json::Value::as_str);
-        let sk = self.sk().or(many).or_else(|| batch?["Keys"][0]["sk"]["S"].as_str())?;
+        let sk = self.sk().or(many).or(deleted).or_else(|| batch?["Keys"][0]["sk"]["S"].as_str())?;
         Some(kind_of(sk))
     }
 
@@ -195,6 +201,16 @@ pub(crate) enum Fate {
     KilledAfter,
 }
 
+/// What answers calls.
+pub(crate) struct Services<'a> {
+    /// DynamoDB.
+    pub(crate) engine: &'a Engine,
+    /// S3.
+    pub(crate) bucket: &'a Bucket,
+    /// API Gateway.
+    pub(crate) connections: &'a Connections,
+}
+
 /// A simulation's hold on the network: it is asked about everything, and sees everything.
 pub(crate) trait Edge: Send {
     /// A function is about to run.
@@ -206,7 +222,7 @@ pub(crate) trait Edge: Send {
     /// A call is about to be made.
     fn passes(&mut self, call: &Call) -> Passage;
     /// A call has arrived: answers it.
-    fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String);
+    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8]) -> (u16, Vec<u8>);
 }
 
 /// Says which calls break.
@@ -271,6 +287,7 @@ struct Wires {
     policies: Policies,
     secrets: Mutex<BTreeMap<&'static str, String>>,
     queues: Queues,
+    bucket: Bucket,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
@@ -281,8 +298,9 @@ impl Network {
     /// Between the functions and these, for functions that may do no more than this.
     pub(crate) fn new(engine: Engine, connections: Connections, queues: Queues, policies: Policies, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (chance, secrets) = (Mutex::new(Chance(seed)), Mutex::default());
-        Self { wires: Arc::new(Wires { engine, connections, queues, policies, secrets, calls, faults, edge, chance }) }
+        let (chance, secrets, bucket) = (Mutex::new(Chance(seed)), Mutex::default(), Bucket::default());
+        let wires = Wires { engine, connections, queues, bucket, policies, secrets, calls, faults, edge, chance };
+        Self { wires: Arc::new(wires) }
     }
 
     /// From now on the secret's versions are these, by their labels.
@@ -315,6 +333,11 @@ impl Network {
         &self.wires.connections
     }
 
+    /// The bucket.
+    pub(crate) fn bucket(&self) -> &Bucket {
+        &self.wires.bucket
+    }
+
     /// The queues.
     pub(crate) fn queues(&self) -> &Queues {
         &self.wires.queues
@@ -345,7 +368,7 @@ impl Network {
         self.delay().await;
         let (status, body) = match fault {
             Some(Fault::KillBefore) => return die(&invocation).await,
-            Some(Fault::Refuse(status)) => (status, String::new()),
+            Some(Fault::Refuse(status)) => (status, Vec::new()),
             _ => self.deliver(&call.operation, &body),
         };
         let lost = matches!(fault, Some(Fault::LoseReply | Fault::KillAfter));
@@ -379,7 +402,7 @@ impl Network {
         let (status, body) = match passage.fate {
             Fate::KilledBefore => return die(&invocation).await,
             Fate::Unreached => return Err(unreached()),
-            Fate::Refused(status, body) => (status, body),
+            Fate::Refused(status, body) => (status, body.into_bytes()),
             Fate::Late(wait) => {
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
@@ -401,7 +424,7 @@ impl Network {
                 match fate {
                     Fate::KilledAfter => return die(&invocation).await,
                     Fate::Unanswered => return Err(unreached()),
-                    Fate::Failed(status) => (status, String::new()),
+                    Fate::Failed(status) => (status, Vec::new()),
                     _ => (status, body),
                 }
             }
@@ -412,17 +435,18 @@ impl Network {
     }
 
     /// A call has arrived where a simulation answers.
-    fn serve(&self, call: &Call, body: &[u8]) -> (u16, String) {
+    fn serve(&self, call: &Call, body: &[u8]) -> (u16, Vec<u8>) {
         if let Operation::Queue(..) = call.operation {
             return self.deliver(&call.operation, body);
         }
-        let (engine, connections) = (&self.wires.engine, &self.wires.connections);
-        self.edge(|edge| edge.serves(engine, connections, call, body)).expect("a simulation has an edge")
+        let Wires { engine, bucket, connections, .. } = &*self.wires;
+        let services = Services { engine, bucket, connections };
+        self.edge(|edge| edge.serves(&services, call, body)).expect("a simulation has an edge")
     }
 
     /// Takes a call where it goes.
-    fn deliver(&self, operation: &Operation, body: &[u8]) -> (u16, String) {
-        match operation {
+    fn deliver(&self, operation: &Operation, body: &[u8]) -> (u16, Vec<u8>) {
+        let (status, answer) = match operation {
             Operation::Dynamo(name, _) => self.wires.engine.answer(name, body),
             Operation::Secret(arn, label) => match lock(&self.wires.secrets).get(label.as_str()) {
                 Some(secret) => (200, json!({ "ARN": arn, "SecretString": secret }).to_string()),
@@ -434,7 +458,9 @@ impl Network {
                 let (status, answer) = self.wires.queues.answer(name, request);
                 (status, answer.to_string())
             }
-        }
+            Operation::PutObject(_) | Operation::GetObject(_) => return self.wires.bucket.answer(operation, body),
+        };
+        (status, answer.into_bytes())
     }
 
     async fn delay(&self) {
@@ -450,8 +476,8 @@ async fn die(invocation: &Invocation) -> Result<HttpResponse, ConnectorError> {
 }
 
 /// The `ConsumedCapacity` of an answer; a batch has one for each table.
-fn units(body: &str) -> f64 {
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
+fn units(body: &[u8]) -> f64 {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let of = |capacity: &Value| capacity["CapacityUnits"].as_f64().unwrap_or_default();
     match &body["ConsumedCapacity"] {
         Value::Array(tables) => tables.iter().map(of).sum(),
@@ -474,6 +500,13 @@ fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
         return Operation::Dynamo(name.to_owned(), request);
     }
     let path = request.uri().split('?').next().unwrap_or_default();
+    if let Some((_, name)) = path.split_once(&format!("//{BUCKET_NAME}.s3.{REGION}.amazonaws.com/")) {
+        return match request.method() {
+            "PUT" => Operation::PutObject(name.to_owned()),
+            "GET" => Operation::GetObject(name.to_owned()),
+            other => panic!("{other} {path}"),
+        };
+    }
     let (_, id) = path.split_once("/@connections/").unwrap_or_else(|| panic!("a call to {path}"));
     let id = percent_encoding::percent_decode_str(id).decode_utf8().expect("UTF-8").into_owned();
     match request.method() {

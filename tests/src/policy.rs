@@ -12,13 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Mutex;
 
-use local::template::{ACCOUNT_ID, API_ID, Deployment, REGION};
+use local::template::{ACCOUNT_ID, API_ID, BUCKET_NAME, Deployment, REGION};
 use serde_json::Value;
 
 use crate::network::{Operation, lock};
 
 /// The one condition that our policies have: the partition keys that a call names are all of these kinds.
 const CONDITION: (&str, &str) = ("ForAllValues:StringLike", "dynamodb:LeadingKeys");
+
+/// The one call that names no partition key.
+const SCAN: &str = "Scan";
 
 /// The smallest thing that a policy allows: a function may do this to that.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +121,11 @@ impl Request {
             resource: format!("arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{API_ID}/{stage}/{method}/@connections/{id}"),
             leading_keys: Vec::new(),
         };
+        let object = |action: &str, name: &str| Self {
+            action: action.to_owned(),
+            resource: format!("arn:aws:s3:::{BUCKET_NAME}/{name}"),
+            leading_keys: Vec::new(),
+        };
         match operation {
             Operation::Dynamo(name, request) => Self::dynamo(name, request),
             Operation::Secret(arn, _) => Self {
@@ -128,6 +136,8 @@ impl Request {
             Operation::Queue(name, request) => Self::queue(name, request),
             Operation::Push(id) => connection("POST", id),
             Operation::Close(id) => connection("DELETE", id),
+            Operation::PutObject(name) => object("s3:PutObject", name),
+            Operation::GetObject(name) => object("s3:GetObject", name),
         }
     }
 
@@ -149,6 +159,12 @@ impl Request {
                     request["RequestItems"].as_object().and_then(|it| it.iter().next()).expect("keys");
                 (table.as_str(), wanted["Keys"].as_array().into_iter().flatten().filter_map(pk).collect())
             }
+            "BatchWriteItem" => {
+                let (table, wanted) =
+                    request["RequestItems"].as_object().and_then(|it| it.iter().next()).expect("requests");
+                let deleted = wanted.as_array().into_iter().flatten().map(|one| &one["DeleteRequest"]["Key"]);
+                (table.as_str(), deleted.filter_map(pk).collect())
+            }
             _ => {
                 let named = [&request["Key"], &request["Item"]].into_iter().filter_map(pk);
                 let asked = request["ExpressionAttributeValues"][":pk"]["S"].as_str().filter(|_| name == "Query");
@@ -156,7 +172,7 @@ impl Request {
             }
         };
         let index = request["IndexName"].as_str().map_or_else(String::new, |index| format!("/index/{index}"));
-        assert!(!leading_keys.is_empty(), "{name} without a partition key: {request}");
+        assert_eq!(leading_keys.is_empty(), name == SCAN, "{name} names its partition keys: {request}");
         Self {
             action: format!("dynamodb:{name}"),
             resource: format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{table}{index}"),
@@ -179,10 +195,16 @@ impl Statement {
         let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
         // What can't be seen to be unused must not be said: `*` for an action, for the resources of a kind, for any key.
         for resource in &resources {
-            let fixed = resource.strip_suffix("/@connections/*").unwrap_or(resource);
-            assert!(!fixed.contains(['*', '?']), "{function}: only connections have no name yet: {statement}");
+            let open = ["/@connections/*", "/segments/*"].into_iter().find_map(|end| resource.strip_suffix(end));
+            let fixed = open.unwrap_or(resource);
+            assert!(
+                !fixed.contains(['*', '?']),
+                "{function}: only connections and segments have no name yet: {statement}"
+            );
             let items = resource.contains(":table/") && !resource.contains("/index/");
-            assert_eq!(items, leading_keys.is_some(), "{function}: {} is said for items: {statement}", CONDITION.1);
+            // A scan names no keys: a condition on them would hold, and only look like a limit.
+            let limited = items && statement["Action"] != format!("dynamodb:{SCAN}");
+            assert_eq!(limited, leading_keys.is_some(), "{function}: {} is said for items: {statement}", CONDITION.1);
         }
         let kind =
             |key: &String| key.strip_suffix("#*").is_some_and(|kind| kind.chars().all(|c| c.is_ascii_uppercase()));

@@ -1,14 +1,17 @@
 //! What must hold (ARCHITECTURE.md, "What must hold, always"), read from the engine's items, not through any function.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 use shared::limits::COINS_MAX;
 
+use crate::bucket::Bucket;
 use crate::network::kind_of;
 use crate::world::World;
 
 /// The items, by kind.
+#[derive(Default)]
 struct Ledgers {
     /// By user.
     accounts: BTreeMap<String, Value>,
@@ -19,8 +22,12 @@ struct Ledgers {
     /// Each with its user.
     receipts: Vec<(String, Value)>,
     metas: Vec<Value>,
-    /// By conversation, then by number.
+    /// Each with its conversation.
+    segments: Vec<(String, Value)>,
+    /// By conversation, then by number: what is in the table, and what only the archive has.
     logs: BTreeMap<String, BTreeMap<u64, Value>>,
+    /// The numbers that only the archive has.
+    archived: BTreeSet<(String, u64)>,
 }
 
 impl World {
@@ -30,7 +37,8 @@ impl World {
     /// When something doesn't.
     #[track_caller]
     pub fn is_sound(&self) {
-        let state = Ledgers::new(self.items());
+        let state = Ledgers::new(self.items(), self.bucket());
+        state.archive_and_table_agree(self.bucket());
         state.logs_have_no_holes();
         state.sends_have_one_slot();
         state.pairs_have_one_conversation();
@@ -57,7 +65,7 @@ impl World {
     #[track_caller]
     pub fn is_at_rest(&self) {
         self.is_sound();
-        let state = Ledgers::new(self.items());
+        let state = Ledgers::new(self.items(), self.bucket());
         state.nothing_is_open();
         state.entries_add_up();
         state.charges_have_messages();
@@ -76,9 +84,8 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 impl Ledgers {
-    fn new(items: Vec<Value>) -> Self {
-        let (accounts, entries, logs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut state = Self { accounts, entries, inboxes: Vec::new(), receipts: Vec::new(), metas: Vec::new(), logs };
+    fn new(items: Vec<Value>, bucket: &Bucket) -> Self {
+        let mut state = Self::default();
         for item in items {
             let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
             match (pk.split_once('#').expect("a prefix"), kind_of(&sk)) {
@@ -92,18 +99,63 @@ impl Ledgers {
                     let seq = sk.trim_start_matches("MSG#").parse().expect("a number");
                     state.logs.entry(id.to_owned()).or_default().insert(seq, item);
                 }
+                (("CONV", id), "SEGMENT") => state.segments.push((id.to_owned(), item)),
                 other => panic!("an item of no known kind: {other:?}"),
+            }
+        }
+        for (id, segment) in &state.segments {
+            for (seq, item) in lines(bucket, segment) {
+                if let Entry::Vacant(slot) = state.logs.entry(id.clone()).or_default().entry(seq) {
+                    slot.insert(item);
+                    state.archived.insert((id.clone(), seq));
+                }
             }
         }
         state
     }
 
+    /// What is below `first_seq` is in the archive, what is above is in the table, and between, where both have it, they
+    /// say the same. What the table has lost is below `first_seq`, has a RECEIPT, and isn't the highest number.
+    fn archive_and_table_agree(&self, bucket: &Bucket) {
+        for meta in &self.metas {
+            let id = text(&meta["id"]);
+            let [first, oldest] = ["first_seq", "oldest_seq"].map(|name| meta[name].as_u64().unwrap_or(1));
+            let segments = self.segments.iter().filter(|(of, _)| *of == id).map(|(_, segment)| segment);
+            let held: BTreeMap<u64, Value> = segments.flat_map(|segment| lines(bucket, segment)).collect();
+            for seq in oldest..first {
+                let archived = held.get(&seq).unwrap_or_else(|| panic!("{id} {seq} is below {first} and not archived"));
+                let here = self.logs.get(&id).and_then(|log| log.get(&seq));
+                assert_eq!(here.map(plain_slot), Some(plain_slot(archived)), "{id} {seq}");
+            }
+            let log = self.logs.get(&id);
+            for (seq, item) in log.into_iter().flatten().filter(|(seq, _)| self.archived.contains(&(id.clone(), **seq)))
+            {
+                assert!(*seq < first, "{id} {seq} was deleted and isn't below {first}: {item:#}");
+                let receipt = self
+                    .receipts
+                    .iter()
+                    .any(|(user, receipt)| receipt["cmid"] == item["cmid"] && *user == text(&item["sender"]));
+                assert!(receipt, "{id} {seq} was deleted and its send hasn't ended: {item:#}");
+            }
+            let tail = log.and_then(|log| log.keys().next_back());
+            assert!(tail.is_none_or(|tail| first <= *tail), "the highest number of {id} has moved: {meta:#}");
+        }
+    }
+
     fn logs_have_no_holes(&self) {
         for (id, log) in &self.logs {
             let numbers: Vec<u64> = log.keys().copied().collect();
-            let wanted: Vec<u64> = (1..=log.len() as u64).collect();
+            // What was discarded is nowhere, from the lowest number on.
+            let first = if self.segments.iter().any(|(of, _)| of == id) { 1 } else { numbers[0].min(self.oldest(id)) };
+            let wanted: Vec<u64> = (first..first + log.len() as u64).collect();
             assert_eq!(numbers, wanted, "the log of {id} has a hole");
         }
+    }
+
+    /// The lowest number of a conversation that is kept.
+    fn oldest(&self, id: &str) -> u64 {
+        let meta = self.metas.iter().find(|meta| meta["id"] == id);
+        meta.and_then(|meta| meta["oldest_seq"].as_u64()).unwrap_or(1)
     }
 
     fn sends_have_one_slot(&self) {
@@ -138,6 +190,9 @@ impl Ledgers {
     fn receipts_tell_the_truth(&self) {
         for (user, receipt) in &self.receipts {
             let seq = receipt["seq"].as_u64().expect("a number");
+            if seq < self.oldest(&text(&receipt["conversation"])) {
+                continue;
+            }
             let slot = self.logs.get(&text(&receipt["conversation"])).and_then(|log| log.get(&seq));
             let slot = slot.unwrap_or_else(|| panic!("{user}'s receipt names no slot: {receipt:#}"));
             for (name, there, here) in
@@ -190,6 +245,9 @@ impl Ledgers {
     /// What a client was once shown at a number is still there.
     fn nothing_shown_has_changed(&self, shown: &[Value]) {
         for message in shown {
+            if message["seq"].as_u64() < Some(self.oldest(&text(&message["conversationId"]))) {
+                continue;
+            }
             let slot = self.logs.get(&text(&message["conversationId"]));
             let slot = slot.and_then(|log| log.get(&message["seq"].as_u64().expect("a number")));
             let slot = slot.unwrap_or_else(|| panic!("a message that was shown has gone: {message:#}"));
@@ -234,6 +292,21 @@ impl Ledgers {
     fn slots(&self) -> impl Iterator<Item = (&String, u64, &Value)> {
         self.logs.iter().flat_map(|(id, log)| log.iter().map(move |(seq, item)| (id, *seq, item)))
     }
+}
+
+/// What a segment's object says, by number.
+fn lines(bucket: &Bucket, segment: &Value) -> Vec<(u64, Value)> {
+    let lines = bucket.lines(&text(&segment["object"])).into_iter();
+    lines.map(|line| (line["seq"].as_u64().expect("a number"), line)).collect()
+}
+
+/// A slot without where it is.
+fn plain_slot(item: &Value) -> Value {
+    let mut slot = item.clone();
+    for place in ["pk", "sk", "seq"] {
+        slot.as_object_mut().expect("an object").remove(place);
+    }
+    slot
 }
 
 /// What follows the time in an entry's key.

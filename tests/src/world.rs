@@ -16,6 +16,7 @@ use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, Clock};
+use shared::archive::Archive;
 use shared::auth::Verifier;
 use shared::config::{Config, TokenConfig};
 use shared::protocol::Time;
@@ -26,6 +27,7 @@ use shared::secret::Secrets;
 use shared::store::Store;
 use tokio::time::Instant;
 
+use crate::bucket::Bucket;
 use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
@@ -84,6 +86,7 @@ struct Inner {
 pub(crate) struct Moment {
     age: Duration,
     table: Snapshot,
+    objects: BTreeMap<String, Vec<u8>>,
     ids: u64,
 }
 
@@ -145,7 +148,10 @@ impl World {
             let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
             let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
             let queue = Queue::new(Queue::settings(&sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
-            let app = App { store, push: Push::new(push), queue, clock: clock.clone(), config };
+            let archive = function.archive.and(config.archive_bucket.clone());
+            let archive =
+                archive.map(|bucket| Archive::new(Archive::settings(&sdk).push_auth_scheme(Unsigned), bucket));
+            let app = App { store, push: Push::new(push), queue, archive, clock: clock.clone(), config };
             (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
         };
         let instances = FUNCTIONS.into_iter().map(instance).collect();
@@ -208,6 +214,28 @@ impl World {
     pub async fn tries_to_sweep(&self) -> Result<(), Failed> {
         let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
         self.invoke("sweep", event).await.map(drop)
+    }
+
+    /// The schedule runs the cleanup.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn cleans_up(&self) {
+        self.tries_to_clean_up().await.expect("the cleanup ends");
+    }
+
+    /// The schedule runs the cleanup, which may fail when calls break.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn tries_to_clean_up(&self) -> Result<(), Failed> {
+        let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
+        self.invoke("cleanup", event).await.map(drop)
+    }
+
+    /// How many objects the archive has, and the bytes of each.
+    pub fn archived(&self) -> Vec<usize> {
+        self.bucket().sizes()
     }
 
     /// Works the queue off for as long as this is awaited, as Lambda does.
@@ -311,13 +339,15 @@ impl World {
     /// What there is now, where nothing is under way.
     pub(crate) fn moment(&self) -> Moment {
         let age = lock(&self.inner.began).elapsed();
-        Moment { age, table: self.inner.network.engine().snapshot(), ids: self.inner.ids.load(Ordering::Relaxed) }
+        let (table, objects) = (self.inner.network.engine().snapshot(), self.bucket().snapshot());
+        Moment { age, table, objects, ids: self.inner.ids.load(Ordering::Relaxed) }
     }
 
     /// Goes back to a moment, so that the same happens again: a new world would take many times as long.
     pub(crate) fn returns_to(&self, moment: &Moment) {
         self.heals();
         self.inner.network.engine().restore(&moment.table);
+        self.bucket().restore(&moment.objects);
         self.inner.network.set_chance(self.inner.seed);
         self.inner.network.take_calls();
         self.connections().reset();
@@ -360,9 +390,41 @@ impl World {
         self.inner.network.policies()
     }
 
+    /// Puts items into the table, as if they had always been there.
+    pub fn imports(&self, items: Vec<dynoxide::Item>) {
+        self.inner.network.engine().import(items);
+    }
+
+    /// Changes an item behind everybody's back: its attributes as `DynamoDB` writes them. One that is left without any goes.
+    pub fn edits(&self, pk: &str, sk: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+        self.inner.network.engine().edit(pk, sk, change);
+    }
+
+    /// An operator has everything checked; what is wrong.
+    ///
+    /// # Panics
+    /// When the function fails.
+    pub async fn is_verified(&self, repair: bool) -> Vec<Value> {
+        let mut findings = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let report = self.invoke("verify", json!({ "repair": repair, "cursor": cursor })).await;
+            let mut report = report.expect("the function answers");
+            findings.append(report["findings"].as_array_mut().expect("findings"));
+            cursor = report["cursor"].take();
+            if cursor.is_null() {
+                return findings;
+            }
+        }
+    }
+
     /// Everything that is in the table, without the values' types.
     pub fn items(&self) -> Vec<Value> {
         self.inner.network.engine().items()
+    }
+
+    pub(crate) fn bucket(&self) -> &Bucket {
+        self.inner.network.bucket()
     }
 
     pub(crate) fn connections(&self) -> &Connections {

@@ -9,6 +9,9 @@ use tests::policy::Grant;
 use tests::simulation::ACTIONS;
 use tests::{Fault, Handshake, Operation, Phone, World};
 
+/// After this a message is moved though nobody has it.
+const UNDELIVERED_RETENTION: Duration = Duration::from_secs(90 * 86_400);
+
 #[tokio::test(start_paused = true)]
 async fn everything_that_is_allowed_is_used() {
     let world = World::new().await;
@@ -19,6 +22,8 @@ async fn everything_that_is_allowed_is_used() {
     a_conversation_is_left_half_made(&world).await;
     pushes_fail(&world).await;
     tokens_expire(&world).await;
+    messages_grow_old(&world).await;
+    everything_is_checked(&world).await;
     let (all, used) = (world.policies().all(), world.policies().used());
     let unused: Vec<String> = all.difference(&used).map(Grant::to_string).collect();
     assert!(unused.is_empty(), "template.yaml allows what nothing does:\n{}", unused.join("\n"));
@@ -136,6 +141,27 @@ async fn a_conversation_is_left_half_made(world: &World) {
     phone.marks_read(&json!(id), 1).await.data();
 }
 
+/// What was said moves to the archive and is read from there; the conversation wakes up again, by a send and by the sweep.
+async fn messages_grow_old(world: &World) {
+    let (gus, hal) = (world.person("gus"), world.person("hal"));
+    let conversation = gus.connects().await.sends_to("hal", "1").await["message"]["conversationId"].clone();
+    gus.connects().await.sends(&conversation, "2").await.data();
+    for (count, fault) in [(2, None), (3, Some(Fault::KillAfter))] {
+        for _ in 0..3 {
+            world.advance(UNDELIVERED_RETENTION * 2).await;
+            world.cleans_up().await;
+        }
+        let (phone, other) = (gus.connects().await, hal.connects().await);
+        assert_eq!(other.syncs().await.messages().len(), count);
+        assert_eq!(other.history(&conversation).await.len(), count);
+        if let Some(fault) = fault {
+            world.breaks_once(fault, |call| call.operation.writes("MSG#"));
+        }
+        let _ = phone.tries(phone.message_to("hal", "awake")).await;
+        world.comes_to_rest().await;
+    }
+}
+
 /// Whatever function gets the frame of an expired token ends its connection.
 async fn tokens_expire(world: &World) {
     let (person, life) = (world.person("ann"), Duration::from_secs(60));
@@ -147,4 +173,14 @@ async fn tokens_expire(world: &World) {
         assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
         assert!(!phone.is_connected());
     }
+}
+
+/// An operator has everything checked, and what is missing mended: a conversation's place in the index, and an inbox.
+async fn everything_is_checked(world: &World) {
+    let meta = world.items().into_iter().find(|item| item["sk"] == "META").expect("a conversation");
+    let (conversation, user) = (meta["pk"].as_str().expect("a key"), meta["members"][0].as_str().expect("somebody"));
+    world.edits(conversation, "META", |item| item.retain(|name, _| !name.starts_with("work_") && name != "idle"));
+    let inbox = conversation.replacen("CONV#", "INBOX#", 1);
+    world.edits(&format!("USER#{user}"), &inbox, serde_json::Map::clear);
+    assert_eq!(world.is_verified(true).await.iter().filter(|finding| finding["mended"] == true).count(), 2);
 }

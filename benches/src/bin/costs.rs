@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN};
 use tests::network::{Call, Operation};
 use tests::person::Phone;
 use tests::world::World;
@@ -48,6 +49,7 @@ async fn main() -> ExitCode {
     costs.extend(messages("paid message", "first paid message of two people", 3, "100", (4, 10.0)).await);
     costs.extend(messages("paid message, a share to the house", "the first such", 3, "70", (4, 12.0)).await);
     costs.extend(marks().await);
+    costs.push(cleanup().await);
     print(&costs);
     if costs.iter().any(Cost::is_too_high) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -98,6 +100,25 @@ async fn marks() -> Vec<Cost> {
     bob.marks_read(&conversation, 2).await;
     costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0)));
     costs
+}
+
+/// What becomes of as few messages as are moved at once before their time: moved, deleted, and the conversation's last look.
+async fn cleanup() -> Cost {
+    let world = World::new().await;
+    let phone = world.person("ann").connects().await;
+    let answer = phone.sends_to("bob", "hello").await;
+    let conversation = answer.data()["message"]["conversationId"].clone();
+    for _ in 0..SEGMENT_MESSAGES_MIN {
+        phone.sends(&conversation, "hello").await.data();
+    }
+    let receiver = world.person("bob").connects().await;
+    receiver.marks_read(&conversation, SEGMENT_MESSAGES_MIN as u64 + 1).await.data();
+    world.calls();
+    for _ in 0..3 {
+        world.advance(CLEANUP_LOOK_EVERY * 2).await;
+        world.cleans_up().await;
+    }
+    Cost::of("moving and deleting one message", &world.calls(), &phone, SEGMENT_MESSAGES_MIN, (0, 1.1))
 }
 
 /// Prints a table.

@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, Verifier};
 use shared::error::Error;
-use shared::limits::{BATCH_GET_KEYS_MAX, STATS_ROWS_MAX};
-use shared::protocol::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Seq, Time, UserId};
+use shared::limits::STATS_ROWS_MAX;
+use shared::protocol::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, UserId};
 use shared::run::{Function, Handler, Handling, HttpRequest};
-use shared::store::inbox::{Horizon, Inbox, inbox_conversation};
+use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::{Key, Read};
 use shared::store::work::Work;
+use shared::waiting;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle) };
+pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle), archive: None };
 
 fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Handling<'a, Value> {
     Box::pin(async move {
@@ -68,46 +69,28 @@ async fn waiting(app: &App, user: &UserId) -> Result<Vec<(ConversationId, Inbox)
     Ok(inboxes)
 }
 
-/// What waits in all. The index proposes, the items are counted; `complete` is false when there was more than
-/// [`STATS_ROWS_MAX`] of a kind.
+/// What waits in all. `complete` is false when there was more than [`STATS_ROWS_MAX`] of a kind.
 async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
-    let due = |work| app.store.work_due(work, STATS_ROWS_MAX);
+    let due = |work| async move { Ok(app.store.work_due(work, STATS_ROWS_MAX).await?) };
     let (waiting, online, open, unsettled) =
-        try_join4(due(Work::Waiting), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
-    let complete = [&waiting, &online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
+        try_join4(waiting::count(app), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
+    let complete = waiting.complete && [&online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
     let users: Vec<UserId> = online.iter().map(Key::owner).collect::<Result<_, _>>()?;
-    let ((inboxes, presences), accounts) = try_join(
-        try_join(app.store.inboxes(&waiting), app.store.presences(&users, Read::Eventual)),
-        app.store.accounts(&open),
-    )
-    .await?;
-    let inboxes: Vec<(Key, Inbox)> = inboxes.into_iter().filter(|(_, inbox)| inbox.undelivered() > 0).collect();
+    let (presences, accounts) =
+        try_join(app.store.presences(&users, Read::Eventual), app.store.accounts(&open)).await?;
     let now = app.clock.now();
-    let waiting_users: std::collections::HashSet<&str> = inboxes.iter().map(|(key, _)| key.pk.as_str()).collect();
     let mut stats = json!({
-        "undelivered": inboxes.iter().map(|(_, inbox)| inbox.undelivered()).sum::<u64>(),
-        "usersWaiting": waiting_users.len(),
+        "undelivered": waiting.undelivered,
+        "usersWaiting": waiting.users,
         "connections": presences.values().map(|presence| presence.live(now).count()).sum::<usize>(),
         "openSends": accounts.iter().map(|account| account.open.len()).sum::<usize>(),
         "unsettledEarnings": unsettled.len(),
         "complete": complete,
     });
-    if let Some(at) = oldest(app, &inboxes).await? {
+    if let Some(at) = waiting.oldest_at {
         stats["oldestAt"] = json!(at);
     }
     Ok(stats)
-}
-
-/// When the oldest undelivered message was sent.
-async fn oldest(app: &App, inboxes: &[(Key, Inbox)]) -> Result<Option<Time>, Error> {
-    let first = |(key, inbox): &(Key, Inbox)| Ok((inbox_conversation(key)?, inbox.delivered_seq.next()));
-    let slots: Vec<(ConversationId, Seq)> = inboxes.iter().map(first).collect::<Result<_, Error>>()?;
-    let mut oldest = None;
-    for chunk in slots.chunks(BATCH_GET_KEYS_MAX) {
-        let items = app.store.log_items(chunk).await?;
-        oldest = items.iter().map(|(_, item)| item.created_at).chain(oldest).min();
-    }
-    Ok(oldest)
 }
 
 /// A top-up.

@@ -8,7 +8,7 @@ use shared::run::{Caller, Function, Handler, Handling, Handshake};
 use shared::store::presence::{Added, Connection};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle) };
+pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle), archive: None };
 
 fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
     Box::pin(connect(app, caller, handshake))

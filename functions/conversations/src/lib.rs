@@ -13,7 +13,7 @@ use shared::store::inbox::Inbox;
 use shared::store::table::{Key, Read};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "conversations", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function = Function { name: "conversations", handler: Handler::Socket(handle), archive: None };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

@@ -15,7 +15,7 @@ use shared::store::table::Read;
 use shared::telemetry::correlated;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle) };
+pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle), archive: None };
 
 fn handle(app: &App, batch: Vec<Received>) -> Handling<'_, Vec<String>> {
     Box::pin(async move { Ok(deliver(app, &batch).await) })

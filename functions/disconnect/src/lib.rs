@@ -6,7 +6,7 @@ use shared::error::Error;
 use shared::run::{Caller, Function, Handler, Handling};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "disconnect", handler: Handler::Disconnect(handle) };
+pub static FUNCTION: Function = Function { name: "disconnect", handler: Handler::Disconnect(handle), archive: None };
 
 fn handle(app: &App, caller: Caller) -> Handling<'_, ()> {
     Box::pin(disconnect(app, caller))

@@ -11,7 +11,7 @@ use shared::run::{Answered, Caller, Function, Handler, Handling};
 use shared::store::table::{Key, Read};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle), archive: None };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

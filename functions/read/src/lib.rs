@@ -1,8 +1,10 @@
 //! `getMessages`, `markDelivered`, `markRead`, `getReceipts`: history, and how far everybody is in it.
 
 use shared::app::App;
+use shared::archive::Archive;
 use shared::conversation::{Membership, create_inboxes, messages, tell};
 use shared::error::Error;
+use shared::history;
 use shared::protocol::{
     ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
 };
@@ -12,7 +14,8 @@ use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "read", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function =
+    Function { name: "read", handler: Handler::Socket(handle), archive: Some(Archive::open) };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {
@@ -35,8 +38,8 @@ pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Re
     let conversation_id = request.conversation_id;
     let page = match (request.before, request.after) {
         (Some(_), Some(_)) => return Err(Error::bad_request("after", "give either before or after, not both")),
-        (None, Some(after)) => app.store.log_after(&conversation_id, after, request.limit.0).await?,
-        (before, None) => app.store.log_before(&conversation_id, before, request.limit.0).await?,
+        (None, Some(after)) => history::after(app, &membership.meta, after, request.limit).await?,
+        (before, None) => history::before(app, &membership.meta, before, request.limit).await?,
     };
     let messages = messages(app, &membership, page.slots).await?;
     Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
@@ -110,11 +113,12 @@ async fn mark(
 /// [`Error::NotAParticipant`]; [`Error::NotFound`] when there is no message with this number.
 pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Result<Answered, Error> {
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
-    let slot = [(request.conversation_id.clone(), request.seq)];
     let members = &membership.meta.members;
     let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
-    let (items, inboxes) = futures::future::try_join(app.store.log_items(&slot), app.store.inboxes(&keys)).await?;
-    let sender = items.into_iter().next().ok_or(Error::NotFound)?.1.sender;
+    let inboxes = async { Ok(app.store.inboxes(&keys).await?) };
+    let item = history::item(app, &membership.meta, request.seq);
+    let (item, inboxes) = futures::future::try_join(item, inboxes).await?;
+    let sender = item.ok_or(Error::NotFound)?.sender;
     let (mut delivered, mut read) = (Vec::new(), Vec::new());
     for (key, inbox) in inboxes {
         let user = key.owner()?;

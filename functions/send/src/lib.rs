@@ -13,7 +13,7 @@ use shared::send::publish::{Placed, publish};
 use shared::store::receipts::Receipt;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "send", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function = Function { name: "send", handler: Handler::Socket(handle), archive: None };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

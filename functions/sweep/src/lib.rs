@@ -18,7 +18,7 @@ use shared::store::work::Work;
 use shared::telemetry::{Metric, count, highest};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle) };
+pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle), archive: None };
 
 fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
     Box::pin(sweep(app, deadline))

@@ -2,19 +2,22 @@
 
 use std::collections::HashMap;
 
+use futures::future::try_join;
 use shared::app::App;
+use shared::archive::Archive;
 use shared::conversation::shown;
 use shared::error::Error;
+use shared::history::{self, Page};
 use shared::limits::SYNC_MESSAGES_MAX;
-use shared::protocol::{ConversationId, Event, Frame, Request as _, Seq, Sync};
+use shared::protocol::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
 use shared::push::Pushed;
 use shared::run::{Answered, Caller, Function, Handler, Handling};
 use shared::store::inbox::Inbox;
-use shared::store::log::LogPage;
 use shared::store::table::{Key, Read};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "sync", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function =
+    Function { name: "sync", handler: Handler::Socket(handle), archive: Some(Archive::open) };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {
@@ -36,10 +39,14 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, Error> {
     let behind = behind(app.store.inbox_all(&caller.user, Read::Strong).await?, &request.since);
     let keys: Vec<Key> = behind.iter().map(|new| Key::inbox(&new.inbox.peer, &new.id)).collect();
-    let theirs: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.into_iter().collect();
+    let metas = app.store.conversations_now(behind.iter().map(|new| &new.id));
+    let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
+    let theirs: HashMap<Key, Inbox> = theirs.into_iter().collect();
     let (mut conversations, mut messages) = (0, 0);
     let mut complete = true;
     for mut new in behind {
+        let meta = metas.get(&new.id);
+        let meta = meta.ok_or_else(|| Error::Internal(format!("{} has an inbox and no META", new.id)))?;
         let before = messages;
         loop {
             let room = SYNC_MESSAGES_MAX - messages;
@@ -48,7 +55,7 @@ pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, 
                 complete = false;
                 break;
             }
-            let page = app.store.log_after(&new.id, new.since, limit).await?;
+            let page = history::after(app, meta, new.since, Limit(limit)).await?;
             let Some((last, _)) = page.slots.last() else { break };
             new.since = *last;
             messages += page.slots.len();
@@ -94,7 +101,7 @@ async fn send_page(
     app: &App,
     caller: &Caller,
     new: &New,
-    page: LogPage,
+    page: Page,
     theirs: Option<&Inbox>,
     has_more: bool,
 ) -> Pushed {

@@ -6,7 +6,7 @@ use shared::protocol::{Event, Frame, GetBalance, GetTransactions, Request as _};
 use shared::run::{Answered, Caller, Function, Handler, Handling};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "wallet", handler: Handler::Socket(handle) };
+pub static FUNCTION: Function = Function { name: "wallet", handler: Handler::Socket(handle), archive: None };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

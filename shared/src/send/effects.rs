@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{join, try_join, try_join_all};
+use futures::future::{join, try_join_all, try_join3};
 
 use super::Decided;
 use crate::app::App;
@@ -36,7 +36,7 @@ pub async fn finish(
         connected.iter().filter(|to| !is_answered(to, answered) && to.is_settled(now)).cloned().collect();
     let ((), written) = join(
         push(app, message, &told),
-        try_join(entries(app, decided), deliver(app, decided, message, &told, answered)),
+        try_join3(entries(app, decided), relist(app, decided), deliver(app, decided, message, &told, answered)),
     )
     .await;
     written?;
@@ -90,6 +90,14 @@ async fn push(app: &App, message: &Message, to: &[Connected]) {
         correlation_id: telemetry::correlation_id(),
     };
     app.queue.later(&failed.into_iter().map(delivery).collect::<Vec<_>>()).await;
+}
+
+/// Has the cleanup look at the conversation again, when it had found nothing more to do there.
+async fn relist(app: &App, decided: &Decided) -> Result<(), StoreError> {
+    if !decided.meta.idle {
+        return Ok(());
+    }
+    app.store.conversation_relist(&decided.meta.id, decided.send.claimed_at).await
 }
 
 /// Tells one participant's inbox.

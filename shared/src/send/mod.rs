@@ -44,6 +44,14 @@ impl SendId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(String);
 
+impl Fingerprint {
+    /// Of what a send says, and where.
+    pub fn new(conversation: &ConversationId, content: &str, reply_to: Option<Seq>) -> Self {
+        let reply_to = reply_to.map(|seq| seq.to_string()).unwrap_or_default();
+        Self(short(&hash(&["message", conversation.as_str(), content, &reply_to])))
+    }
+}
+
 /// The first 128 bits of a hash, as text.
 fn short(hash: &[u8; 32]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&hash[..16])
@@ -87,8 +95,7 @@ impl Attempt {
         if request.reply_to == Some(Seq(0)) {
             return Err(Error::bad_request("replyTo", "messages are numbered from 1"));
         }
-        let reply_to = request.reply_to.map(|seq| seq.to_string()).unwrap_or_default();
-        let fingerprint = Fingerprint(short(&hash(&["message", conversation.as_str(), content.as_str(), &reply_to])));
+        let fingerprint = Fingerprint::new(&conversation, content.as_str(), request.reply_to);
         Ok(Self {
             sender: sender.clone(),
             id: SendId::new(sender, &request.client_message_id),

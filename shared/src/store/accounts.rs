@@ -41,7 +41,7 @@ pub struct OpenSend {
 }
 
 /// A user's account.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Account {
     /// What can be spent.
     pub balance: Coins,
@@ -185,7 +185,7 @@ impl Store {
             .value(":open_max", number(OPEN_MAX))
             .value(":rate_next", number(rate_next))
             .value(":rate_bound", number(rate_bound))
-            .value(":work_pk", text(Work::Open.pk(user)))
+            .value(":work_pk", text(Work::Open.pk(user.as_str())))
             .value(":work_sk", text(user.as_str()));
         match update.run().await? {
             Written::Done(item) => Ok(Claimed::Here(from_item(item)?)),

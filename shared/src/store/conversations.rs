@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Key, Read, Store, StoreError, Written, from_item, ms, to_item};
+use super::table::{
+    AttributeValue, Key, Read, Store, StoreError, Update, Written, from_item, ms, number, text, to_item,
+};
+use super::work::{UNLIST, Work, archive_before, archive_sk, work_item};
+use crate::limits::CLEANUP_LOOK_EVERY;
 use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
 
 /// What a conversation is.
@@ -23,9 +27,31 @@ pub struct Meta {
     pub created_at: Time,
     /// The invocation that made it: tells our own write, applied with its answer lost, from another's.
     pub creation: String,
-    /// The lowest number that is in the table; those below are in the archive.
+    /// The lowest number that is read from the table; those below are in the archive.
     #[serde(default = "first")]
     pub first_seq: Seq,
+    /// The lowest number that is kept at all; those below were discarded, where there is no archive.
+    #[serde(default = "first", skip_serializing)]
+    pub oldest_seq: Seq,
+    /// The number below which the table has nothing any more; from here up to `first_seq` it may still have something.
+    #[serde(default = "first")]
+    pub deleted_below: Seq,
+    /// When `first_seq` last moved.
+    #[serde(default, with = "ms", skip_serializing)]
+    pub moved_at: Time,
+    /// Whether the cleanup has found nothing more to do here: whoever finishes a message lists it again.
+    #[serde(default, skip_serializing)]
+    pub idle: bool,
+    /// Where it stands in the index of what is due; each look of the cleanup's puts it elsewhere.
+    #[serde(default, rename = "work_sk", skip_serializing)]
+    pub listed: Option<String>,
+}
+
+impl Meta {
+    /// Whether the cleanup was to look at it before a moment.
+    pub fn is_due(&self, moment: Time) -> bool {
+        self.listed.as_ref().is_some_and(|listed| *listed < archive_before(moment))
+    }
 }
 
 /// The number of a conversation's first message.
@@ -67,9 +93,22 @@ impl Store {
         Ok(found)
     }
 
-    /// Creates a conversation **if there is none** with this id.
+    /// Reads many METAs, strongly.
+    pub async fn conversations_now(
+        &self,
+        ids: impl Iterator<Item = &ConversationId>,
+    ) -> Result<HashMap<ConversationId, Meta>, StoreError> {
+        let keys: Vec<Key> = ids.map(Key::meta).collect();
+        let metas = self.get_many(&keys, Read::Strong).await?.into_iter().map(from_item);
+        metas.map(|meta| meta.map(|meta: Meta| (meta.id.clone(), meta))).collect()
+    }
+
+    /// Creates a conversation **if there is none** with this id. It is listed for the cleanup at once: later would cost
+    /// a write of its own.
     pub async fn conversation_create(&self, meta: &Meta) -> Result<Created, StoreError> {
-        match self.put_new(Key::meta(&meta.id), to_item(meta)?).await? {
+        let mut item = to_item(meta)?;
+        item.extend(work_item(Work::Archive.pk(meta.id.as_str()), archive_sk(look_at(meta.created_at), &meta.id)));
+        match self.put_new(Key::meta(&meta.id), item).await? {
             Written::Done(_) => Ok(Created::Here),
             Written::Refused(Some(item)) => {
                 let there: Meta = from_item(item)?;
@@ -78,4 +117,76 @@ impl Store {
             Written::Refused(None) => Err(StoreError::broken("a conversation is there and is empty")),
         }
     }
+
+    /// Moves the lowest number that is read from the table, **if** it is still the one that was moved from. The next look
+    /// comes when what has moved may be deleted. With DISCARD nothing below is kept.
+    pub async fn conversation_move(
+        &self,
+        id: &ConversationId,
+        moved: &Moved,
+        discard: bool,
+    ) -> Result<bool, StoreError> {
+        let oldest = if discard { ", #oldest_seq = :to" } else { "" };
+        let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}"));
+        let update = update.only_if("#first_seq = :from").value(":from", number(moved.from));
+        let update = update.value(":to", number(moved.to));
+        let update = listed(update.value(":at", number(moved.at.ms)), id, moved.look_at);
+        Ok(matches!(update.run().await?, Written::Done(_)))
+    }
+
+    /// Says that the table has nothing below a number, **if** that is news.
+    pub async fn conversation_deleted(&self, id: &ConversationId, below: Seq) -> Result<(), StoreError> {
+        let update = self.update(Key::meta(id), "SET #deleted_below = :below");
+        update.only_if("#deleted_below < :below").value(":below", number(below)).run().await.map(drop)
+    }
+
+    /// Says when the cleanup looks again. IDLE: there is nothing more to do, so the next message lists it anew. No
+    /// condition: of two looks at once each has seen what it says.
+    pub async fn conversation_look_again(&self, id: &ConversationId, at: Time, idle: bool) -> Result<(), StoreError> {
+        let update = match idle {
+            true => self.update(Key::meta(id), &format!("{LIST}, #idle = :idle")),
+            false => self.update(Key::meta(id), LIST),
+        };
+        let update = if idle { update.value(":idle", AttributeValue::Bool(true)) } else { update };
+        listed(update, id, at).run().await.map(drop)
+    }
+
+    /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew.
+    pub async fn conversation_unlist(&self, id: &ConversationId, seen: &str) -> Result<(), StoreError> {
+        let update = self.update(Key::meta(id), UNLIST);
+        update.only_if("#work_sk = :seen").value(":seen", text(seen)).run().await.map(drop)
+    }
+
+    /// Lists a conversation anew that is idle: a message has come.
+    pub async fn conversation_relist(&self, id: &ConversationId, at: Time) -> Result<(), StoreError> {
+        let update = self.update(Key::meta(id), &format!("{LIST} REMOVE #idle"));
+        listed(update, id, look_at(at)).run().await.map(drop)
+    }
+}
+
+/// A move of the lowest number that is read from the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// From here.
+    pub from: Seq,
+    /// To here.
+    pub to: Seq,
+    /// When.
+    pub at: Time,
+    /// When the cleanup looks again.
+    pub look_at: Time,
+}
+
+/// What puts a conversation into the index, or elsewhere in it.
+const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
+
+/// When the cleanup looks at a conversation in which something was said.
+fn look_at(at: Time) -> Time {
+    at.after(CLEANUP_LOOK_EVERY)
+}
+
+/// Gives an update a conversation's place in the index.
+fn listed<'a>(update: Update<'a>, id: &ConversationId, look_at: Time) -> Update<'a> {
+    let update = update.value(":work_pk", text(Work::Archive.pk(id.as_str())));
+    update.value(":work_sk", text(archive_sk(look_at, id)))
 }

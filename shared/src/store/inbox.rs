@@ -158,7 +158,7 @@ impl Store {
         );
         let update = arrives(update, arrival)?
             .value(":zero", number(0))
-            .value(":work_pk", text(Work::Waiting.pk(user)))
+            .value(":work_pk", text(Work::Waiting.pk(user.as_str())))
             .value(":work_sk", text(waiting_sk(arrival.at, user, arrival.conversation)));
         update.run().await.map(drop)
     }
@@ -231,7 +231,7 @@ impl Store {
         );
         let update = update.only_if("#last_seq < :seq").value(":seq", number(seq));
         let update = update
-            .value(":work_pk", text(Work::Waiting.pk(user)))
+            .value(":work_pk", text(Work::Waiting.pk(user.as_str())))
             .value(":work_sk", text(waiting_sk(now, user, conversation)));
         update.run().await.map(drop)
     }

@@ -63,7 +63,7 @@ impl Store {
         let key = Key::entry(user, entry.created_at, id);
         let mut item = to_item(entry)?;
         if entry.is_credit() {
-            item.extend(work_item(Work::Unsettled.pk(user), unsettled_sk(user, &key.sk)));
+            item.extend(work_item(Work::Unsettled.pk(user.as_str()), unsettled_sk(user, &key.sk)));
         }
         self.put_new(key, item).await.map(drop)
     }

@@ -1,11 +1,13 @@
 //! LOG: a conversation's messages, numbered 1, 2, 3 … without holes. A slot is taken once and never given to another send.
 
+use std::ops::{Range, RangeInclusive};
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{
-    Item, Key, LOG_PREFIX, Page, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms, to_item,
+    Item, Key, LOG_PREFIX, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms, to_item,
 };
-use crate::limits::{PAGE_BYTES_MAX, WALK_PAGE_SLOTS};
+use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
 use crate::send::SendId;
 
@@ -72,12 +74,12 @@ pub struct Slot {
     pub void: bool,
 }
 
-/// A page of a log, in the order of the numbers.
+/// What one answer has of a log.
 #[derive(Debug)]
 pub struct LogPage {
     /// The slots.
     pub slots: Vec<(Seq, LogItem)>,
-    /// Whether there is more in the direction that was asked for.
+    /// Whether there may be more behind its end.
     pub more: bool,
 }
 
@@ -106,8 +108,9 @@ impl Store {
     /// Who holds the slots from FROM on, perhaps some writes ago: up to [`WALK_PAGE_SLOTS`]. A slot that is taken stays so,
     /// and one that only looks free refuses whoever publishes there.
     pub async fn log_slots(&self, conversation: &ConversationId, from: Seq) -> Result<Vec<(Seq, Slot)>, StoreError> {
-        let query = self.query("#pk = :pk AND #sk >= :sk").value(":pk", conversation_pk(conversation));
-        let query = query.value(":sk", log_sk(from)).read(Read::Eventual).limit(WALK_PAGE_SLOTS);
+        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
+        let query = query.value(":from", log_sk(from)).value(":to", log_sk(Seq(u64::MAX)));
+        let query = query.read(Read::Eventual).limit(WALK_PAGE_SLOTS);
         let page = query.project("#pk, #sk, #sid, #void").page().await?;
         page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?))).collect()
     }
@@ -117,33 +120,35 @@ impl Store {
         self.get(Key::log(conversation, seq), Read::Strong).await?.map(from_item).transpose()
     }
 
-    /// The messages above AFTER, strongly: at most LIMIT, and never more than a frame holds.
-    pub async fn log_after(
+    /// What these numbers hold, strongly, from the lowest or from the highest on: what one answer has of it, at most LIMIT.
+    pub async fn log_range(
         &self,
         conversation: &ConversationId,
-        after: Seq,
-        limit: u32,
+        numbers: RangeInclusive<Seq>,
+        limit: usize,
+        backwards: bool,
     ) -> Result<LogPage, StoreError> {
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
-        let query = query.value(":from", log_sk(after.next())).value(":to", log_sk(Seq(u64::MAX)));
-        let page = query.read(Read::Strong).limit(limit + 1).page().await?;
-        fit(page, limit)
+        let query = query.value(":from", log_sk(*numbers.start())).value(":to", log_sk(*numbers.end()));
+        let query = query.read(Read::Strong).limit(u32::try_from(limit).unwrap_or(u32::MAX));
+        let query = if backwards { query.backwards() } else { query };
+        let page = query.page().await?;
+        let slots = page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?)));
+        Ok(LogPage { slots: slots.collect::<Result<_, StoreError>>()?, more: page.next.is_some() })
     }
 
-    /// The messages below BEFORE (nothing: the newest), strongly: at most LIMIT, and never more than a frame holds.
-    pub async fn log_before(
-        &self,
-        conversation: &ConversationId,
-        before: Option<Seq>,
-        limit: u32,
-    ) -> Result<LogPage, StoreError> {
-        let to = Seq(before.map_or(u64::MAX, |before| before.0.saturating_sub(1)));
-        let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
-        let query = query.value(":from", log_sk(Seq(0))).value(":to", log_sk(to));
-        let page = query.read(Read::Strong).backwards().limit(limit + 1).page().await?;
-        let mut page = fit(page, limit)?;
-        page.slots.reverse();
-        Ok(page)
+    /// Deletes what these slots hold, in as few calls as it can be done. No condition: a slot that moved is never taken
+    /// again, as every send begins above it.
+    pub async fn log_delete(&self, conversation: &ConversationId, slots: Range<Seq>) -> Result<(), StoreError> {
+        let mut from = slots.start;
+        while from < slots.end {
+            let to = slots.end.min(Seq(from.0 + BATCH_WRITE_ITEMS_MAX as u64));
+            self.delete_batch((from.0..to.0).map(|seq| Key::log(conversation, Seq(seq)))).await?;
+            // A conversation is one partition, which takes 1,000 write units per second: half of them are for who chats.
+            tokio::time::sleep(DELETE_PAUSE).await;
+            from = to;
+        }
+        Ok(())
     }
 
     /// Single messages of several conversations; those that don't exist are left out.
@@ -163,34 +168,8 @@ impl Store {
 }
 
 /// The number in a LOG item's key.
-fn seq_of(item: &Item) -> Result<Seq, StoreError> {
+pub(super) fn seq_of(item: &Item) -> Result<Seq, StoreError> {
     let key = Key::of(item)?;
     let seq = key.sk.strip_prefix(LOG_PREFIX).and_then(|digits| digits.parse().ok());
     seq.map(Seq).ok_or_else(|| StoreError::broken(&format!("{} is no message's key", key.sk)))
-}
-
-/// Ends a page at LIMIT, or before its frame would be too large. One item more than LIMIT was asked for: `DynamoDB` says
-/// that there may be more whenever an answer is full, and a client must not be told of a page that never comes.
-fn fit(page: Page, limit: u32) -> Result<LogPage, StoreError> {
-    let count = page.items.len();
-    let mut bytes = 0;
-    let mut slots = Vec::with_capacity(count);
-    for item in page.items.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-        let slot: (Seq, LogItem) = (seq_of(&item)?, from_item(item)?);
-        bytes += message_bytes(&slot.1);
-        // The first always fits: the longest content, escaped, has half a page.
-        if bytes > PAGE_BYTES_MAX && !slots.is_empty() {
-            break;
-        }
-        slots.push(slot);
-    }
-    let more = page.next.is_some() || slots.len() < count;
-    Ok(LogPage { slots, more })
-}
-
-/// About how many bytes a message takes in a frame; never fewer than it does.
-fn message_bytes(item: &LogItem) -> usize {
-    let json = |text: &str| serde_json::to_string(text).map_or(text.len() * 6, |json| json.len());
-    // 512 covers the names, the conversation's id, numbers and times.
-    json(&item.content) + json(item.sender.as_str()) + json(item.client_message_id.as_str()) + 512
 }

@@ -11,6 +11,8 @@ pub mod log;
 pub mod presence;
 pub mod profiles;
 pub mod receipts;
+pub mod scan;
+pub mod segments;
 pub mod table;
 pub mod work;
 

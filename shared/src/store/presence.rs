@@ -93,7 +93,7 @@ impl Store {
                 .only_if("size(#connections) < :max")
                 .name("#id", id.as_str())
                 .value(":connection", attribute(connection)?)
-                .value(":work_pk", text(Work::Online.pk(user)))
+                .value(":work_pk", text(Work::Online.pk(user.as_str())))
                 .value(":work_sk", text(user.as_str()))
                 .value(":max", number(CONNECTIONS_MAX));
             match update.run().await? {
@@ -122,7 +122,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let connections = HashMap::from([(id.as_str().to_owned(), attribute(connection)?)]);
         let mut item = Item::from([("connections".to_owned(), AttributeValue::M(connections))]);
-        item.extend(work_item(Work::Online.pk(user), user.as_str().to_owned()));
+        item.extend(work_item(Work::Online.pk(user.as_str()), user.as_str().to_owned()));
         Ok(matches!(self.put_new(Key::presence(user), item).await?, Written::Done(_)))
     }
 

@@ -1,5 +1,7 @@
 //! RECEIPT: the end of a send. Where one is, everything about the send is done. It never expires.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Key, Read, Store, StoreError, from_item, ms, to_item};
@@ -42,6 +44,14 @@ impl Store {
     ) -> Result<Vec<Receipt>, StoreError> {
         let keys: Vec<Key> = ids.map(|id| Key::receipt(user, id)).collect();
         self.get_many(&keys, Read::Strong).await?.into_iter().map(from_item).collect()
+    }
+
+    /// Which of these sends have a RECEIPT, strongly.
+    pub async fn receipts_there(&self, sends: &[(&UserId, &ClientMessageId)]) -> Result<Vec<bool>, StoreError> {
+        let keys: Vec<Key> = sends.iter().map(|(user, id)| Key::receipt(user, id)).collect();
+        let found = self.get_many(&keys, Read::Strong).await?;
+        let found = found.iter().map(Key::of).collect::<Result<HashSet<Key>, _>>()?;
+        Ok(keys.iter().map(|key| found.contains(key)).collect())
     }
 
     /// Puts a RECEIPT **if there is none**. Whoever repeats it would write the same.

@@ -9,8 +9,9 @@
 //! | RECEIPT | `USER#u` | `RECEIPT#cmid` | fingerprint, conversation, number, price; void? No TTL |
 //! | ENTRY | `USER#u` | `ENTRY#ms#id` | one ledger entry, in the order of time |
 //! | TOPUP | `USER#u` | `TOPUP#key` | amount and time of a top-up, by its idempotency key |
-//! | META | `CONV#c` | `META` | kind, members, first number |
+//! | META | `CONV#c` | `META` | kind, members, where its messages are |
 //! | LOG | `CONV#c` | `MSG#%020d` | one message, or one void |
+//! | SEGMENT | `CONV#c` | `SEGMENT#%020d` | which object of the archive holds the messages from this number on |
 //!
 //! The index `work` (keys only) lists what is due: see [`super::work`].
 
@@ -24,19 +25,22 @@ use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
 use aws_sdk_dynamodb::operation::get_item::GetItemOutput;
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 pub(super) use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
-    ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    ConsumedCapacity, DeleteRequest, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, WriteRequest,
 };
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::app::{ping, timeouts};
 use crate::limits::{ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT};
@@ -50,7 +54,7 @@ pub const WORK_INDEX: &str = "work";
 pub type Item = HashMap<String, AttributeValue>;
 
 /// An item's key. Prefixes end in `#` and what follows them is the rest of the key, so no two kinds can meet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -85,7 +89,7 @@ impl Key {
 
     /// RECEIPT of one send.
     pub fn receipt(user: &UserId, id: &ClientMessageId) -> Self {
-        Self::user(user, format!("RECEIPT#{id}"))
+        Self::user(user, format!("{RECEIPT_PREFIX}{id}"))
     }
 
     /// ENTRY of a user's ledger. The time is the decision's, so whoever repeats the write meets the same key.
@@ -95,7 +99,7 @@ impl Key {
 
     /// TOPUP of a user, by its idempotency key.
     pub fn topup(user: &UserId, key: &IdempotencyKey) -> Self {
-        Self::user(user, format!("TOPUP#{key}"))
+        Self::user(user, format!("{TOPUP_PREFIX}{key}"))
     }
 
     /// META of a conversation.
@@ -106,6 +110,11 @@ impl Key {
     /// LOG item of a conversation.
     pub fn log(conversation: &ConversationId, seq: Seq) -> Self {
         Self { pk: conversation_pk(conversation), sk: log_sk(seq) }
+    }
+
+    /// SEGMENT of a conversation, by its first number.
+    pub fn segment(conversation: &ConversationId, first: Seq) -> Self {
+        Self { pk: conversation_pk(conversation), sk: segment_sk(first) }
     }
 
     /// As attributes.
@@ -127,15 +136,28 @@ impl Key {
         let user = self.pk.strip_prefix(USER_PREFIX).and_then(|user| user.parse().ok());
         user.ok_or_else(|| StoreError::broken(&format!("{} is no user's", self.pk)))
     }
+
+    /// Which conversation's item it is.
+    pub fn conversation(&self) -> Result<ConversationId, StoreError> {
+        let id = self.pk.strip_prefix(CONVERSATION_PREFIX).and_then(|id| id.parse().ok());
+        id.ok_or_else(|| StoreError::broken(&format!("{} is no conversation's", self.pk)))
+    }
 }
 
 const USER_PREFIX: &str = "USER#";
+const CONVERSATION_PREFIX: &str = "CONV#";
 /// Sort keys of INBOX items start so.
 pub const INBOX_PREFIX: &str = "INBOX#";
 /// Sort keys of ENTRY items start so.
 pub const ENTRY_PREFIX: &str = "ENTRY#";
+/// Sort keys of RECEIPT items start so.
+pub const RECEIPT_PREFIX: &str = "RECEIPT#";
+/// Sort keys of TOPUP items start so.
+pub const TOPUP_PREFIX: &str = "TOPUP#";
 /// Sort keys of LOG items start so.
 pub const LOG_PREFIX: &str = "MSG#";
+/// Sort keys of SEGMENT items start so.
+pub const SEGMENT_PREFIX: &str = "SEGMENT#";
 
 /// The partition of a user's items.
 pub fn user_pk(user: &UserId) -> String {
@@ -144,12 +166,17 @@ pub fn user_pk(user: &UserId) -> String {
 
 /// The partition of a conversation's items.
 pub fn conversation_pk(conversation: &ConversationId) -> String {
-    format!("CONV#{conversation}")
+    format!("{CONVERSATION_PREFIX}{conversation}")
 }
 
 /// The sort key of a message: 20 digits, so that text order is the numbers' order.
 pub fn log_sk(seq: Seq) -> String {
     format!("{LOG_PREFIX}{:020}", seq.0)
+}
+
+/// The sort key of a segment, by its first number.
+pub fn segment_sk(first: Seq) -> String {
+    format!("{SEGMENT_PREFIX}{:020}", first.0)
 }
 
 /// Why a call to the store failed.
@@ -309,6 +336,31 @@ impl Store {
         Err(StoreError { busy: true, text: "BatchGetItem: keys stay unprocessed".to_owned() })
     }
 
+    /// Deletes up to [`BATCH_WRITE_ITEMS_MAX`] items, and asks again for what was left unprocessed. No condition: those
+    /// that don't exist are no error.
+    pub(super) async fn delete_batch(&self, keys: impl Iterator<Item = Key>) -> Result<(), StoreError> {
+        let delete = |key: Key| {
+            let request = DeleteRequest::builder().set_key(Some(key.item())).build();
+            request.map(|request| WriteRequest::builder().delete_request(request).build())
+        };
+        let mut wanted = keys.map(delete).collect::<Result<Vec<_>, _>>();
+        for round in 0..BATCH_ROUNDS_MAX {
+            if round > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(20 << round)).await;
+            }
+            let requests = wanted.map_err(|error| StoreError::broken(&error.to_string()))?;
+            let call = self.client.batch_write_item().request_items(&self.table, requests);
+            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+            let answer = answer.map_err(|error| StoreError::call("BatchWriteItem", &error))?;
+            let rest: Vec<_> = answer.unprocessed_items.into_iter().flatten().flat_map(|(_, rest)| rest).collect();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            wanted = Ok(rest);
+        }
+        Err(StoreError { busy: true, text: "BatchWriteItem: items stay unprocessed".to_owned() })
+    }
+
     /// Puts an item **if there is none** with its key.
     pub(super) async fn put_new(&self, key: Key, mut item: Item) -> Result<Written, StoreError> {
         item.extend(key.item());
@@ -332,6 +384,24 @@ impl Store {
     pub(super) fn update(&self, key: Key, expression: &str) -> Update<'_> {
         let (names, values) = (HashMap::new(), HashMap::new());
         Update { store: self, key, expression: expression.to_owned(), condition: None, names, values }
+    }
+
+    /// A page of the whole table, eventually consistent: only these attributes, each written `#name`, of at most so many items.
+    pub(super) async fn scan_page(
+        &self,
+        attributes: &str,
+        after: Option<&Key>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let call = self.client.scan().table_name(&self.table).projection_expression(attributes);
+        let call = call
+            .set_expression_attribute_names(Some(names_in(attributes).collect()))
+            .set_exclusive_start_key(after.cloned().map(Key::item))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = call.send().await.map_err(|error| StoreError::call("Scan", &error))?;
+        let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok(Page { items: answer.items.unwrap_or_default(), next })
     }
 
     /// Starts a query for items whose `#pk` is PK.
@@ -402,8 +472,12 @@ fn consumed(answer: &Output) -> Option<(Metric, f64)> {
     if let Some(answer) = answer.downcast_ref::<BatchGetItemOutput>() {
         return Some((Metric::ReadUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
     }
+    if let Some(answer) = answer.downcast_ref::<BatchWriteItemOutput>() {
+        return Some((Metric::WriteUnits, answer.consumed_capacity().iter().filter_map(units).sum()));
+    }
     let read = (answer.downcast_ref::<GetItemOutput>().map(GetItemOutput::consumed_capacity))
-        .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity));
+        .or_else(|| answer.downcast_ref::<QueryOutput>().map(QueryOutput::consumed_capacity))
+        .or_else(|| answer.downcast_ref::<ScanOutput>().map(ScanOutput::consumed_capacity));
     let written = (answer.downcast_ref::<PutItemOutput>().map(PutItemOutput::consumed_capacity))
         .or_else(|| answer.downcast_ref::<UpdateItemOutput>().map(UpdateItemOutput::consumed_capacity));
     match (read, written) {

@@ -6,13 +6,15 @@
 //! | `UNSETTLED#shard` | user, entry | ENTRY | an earning that is not yet in the balance |
 //! | `WAITING#shard` | since, user, conversation | INBOX | may hold what no device of its user has |
 //! | `ONLINE#shard` | user | PRESENCE | may have live connections |
+//! | `ARCHIVE#shard` | when, conversation | META | may have messages to be moved or deleted then: the cleanup looks |
 //!
 //! A row is a proposal: the index lags behind, so whoever acts on one reads the item itself first.
 
+use futures::stream::{Stream, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
 
 use super::table::{Item, Key, Store, StoreError, text};
-use crate::limits::WORK_SHARDS;
+use crate::limits::{CLEANUP_PAGE, WORK_SHARDS};
 use crate::protocol::{ConversationId, Time, UserId};
 
 /// A kind of work.
@@ -26,10 +28,12 @@ pub enum Work {
     Waiting,
     /// Users with connections.
     Online,
+    /// Conversations that the cleanup looks at.
+    Archive,
 }
 
 /// Between a user and what follows: no user id has a control character, so no user's rows look like another's.
-const SEPARATOR: char = '\u{1f}';
+pub(super) const SEPARATOR: char = '\u{1f}';
 
 impl Work {
     const fn prefix(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Work {
             Self::Unsettled => "UNSETTLED",
             Self::Waiting => "WAITING",
             Self::Online => "ONLINE",
+            Self::Archive => "ARCHIVE",
         }
     }
 
@@ -45,9 +50,9 @@ impl Work {
         format!("{}#{shard}", self.prefix())
     }
 
-    /// The partition of a user's rows.
-    pub(super) fn pk(self, user: &UserId) -> String {
-        let hash = Sha256::digest(user.as_str().as_bytes());
+    /// The partition of the rows of a user, or of a conversation.
+    pub(super) fn pk(self, of: &str) -> String {
+        let hash = Sha256::digest(of.as_bytes());
         self.shard_pk(u64::from(hash[0]) % WORK_SHARDS)
     }
 }
@@ -60,6 +65,16 @@ pub(super) fn unsettled_sk(user: &UserId, entry_sk: &str) -> String {
 /// How a waiting conversation sorts: the longest first.
 pub(super) fn waiting_sk(since: Time, user: &UserId, conversation: &ConversationId) -> String {
     format!("{:013}{SEPARATOR}{user}{SEPARATOR}{conversation}", since.ms)
+}
+
+/// What the places of conversations begin with that the cleanup was to look at before a moment are below.
+pub(super) fn archive_before(moment: Time) -> String {
+    format!("{:013}", moment.ms)
+}
+
+/// How a conversation sorts that the cleanup looks at: what is due first.
+pub(super) fn archive_sk(at: Time, conversation: &ConversationId) -> String {
+    format!("{}{SEPARATOR}{conversation}", archive_before(at))
 }
 
 /// What takes an item out of the index.
@@ -90,10 +105,24 @@ impl Store {
         Ok(futures::future::try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
+    /// The conversations of one shard that the cleanup was to look at before a moment, what was due first in front: read
+    /// page by page, as they are asked for.
+    pub fn work_looks(&self, shard: u64, before: Time) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
+        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
+            let Some(start) = from else { return Ok(None) };
+            let query = self.query("#work_pk = :pk AND #work_sk < :sk").value(":pk", Work::Archive.shard_pk(shard));
+            let query = query.value(":sk", archive_before(before)).on_work_index().starting_after(start);
+            let page = query.limit(CLEANUP_PAGE).page().await?;
+            let rows = iter(page.items.into_iter().map(|item| Key::of(&item)));
+            Ok(Some((rows, page.next.map(Some))))
+        });
+        pages.try_flatten()
+    }
+
     /// The unsettled entries of one user that the index knows of, at most MAX.
     pub(super) async fn work_unsettled_of(&self, user: &UserId, max: usize) -> Result<Vec<Key>, StoreError> {
         let range = ("begins_with(#work_sk, :sk)", unsettled_sk(user, ""));
-        self.work_rows(Work::Unsettled.pk(user), Some(range), max).await
+        self.work_rows(Work::Unsettled.pk(user.as_str()), Some(range), max).await
     }
 
     /// Rows of one shard, page by page until MAX.

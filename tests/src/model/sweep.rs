@@ -1,4 +1,4 @@
-//! The sweep: `finish_open` and `end` in `functions/sweep`. And who else is there: the top-up, the archive.
+//! The sweep: `finish_open` and `end` in `functions/sweep`. And who else is there: the top-up, the cleanup.
 
 use super::configurations::Role;
 use super::mutants::Mutant;
@@ -49,7 +49,8 @@ impl Process<'_> {
         });
     }
 
-    /// Moves `first_seq` over slots whose sends have a RECEIPT, never over the highest.
+    /// The cleanup's `move_on`: `conversation_move` over slots whose sends have a RECEIPT, never over the highest. That the
+    /// archive has them by then is no part of this model.
     pub(super) fn archive(&mut self) {
         let db = self.db();
         let finished = |seq: &u8| {
@@ -62,7 +63,7 @@ impl Process<'_> {
         }
     }
 
-    /// Deletes what is below `first_seq`, a day later: nobody who read META before is alive, and no request of theirs can
+    /// The cleanup's `delete`, of what is below `first_seq`, a day later: nobody who read META before is alive, and no request of theirs can
     /// still arrive.
     pub(super) fn archive_delete(&mut self) {
         let first_seq = self.db().first_seq;

@@ -358,7 +358,8 @@ impl Clients {
     /// Who has told that they have a message is said to have it.
     fn receipts(&self, ask: &Ask, past: &Past, data: &Value) -> Checked {
         let id = word(&ask.frame["conversationId"]);
-        let slot = past.now(&format!("CONV#{id}"), &format!("MSG#{:020}", seq(&ask.frame["seq"])));
+        let (log, sk) = (format!("CONV#{id}"), format!("MSG#{:020}", seq(&ask.frame["seq"])));
+        let slot = past.log(&log).find(|slot| text(slot, "sk") == sk);
         let own = slot.is_some_and(|slot| text(slot, "sender") == NAMES[ask.person]);
         let Some(pair) = self.pairs.get(id).filter(|_| own) else { return Ok(()) };
         let other = NAMES[pair[usize::from(pair[0] == ask.person)]];

@@ -107,7 +107,11 @@ fn read_of(operation: &Operation) -> String {
         "Query" => {
             let values = &request["ExpressionAttributeValues"];
             let low = [":sk", ":from"].map(|name| text(values, name)).concat();
-            let tail = if request["Limit"] == 1 { ", the tail" } else { "" };
+            let tail = match (request["Limit"] == 1, request["ProjectionExpression"].is_null()) {
+                (true, _) => ", the tail",
+                (false, false) => ", the walk",
+                (false, true) => "",
+            };
             format!("Query {}: {}{tail}", kind_of(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
         }
         "BatchGetItem" => {
@@ -203,7 +207,7 @@ impl Mutant {
             (Self::BaseReadLate, "GetItem ACCOUNT") => {
                 for send in answer["Item"]["open"]["M"].as_object_mut().into_iter().flat_map(|open| open.values_mut()) {
                     let log = format!("CONV#{}", text(&send["M"], "conv"));
-                    send["M"]["base"] = json!({ "N": past.partition(&log, "MSG#").count().to_string() });
+                    send["M"]["base"] = json!({ "N": past.tail_at(&log, past.version()).to_string() });
                 }
             }
             (Self::DroppedEarly, "BatchGetItem RECEIPT") => {

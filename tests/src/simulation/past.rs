@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// Partition key and sort key.
 pub(super) type Place = (String, String);
 
-/// Every item with its earlier images.
+/// Every item with its earlier images; null where it was deleted.
 #[derive(Default)]
 pub(super) struct Past {
     items: BTreeMap<Place, Vec<(u64, Value)>>,
@@ -43,15 +43,25 @@ impl Past {
     pub(super) fn write(&mut self, image: Value) -> Option<Value> {
         self.version += 1;
         let images = self.items.entry(place(&image)).or_default();
-        let before = images.last().map(|(_, image)| image.clone());
+        let before = images.last().map(|(_, image)| image.clone()).filter(|image| !image.is_null());
         images.push((self.version, image));
         before
+    }
+
+    /// An item was deleted; gives what it was, if it was there.
+    pub(super) fn delete(&mut self, place: &Place) -> Option<Value> {
+        let images = self.items.get_mut(place)?;
+        let before = images.last().map(|(_, image)| image.clone()).filter(|image| !image.is_null())?;
+        self.version += 1;
+        images.push((self.version, Value::Null));
+        Some(before)
     }
 
     /// An item as it was after so many writes.
     pub(super) fn at(&self, place: &Place, version: u64) -> Option<&Value> {
         let images = self.items.get(place)?;
-        images.iter().rev().find(|(written, _)| *written <= version).map(|(_, image)| image)
+        let image = images.iter().rev().find(|(written, _)| *written <= version).map(|(_, image)| image);
+        image.filter(|image| !image.is_null())
     }
 
     /// An item as it is.
@@ -59,23 +69,37 @@ impl Past {
         self.at(&(pk.to_owned(), sk.to_owned()), self.version)
     }
 
-    /// Every item as it is.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
-        self.items.values().filter_map(|images| images.last().map(|(_, image)| image))
+    /// Whether an item was ever deleted.
+    pub(super) fn was_deleted(&self, place: &Place) -> bool {
+        self.items.get(place).is_some_and(|images| images.iter().any(|(_, image)| image.is_null()))
     }
 
-    /// How many items of a partition there were after so many writes whose sort keys start so.
-    pub(super) fn count_at(&self, pk: &str, sk: &str, version: u64) -> usize {
-        let range = self.items.range((pk.to_owned(), sk.to_owned())..);
-        let within = range.take_while(|((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with(sk));
-        within.filter(|(_, images)| images.first().is_some_and(|(written, _)| *written <= version)).count()
+    /// Every item as it is.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
+        self.items.values().filter_map(|images| images.last().map(|(_, image)| image)).filter(|image| !image.is_null())
+    }
+
+    /// The highest number of a conversation's log after so many writes.
+    pub(super) fn tail_at(&self, pk: &str, version: u64) -> u64 {
+        let range = self.items.range((pk.to_owned(), "MSG#".to_owned())..);
+        let within = range.take_while(|((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with("MSG#"));
+        let there = within.filter(|(_, images)| images.first().is_some_and(|(written, _)| *written <= version));
+        there.last().map_or(0, |((_, sk), _)| sk.trim_start_matches("MSG#").parse().unwrap_or_default())
+    }
+
+    /// A conversation's slots, also those that have been deleted.
+    pub(super) fn log<'a>(&'a self, pk: &'a str) -> impl Iterator<Item = &'a Value> {
+        let range = self.items.range((pk.to_owned(), "MSG#".to_owned())..);
+        let within = range.take_while(move |((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with("MSG#"));
+        within.filter_map(|(_, images)| images.iter().rev().map(|(_, image)| image).find(|image| !image.is_null()))
     }
 
     /// The items of a partition whose sort keys start so, as they are.
     pub(super) fn partition<'a>(&'a self, pk: &'a str, sk: &'a str) -> impl DoubleEndedIterator<Item = &'a Value> {
         let range = self.items.range((pk.to_owned(), sk.to_owned())..);
         let within = range.take_while(move |((its_pk, its_sk), _)| its_pk == pk && its_sk.starts_with(sk));
-        let found: Vec<&Value> = within.filter_map(|(_, images)| images.last().map(|(_, image)| image)).collect();
+        let last = within.filter_map(|(_, images)| images.last().map(|(_, image)| image));
+        let found: Vec<&Value> = last.filter(|image| !image.is_null()).collect();
         found.into_iter()
     }
 
@@ -152,7 +176,6 @@ enum Range {
     BeginsWith,
     Between,
     Below,
-    From,
 }
 
 impl Condition {
@@ -162,12 +185,7 @@ impl Condition {
         let values = &request["ExpressionAttributeValues"];
         let value = |name: &str| text(values, name).to_owned();
         let Some((_, range)) = condition.split_once(" AND ") else { return Self { pk: value(":pk"), range: None } };
-        let forms = [
-            ("begins_with(", Range::BeginsWith),
-            ("BETWEEN", Range::Between),
-            (" < :sk", Range::Below),
-            (" >= :sk", Range::From),
-        ];
+        let forms = [("begins_with(", Range::BeginsWith), ("BETWEEN", Range::Between), (" < :sk", Range::Below)];
         let form = forms.into_iter().find(|(mark, _)| range.contains(mark)).map(|(_, form)| form);
         let form = form.unwrap_or_else(|| panic!("a query's condition of no known form: {condition}"));
         let bounds = match form {
@@ -184,7 +202,6 @@ impl Condition {
                 Range::BeginsWith => sk.starts_with(low.as_str()),
                 Range::Between => (low.as_str()..=high.as_str()).contains(&sk),
                 Range::Below => sk < low.as_str(),
-                Range::From => sk >= low.as_str(),
             })
     }
 }

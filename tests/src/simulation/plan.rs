@@ -19,8 +19,18 @@ const BEGINNING_MS: u64 = 40;
 const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others.
 const LIMIT_PLANS: u64 = 4_000;
+/// In one of so many plans messages grow old.
+const AGING_PLANS: u64 = 16;
+/// The first number of a step that is there because messages grow old.
+const AGING_STEPS: u32 = 1_000_000;
+/// So many messages are sent about when a cleanup runs.
+const AGING_SENDS: u64 = 6;
+/// After so long messages are moved: those that everybody has, and all.
+pub(super) const MONTHS_MS: [u64; 2] = [40 * 86_400_000, 100 * 86_400_000];
+/// After so long what has moved is deleted.
+pub(super) const DAY_MS: u64 = 21 * 3_600_000;
 /// Each item kind that faults may gather at.
-const FOCI: [&str; 8] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP"];
+const FOCI: [&str; 9] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP", "SEGMENT"];
 /// How much more often a fault happens where faults gather.
 const FOCUS_FACTOR: u64 = 10;
 /// The most often that a fault happens where faults gather, of 1,000 chances.
@@ -160,6 +170,13 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("typing"), 1),
             (Act::Pries, 1),
         ],
+        "SEGMENT" => &[
+            (Act::Says("sendMessage"), 8),
+            (Act::Says("getMessages"), 4),
+            (Act::Says("sync"), 2),
+            (Act::Repeats, 2),
+            (Act::Sweeps, 1),
+        ],
         "PRESENCE" => {
             &[(Act::Connects, 4), (Act::Leaves, 4), (Act::Vanishes, 1), (Act::Says("sendMessage"), 2), (Act::Sweeps, 1)]
         }
@@ -198,6 +215,8 @@ pub enum Act {
     Operates,
     /// The schedule fires.
     Sweeps,
+    /// The daily schedule fires.
+    Cleans,
 }
 
 /// One step.
@@ -246,7 +265,9 @@ impl Plan {
     /// Draws a plan; of so many steps, where somebody says how many.
     pub fn new(seed: u64, steps: Option<usize>) -> Self {
         let mut chance = Chance(seed ^ 0x0005_EED0_F0DA_7515);
-        let steps = steps.unwrap_or(STEPS_DRAWN[chance.below(STEPS_DRAWN.len() as u64) as usize]);
+        let ages = chance.below(AGING_PLANS) == 0;
+        let drawn = if ages { STEPS_DRAWN.len() - 1 } else { chance.below(STEPS_DRAWN.len() as u64) as usize };
+        let steps = steps.unwrap_or(STEPS_DRAWN[drawn]);
         let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
         let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
@@ -269,8 +290,41 @@ impl Plan {
         match limit {
             0 | 1 => plan.with_many_open_sends(limit == 0),
             2 => plan.with_many_connections(),
+            _ if ages => plan.that_ages(),
             _ => plan,
         }
+    }
+
+    /// Once or twice months pass, the cleanup runs and runs again, and people go on as it does.
+    fn that_ages(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        for _ in 0..1 + chance.below(2) {
+            // Rather late: what grows old must have been said.
+            let any = [0; 2].map(|_| self.steps[chance.below(self.steps.len() as u64) as usize].at_ms);
+            let from_ms = any[0].max(any[1]);
+            let mut at_ms = from_ms;
+            let mut acts = Vec::new();
+            for n in 0..1 + chance.below(4) {
+                at_ms += if n == 0 { MONTHS_MS[chance.below(2) as usize] } else { DAY_MS };
+                acts.push((at_ms + chance.below(200), Act::Cleans));
+            }
+            acts.extend((0..AGING_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage"))));
+            for step in self.steps.iter_mut().filter(|step| step.at_ms >= from_ms) {
+                step.at_ms += at_ms - from_ms;
+            }
+            let first = AGING_STEPS + self.steps.len() as u32;
+            let steps = acts.into_iter().zip(first..).map(|((at_ms, act), number)| {
+                let (person, device) = (chance.below(2) as usize, chance.below(DEVICES as u64) as usize);
+                Step { number, at_ms, person, device, act, draw: chance.next() }
+            });
+            self.steps.extend(steps);
+        }
+        self
+    }
+
+    /// Whether the cleanup runs.
+    pub fn ages(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Cleans)
     }
 
     /// A plan that looks for what goes wrong with one kind of item: it is used by nearly every step, and most faults
@@ -289,6 +343,9 @@ impl Plan {
         plan.rate = (20, 200);
         if plan.default_price > 0 {
             plan.begins();
+        }
+        if ["META", "SEGMENT"].contains(&item) && !seed.is_multiple_of(4) {
+            plan = plan.that_ages();
         }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],

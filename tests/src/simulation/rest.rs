@@ -9,7 +9,7 @@ use shared::limits::{VOID_AFTER, WAITING_MARK_LIFE};
 
 use super::clients::{Id, Send, holds};
 use super::past::{number, text};
-use super::plan::{CALM, DEVICES, NAMES, Plan};
+use super::plan::{CALM, DAY_MS, DEVICES, MONTHS_MS, NAMES, Plan};
 use super::weather::State;
 use super::workload::{CONNECTION_LIFE, Stage};
 use super::writes::{Broken, Checked};
@@ -60,6 +60,9 @@ impl Stage {
         if lock(&self.weather.0).has_unfinished() || plan.calm > CALM || plan.seed % 16 == 3 {
             self.sweeps_all(plan.seed).await?;
         }
+        if plan.ages() {
+            self.everything_grows_old(plan.seed).await?;
+        }
         self.world.try_sound().map_err(|how| ("soundness", how))?;
         self.deliveries_are_conserved().await?;
         self.everybody_sees_the_same().await?;
@@ -89,6 +92,31 @@ impl Stage {
             let delivered = number(item, "delivered_seq") == number(item, "last_seq");
             let old = marked < now.before(WAITING_MARK_LIFE).ms;
             holds("what is done is unlisted", !(delivered && old), || item.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// In months in which nobody says anything all but each conversation's last message leaves the table.
+    async fn everything_grows_old(&self, seed: u64) -> Checked {
+        for wait_ms in [MONTHS_MS[1], DAY_MS, DAY_MS] {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            // The schedule may fire twice at once.
+            let again = async { if seed.is_multiple_of(2) { self.world.tries_to_clean_up().await } else { Ok(()) } };
+            let cleaned = futures::future::join(self.world.tries_to_clean_up(), again).await;
+            let fine = cleaned.0.is_ok() && cleaned.1.is_ok();
+            holds("nothing fails in a healed world", fine, || format!("the cleanup: {cleaned:?}"))?;
+        }
+        let state = lock(&self.weather.0);
+        for meta in state.past.all().filter(|item| text(item, "sk") == "META") {
+            let (pk, id) = (text(meta, "pk"), text(meta, "id"));
+            let members = meta["members"]["L"].as_array().into_iter().flatten();
+            let inbox = |member: &Value| {
+                state.past.now(&format!("USER#{}", member["S"].as_str().unwrap_or_default()), &format!("INBOX#{id}"))
+            };
+            let last = members.map(|member| inbox(member).map_or(0, |inbox| number(inbox, "last_seq"))).min();
+            let left = state.past.partition(pk, "MSG#").next().map(|slot| text(slot, "sk"));
+            let right = last.is_none_or(|last| last == 0 || left == Some(&format!("MSG#{last:020}")));
+            holds("what is old leaves the table", right && meta["work_pk"].is_null(), || format!("{meta} {left:?}"))?;
         }
         Ok(())
     }
@@ -249,7 +277,7 @@ fn messages(state: &State, person: usize) -> BTreeMap<Id, BTreeMap<u64, Value>> 
     let own = state.clients.pairs.iter().filter(|(_, members)| members.contains(&person));
     let log = |id: &Id| {
         let pk = format!("CONV#{id}");
-        let slots = state.past.partition(&pk, "MSG#").filter(|slot| slot["void"]["BOOL"] != true);
+        let slots = state.past.log(&pk).filter(|slot| slot["void"]["BOOL"] != true);
         let numbered = slots.map(|slot| {
             let seq = text(slot, "sk").trim_start_matches("MSG#").parse().unwrap_or_default();
             (seq, Value::from(text(slot, "cmid")))

@@ -16,8 +16,7 @@ use super::plan::{Fault, Plan};
 use super::trace::Trace;
 use super::writes::{Broken, By, Checked, Seen, Write};
 use crate::engine::Engine;
-use crate::gateway::Connections;
-use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, lock};
+use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, Services, lock};
 use crate::world::Failed;
 
 /// How long a call travels, one way.
@@ -145,18 +144,20 @@ impl State {
         if let Operation::Queue(..) = call.operation {
             return self.queue_fate(chance);
         }
-        if !matches!(call.operation, Operation::Dynamo(..)) {
+        if let Operation::Push(_) | Operation::Close(_) = call.operation {
             if self.strikes(Fault::PushRefused, chance) {
                 return refused([429, 500, 503][chance.below(3) as usize]);
             }
             return if self.strikes(Fault::PushUnanswered, chance) { Fate::Unanswered } else { Fate::Answered };
         }
+        let is_object = matches!(call.operation, Operation::PutObject(_) | Operation::GetObject(_));
         let named = |name: &str| {
             let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
             Fate::Refused(400, json!({ "__type": kind, "message": name }).to_string())
         };
         for fault in self.plan.faults.keys().filter(|fault| self.strikes_at(**fault, call, chance)) {
             return match fault {
+                Fault::Throttled if is_object => Fate::Refused(503, "<Error><Code>SlowDown</Code></Error>".to_owned()),
                 Fault::Throttled => named("ProvisionedThroughputExceededException"),
                 Fault::Conflict if call.operation.is_write() => named("TransactionConflictException"),
                 Fault::Refused => refused([500, 503][chance.below(2) as usize]),
@@ -217,6 +218,9 @@ impl State {
         if !call.operation.is_write() {
             return self.answer_read(engine, call, body);
         }
+        if name == "BatchWriteItem" {
+            return self.answer_deletes(engine, call, request.clone());
+        }
         let changed = self.mutant.as_ref().and_then(|mutant| mutant.changes(name, request));
         let (status, answer) = match &changed {
             Some(request) => engine.answer(name, request.to_string().as_bytes()),
@@ -238,6 +242,30 @@ impl State {
             }
         }
         (status, answer)
+    }
+
+    /// Deletes items, or some of them.
+    fn answer_deletes(&mut self, engine: &Engine, call: &Call, mut request: Value) -> (u16, String) {
+        let deletes = &mut request["RequestItems"][TABLE_NAME];
+        let several = deletes.as_array().map_or(0, Vec::len);
+        let mut chance = self.running[&call.trace_id].chance.clone();
+        let mut rest = Vec::new();
+        if self.strikes(Fault::Unprocessed, &mut chance) {
+            let done = 1 + chance.below(several as u64) as usize;
+            rest = deletes.as_array_mut().map(|deletes| deletes.split_off(done)).unwrap_or_default();
+        }
+        for delete in deletes.as_array().into_iter().flatten() {
+            let place = place(&delete["DeleteRequest"]["Key"]);
+            let may = self.seen.may_delete(&self.past, &place);
+            self.check(may);
+            self.past.delete(&place);
+        }
+        let (status, answer) = engine.answer("BatchWriteItem", request.to_string().as_bytes());
+        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+        if !rest.is_empty() {
+            answer["UnprocessedItems"] = json!({ TABLE_NAME: rest });
+        }
+        (status, answer.to_string())
     }
 
     /// A write was made.
@@ -298,6 +326,8 @@ fn words(operation: &Operation) -> String {
         Operation::Push(connection) => format!("push to {connection}"),
         Operation::Close(connection) => format!("close {connection}"),
         Operation::Queue(name, request) => format!("{name} {request}"),
+        Operation::PutObject(name) => format!("PutObject {name}"),
+        Operation::GetObject(name) => format!("GetObject {name}"),
     }
 }
 
@@ -371,15 +401,16 @@ impl Edge for Weather {
         Passage { there, back: Duration::from_millis(back), pause, fate }
     }
 
-    fn serves(&mut self, engine: &Engine, connections: &Connections, call: &Call, body: &[u8]) -> (u16, String) {
+    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8]) -> (u16, Vec<u8>) {
         let mut state = lock(&self.0);
         let (status, answer) = match &call.operation {
             Operation::Dynamo(..) => {
                 state.guards.extend(guards_of(&call.operation));
-                state.answer(engine, call, body)
+                let (status, answer) = state.answer(services.engine, call, body);
+                (status, answer.into_bytes())
             }
             Operation::Push(connection) => {
-                let status = connections.push(connection, body);
+                let status = services.connections.push(connection, body);
                 if status == 200 {
                     let frame: Value = serde_json::from_slice(body).unwrap_or_default();
                     state.trace.add(&format!("{connection} receives {frame}"));
@@ -387,9 +418,14 @@ impl Edge for Weather {
                     let checked = clients.receives(past, connection, &frame);
                     state.check(checked);
                 }
-                (status, String::new())
+                (status, Vec::new())
             }
-            Operation::Close(connection) => (connections.close(connection), String::new()),
+            Operation::Close(connection) => (services.connections.close(connection), Vec::new()),
+            Operation::PutObject(name) => {
+                state.seen.objects.insert(name.clone());
+                services.bucket.answer(&call.operation, body)
+            }
+            Operation::GetObject(_) => services.bucket.answer(&call.operation, body),
             Operation::Secret(..) | Operation::Queue(..) => unreachable!("the network answers these by itself"),
         };
         let outcome = if answer.len() > 300 { format!("{} bytes", answer.len()) } else { String::new() };

@@ -11,7 +11,7 @@ use super::plan::{Act, DEVICES, Fault, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
 use crate::network::{Chance, lock};
-use crate::world::{STEP, World};
+use crate::world::{Failed, STEP, World};
 
 /// After so long API Gateway ends a connection.
 pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
@@ -150,18 +150,21 @@ impl Stage {
                 self.world.admin("PUT", &path, Some(json!({ "price": price }))).await;
             }
             Act::Operates => self.operates(person, &mut chance).await,
-            Act::Sweeps => {
-                // A schedule fires late, or twice.
-                tokio::time::sleep(Duration::from_millis(chance.below(500))).await;
-                let again = async {
-                    if chance.below(3) == 0 {
-                        tokio::time::sleep(Duration::from_millis(Chance(step.draw).below(100))).await;
-                        let _ = self.world.tries_to_sweep().await;
-                    }
-                };
-                let _ = futures::future::join(self.world.tries_to_sweep(), again).await;
-            }
+            Act::Sweeps => self.fires(&mut chance, 500, World::tries_to_sweep).await,
+            Act::Cleans => self.fires(&mut chance, 200, World::tries_to_clean_up).await,
         }
+    }
+
+    /// A schedule fires late, or twice.
+    async fn fires(&self, chance: &mut Chance, late_ms_max: u64, run: impl AsyncFn(&World) -> Result<(), Failed>) {
+        tokio::time::sleep(Duration::from_millis(chance.below(late_ms_max))).await;
+        let again = async {
+            if chance.below(3) == 0 {
+                tokio::time::sleep(Duration::from_millis(chance.below(100))).await;
+                let _ = run(&self.world).await;
+            }
+        };
+        let _ = futures::future::join(run(&self.world), again).await;
     }
 
     async fn operates(&self, person: usize, chance: &mut Chance) {

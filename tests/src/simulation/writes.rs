@@ -1,17 +1,22 @@
 //! What each single write may do. Checked at the write itself, so a violation is found where it happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
-use shared::limits::{COINS_MAX, CONNECTIONS_MAX, OPEN_MAX};
+use shared::limits::{COINS_MAX, CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
+use tokio::time::Instant;
 
 use super::clients::holds;
-use super::past::{Past, number, text};
+use super::past::{Past, Place, number, text};
 use super::plan::Plan;
 use crate::network::{Operation, kind_of};
 
 /// The update that takes an item out of the index.
 const UNLIST: &str = "REMOVE #work_pk, #work_sk";
+
+/// How far two functions' clocks may differ, and a call's way.
+const SKEW_MAX: Duration = Duration::from_secs(20);
 
 /// A rule that was broken: its name, and how.
 pub(super) type Broken = (&'static str, String);
@@ -46,11 +51,27 @@ pub(super) struct Seen {
     claims: BTreeMap<String, Vec<i64>>,
     /// Messages per second of one user in the long run, and at once.
     rate: (u64, u64),
+    /// The objects of the archive that were written.
+    pub(super) objects: BTreeSet<String>,
+    /// When each number of a conversation has moved to the archive.
+    moved: BTreeMap<(String, i64), Instant>,
 }
 
 impl Seen {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { sids: BTreeMap::new(), claims: BTreeMap::new(), rate: plan.rate }
+        let (sids, claims, objects, moved) = Default::default();
+        Self { sids, claims, rate: plan.rate, objects, moved }
+    }
+
+    /// An item is deleted: a slot that moved to the archive long enough ago.
+    pub(super) fn may_delete(&self, past: &Past, (pk, sk): &Place) -> Checked {
+        let seq = sk.strip_prefix("MSG#").and_then(|digits| digits.parse().ok());
+        let seq = seq.ok_or_else(|| ("only messages are deleted", format!("{pk} {sk}")))?;
+        // Who deletes again what has gone does no harm.
+        let gone = past.now(pk, sk).is_none();
+        let moved = self.moved.get(&(pk.clone(), seq));
+        let old = moved.is_some_and(|moved| moved.elapsed() + SKEW_MAX >= DELETE_AFTER);
+        holds("what is deleted has moved long ago", gone || old, || format!("{pk} {sk} moved {moved:?}"))
     }
 
     /// A send was decided at a moment: since any other of the account there were no more than the rate allows.
@@ -95,7 +116,8 @@ impl Write<'_> {
             "ENTRY" => self.entry(&pk, &sk),
             "INBOX" => self.inbox(&pk, &sk),
             "MSG" => self.slot(&pk, &sk),
-            "META" => self.unchanged(),
+            "META" => self.meta(&pk),
+            "SEGMENT" => self.segment(&pk, &sk),
             "PRESENCE" => self.presence(&pk),
             _ => Ok(()),
         }
@@ -116,6 +138,50 @@ impl Write<'_> {
         holds("who is taken out was there", took || !takes, context)
     }
 
+    /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has
+    /// something to do is listed.
+    fn meta(&mut self, pk: &str) -> Checked {
+        let Some(before) = self.before else {
+            return holds("what is due is listed", is_listed(self.after), || format!("{pk}: {}", self.after));
+        };
+        let context = || format!("{pk}: {before} became {}", self.after);
+        let fixed = ["id", "kind", "members", "created_by", "created_at", "creation"];
+        holds("what is written once stays", fixed.iter().all(|name| before[name] == self.after[name]), context)?;
+        let [from, to] = [before, self.after].map(|meta| number(meta, "first_seq"));
+        let [was, is] = [before, self.after].map(|meta| number(meta, "deleted_below"));
+        let update = self.by.operation.update();
+        holds("messages move forward", from < to || from == to && !update.contains("#first_seq"), context)?;
+        holds("messages move forward", was < is || was == is && !update.contains("#deleted_below"), context)?;
+        holds("what is deleted has moved", is <= to, context)?;
+        if !is_listed(self.after) {
+            holds("what is due is listed", is == to, context)?;
+        }
+        if from == to {
+            return Ok(());
+        }
+        let object = self.past.now(pk, &format!("SEGMENT#{from:020}")).filter(|it| number(it, "last") + 1 == to);
+        let written = object.is_some_and(|segment| self.seen.objects.contains(text(segment, "object")));
+        holds("what moves is in the archive", written, context)?;
+        let tail = i64::try_from(self.past.tail_at(pk, self.past.version())).unwrap_or_default();
+        holds("the highest number stays", to <= tail, context)?;
+        for seq in from..to {
+            let slot = self.past.now(pk, &format!("MSG#{seq:020}"));
+            let receipt = slot
+                .and_then(|slot| self.past.now(&key(text(slot, "sender")), &format!("RECEIPT#{}", text(slot, "cmid"))));
+            holds("what moves has ended", receipt.is_some(), || format!("{pk} {seq}: {slot:?}"))?;
+            self.seen.moved.insert((pk.to_owned(), seq), Instant::now());
+        }
+        Ok(())
+    }
+
+    /// A segment begins where the last one ended, and stays as it was decided.
+    fn segment(&self, pk: &str, sk: &str) -> Checked {
+        self.unchanged()?;
+        let first: i64 = sk.trim_start_matches("SEGMENT#").parse().unwrap_or_default();
+        let next = self.past.now(pk, "META").map_or(1, |meta| number(meta, "first_seq"));
+        holds("segments follow each other", first == next, || format!("{pk} {sk}, but {next} is next"))
+    }
+
     fn unchanged(&self) -> Checked {
         let same = self.before.is_none_or(|before| before == self.after);
         holds("what is written once stays", same, || format!("{:?} became {}", self.before, self.after))
@@ -130,6 +196,8 @@ impl Write<'_> {
         let seq: u64 = sk.trim_start_matches("MSG#").parse().unwrap_or_default();
         let follows = seq == 1 || self.past.now(pk, &format!("MSG#{:020}", seq - 1)).is_some();
         holds("logs have no holes", follows, || format!("{pk} {sk}"))?;
+        let again = self.past.was_deleted(&(pk.to_owned(), sk.to_owned()));
+        holds("an archived number isn't taken again", !again, || format!("{pk} {sk}: {}", self.after))?;
         let (sid, sender) = (text(self.after, "sid"), text(self.after, "sender"));
         let other = self.seen.sids.insert(sid.to_owned(), (pk.to_owned(), sk.to_owned()));
         holds("a send has one slot", other.is_none(), || format!("{pk} {sk} and {other:?} of {sid}"))?;
@@ -170,6 +238,7 @@ impl Write<'_> {
         holds("a receipt names its slot", ours, || format!("{pk}: {item} {slot:?}"))?;
         let Some(slot) = slot.filter(|slot| slot["void"]["BOOL"] != true) else { return Ok(()) };
         let meta = self.past.now(&format!("CONV#{conversation}"), "META");
+        holds("what is due is listed", meta.is_some_and(is_listed), || format!("{meta:?} with {item}"))?;
         let members = meta.and_then(|meta| meta["members"]["L"].as_array()).into_iter().flatten();
         for member in members.filter_map(|member| member["S"].as_str()) {
             let inbox = self.past.now(&key(member), &format!("INBOX#{conversation}"));
@@ -237,7 +306,7 @@ impl Write<'_> {
             let ended = self.past.now(pk, &format!("RECEIPT#{cmid}")).is_some() || self.seen.sids.contains_key(sid);
             holds("a send is claimed once", !ended, || format!("{pk} {sid}: {send}"))?;
             let log = format!("CONV#{}", text(&send["M"], "conv"));
-            let end = i64::try_from(self.past.count_at(&log, "MSG#", self.by.began_at)).unwrap_or(i64::MAX);
+            let end = i64::try_from(self.past.tail_at(&log, self.by.began_at)).unwrap_or(i64::MAX);
             holds("a look sees the log's end", number(&send["M"], "base") >= end, || format!("{end}: {sid} {send}"))?;
             self.seen.claims(pk, number(&send["M"], "at"))?;
             wanted -= number(&send["M"], "price");

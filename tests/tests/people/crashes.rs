@@ -8,14 +8,14 @@ use tests::{Call, Fault, Phone, World};
 
 /// How a call breaks.
 #[derive(Clone, Copy, Debug)]
-enum Break {
+pub(crate) enum Break {
     /// Once.
     Once(Fault),
     /// Its reply is lost however often the SDK repeats it.
     NoReply,
 }
 
-const BREAKS: [Break; 5] = [
+pub(crate) const BREAKS: [Break; 5] = [
     Break::Once(Fault::LoseReply),
     Break::Once(Fault::KillBefore),
     Break::Once(Fault::KillAfter),
@@ -34,7 +34,7 @@ enum Recovery {
 
 /// The call number N of a function breaks; tells whether there was such a call. Reads of the index don't count: there are
 /// 16 of each kind of work, all alike.
-fn break_nth(world: &World, function: &'static str, n: usize, how: Break) -> Arc<AtomicBool> {
+pub(crate) fn break_nth(world: &World, function: &'static str, n: usize, how: Break) -> Arc<AtomicBool> {
     let fired = Arc::new(AtomicBool::new(false));
     let (fires, mut calls, mut broken) = (fired.clone(), 0, None);
     world.breaks(move |call: &Call| {

@@ -4,6 +4,7 @@
 mod admin;
 mod any_input;
 mod bad_frames;
+mod cleanup;
 mod connecting;
 mod crashes;
 mod deliver;
@@ -21,3 +22,4 @@ mod send_message;
 mod sweep;
 mod sync;
 mod typing;
+mod verify;

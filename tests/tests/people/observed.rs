@@ -260,6 +260,25 @@ async fn the_sweep_says_how_old_the_oldest_open_send_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_cleanup_says_what_it_did_and_what_waits() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 1..=3 {
+        ann.sends_to("bob", &n.to_string()).await.data();
+    }
+    let names = ["MessagesMoved", "SegmentsWritten", "MessagesDeleted", "UsersWaiting"];
+    let operator = Operator::reads();
+    for (days, figures) in [(0, [0.0, 0.0, 0.0, 1.0]), (100, [2.0, 1.0, 0.0, 1.0]), (1, [0.0, 0.0, 2.0, 1.0])] {
+        world.advance(Duration::from_secs(days * 86_400)).await;
+        world.cleans_up().await;
+        let line = operator.request();
+        assert_eq!(names.map(|name| figure(&line, name)), figures, "{line:#}");
+        assert_eq!(figure(&line, "SegmentBytes") > 0.0, figures[1] > 0.0);
+        assert!(figure(&line, "OldestWaiting") >= (days * 86_400) as f64, "{line:#}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn figures_are_metrics_and_their_dimensions_are_few() {
     let world = World::new().await;
     // The metrics are in the line, so it is written at any level.
@@ -335,6 +354,7 @@ async fn say_everything(world: &World) {
     }
     world.advance(Duration::from_secs(90)).await;
     let _ = world.tries_to_sweep().await;
+    let _ = world.tries_to_clean_up().await;
     phone.goes_away().await;
 }
 

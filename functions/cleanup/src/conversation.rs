@@ -1,0 +1,205 @@
+//! One conversation's turn: delete what moved a day ago, move what has grown old since, say when to look again.
+//!
+//! Each step may be made by several runs, and a run may end between any two:
+//!
+//! 1. SEGMENT, put if absent, decides which numbers move together;
+//! 2. their object is written: the log doesn't change, so whoever writes it again writes the same;
+//! 3. META's `first_seq` moves forward, if it is still where the segment begins: from here on, readers look in the archive;
+//! 4. [`DELETE_AFTER`] that the items are deleted, when nobody is left who read META before.
+//!
+//! Only messages with a RECEIPT are moved: an open send whose number might be below `first_seq` finds that instead. Never
+//! moved is the highest number, by which the next is found, nor what an inbox names as its last.
+
+use std::ops::Range;
+
+use futures::future::try_join;
+use shared::app::App;
+use shared::archive::{line_bytes, object_name};
+use shared::config::Retention;
+use shared::error::Error;
+use shared::limits::{
+    ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, DELETE_MARK_EVERY, SEGMENT_BYTES_MAX, SEGMENT_MESSAGES_MAX,
+    SEGMENT_MESSAGES_MIN,
+};
+use shared::protocol::{ConversationId, Seq, Time};
+use shared::store::conversations::{Meta, Moved};
+use shared::store::log::LogItem;
+use shared::store::segments::Segment;
+use shared::store::table::Key;
+use shared::telemetry::{Metric, count};
+
+/// Gives a conversation its turn, if it is due. After STOP nothing new is begun; then it stays due.
+///
+/// # Errors
+/// Those of the store and of the archive.
+pub async fn look(app: &App, retention: &Retention, stop: Time, id: &ConversationId) -> Result<(), Error> {
+    let now = app.clock.now();
+    let meta = app.store.conversation(id).await?;
+    // The index may be behind: another run has looked.
+    let Some(mut meta) = meta.filter(|meta| meta.is_due(now)) else { return Ok(()) };
+    if meta.moved_at.after(DELETE_AFTER) <= now && !delete(app, stop, &mut meta).await? {
+        return Ok(());
+    }
+    let horizons = Horizons::of(app, &meta).await?;
+    let mut moved = false;
+    while app.clock.now() < stop {
+        let Some(slots) = due(app, retention, &meta, &horizons).await? else { break };
+        let Some(first) = move_on(app, retention, id, slots).await? else { return Ok(()) };
+        meta.first_seq = first;
+        moved = true;
+    }
+    // A move has said when to look again.
+    if moved || app.clock.now() >= stop { Ok(()) } else { look_again(app, &meta, &horizons).await }
+}
+
+/// Deletes what moved, and says how far that has come; whether that is all of it.
+async fn delete(app: &App, stop: Time, meta: &mut Meta) -> Result<bool, Error> {
+    while meta.deleted_below < meta.first_seq {
+        if app.clock.now() >= stop {
+            return Ok(false);
+        }
+        let to = meta.first_seq.min(Seq(meta.deleted_below.0 + DELETE_MARK_EVERY));
+        let slots = Range { start: meta.deleted_below, end: to };
+        app.store.log_delete(&meta.id, slots).await?;
+        app.store.conversation_deleted(&meta.id, to).await?;
+        count(Metric::MessagesDeleted, (to.0 - meta.deleted_below.0) as f64);
+        meta.deleted_below = to;
+    }
+    Ok(true)
+}
+
+/// How far everybody is.
+struct Horizons {
+    /// What all members' devices have.
+    delivered: Seq,
+    /// What stays where it is: the highest number of the log, and what an inbox names as its last.
+    stays: Seq,
+}
+
+impl Horizons {
+    async fn of(app: &App, meta: &Meta) -> Result<Self, Error> {
+        let keys: Vec<Key> = meta.members.iter().map(|member| Key::inbox(member, &meta.id)).collect();
+        let (tail, inboxes) = try_join(app.store.log_tail(&meta.id), app.store.inboxes(&keys)).await?;
+        if inboxes.len() < keys.len() {
+            // Nobody has finished a message here.
+            return Ok(Self { delivered: Seq(0), stays: Seq(0) });
+        }
+        let lowest = |of: fn(&shared::store::inbox::Inbox) -> Seq| inboxes.iter().map(|(_, inbox)| of(inbox)).min();
+        let delivered = lowest(|inbox| inbox.delivered_seq).unwrap_or_default();
+        Ok(Self { delivered, stays: lowest(|inbox| inbox.last_seq).unwrap_or_default().min(tail) })
+    }
+}
+
+/// The messages that move next, from `first_seq` on; none while there are too few.
+async fn due(
+    app: &App,
+    retention: &Retention,
+    meta: &Meta,
+    horizons: &Horizons,
+) -> Result<Option<Vec<(Seq, LogItem)>>, Error> {
+    let now = app.clock.now();
+    let (delivered_before, any_before) = (now.before(retention.delivered), now.before(retention.undelivered));
+    let is_due = |seq: Seq, item: &LogItem| {
+        item.created_at <= any_before || item.created_at <= delivered_before && seq <= horizons.delivered
+    };
+    let (mut slots, mut bytes, mut full) = (Vec::new(), 0, false);
+    let mut next = meta.first_seq;
+    'pages: while next < horizons.stays {
+        let last = Seq(horizons.stays.0 - 1);
+        let page = app.store.log_range(&meta.id, next..=last, SEGMENT_MESSAGES_MAX - slots.len(), false).await?;
+        for (seq, item) in page.slots {
+            if seq != next {
+                return Err(Error::Internal(format!("{} has no number {next}", meta.id)));
+            }
+            if !is_due(seq, &item) {
+                break 'pages;
+            }
+            bytes += line_bytes(seq, &item);
+            full = bytes > SEGMENT_BYTES_MAX && !slots.is_empty();
+            if full {
+                break 'pages;
+            }
+            slots.push((seq, item));
+            next = next.next();
+        }
+        full = slots.len() >= SEGMENT_MESSAGES_MAX;
+        if full || !page.more {
+            break;
+        }
+    }
+    let finished = finished(app, &slots).await?;
+    full &= finished == slots.len();
+    slots.truncate(finished);
+    let enough = full || slots.len() >= SEGMENT_MESSAGES_MIN;
+    let patient = slots.first().is_none_or(|(_, oldest)| oldest.created_at > delivered_before.before(ARCHIVE_PATIENCE));
+    Ok((enough || !patient).then_some(slots))
+}
+
+/// How many of these messages have a RECEIPT, up to the first that has none.
+async fn finished(app: &App, slots: &[(Seq, LogItem)]) -> Result<usize, Error> {
+    let sends: Vec<_> = slots.iter().map(|(_, item)| (&item.sender, &item.client_message_id)).collect();
+    Ok(app.store.receipts_there(&sends).await?.into_iter().take_while(|there| *there).count())
+}
+
+/// Moves messages; says what is the lowest number in the table now, or nothing when another run is at it.
+async fn move_on(
+    app: &App,
+    retention: &Retention,
+    id: &ConversationId,
+    mut slots: Vec<(Seq, LogItem)>,
+) -> Result<Option<Seq>, Error> {
+    let (Some((first, _)), Some((last, _))) = (slots.first(), slots.last()) else { return Ok(None) };
+    let (first, mut last) = (*first, *last);
+    if let Some(archive) = &app.archive {
+        let segment = Segment { first, last, object: object_name(id, &(first..=last)) };
+        let segment = app.store.segment_decide(id, segment).await?;
+        if segment.last > last {
+            // Another run saw more of them.
+            slots = whole(app, id, &segment).await?;
+        }
+        last = segment.last;
+        slots.retain(|(seq, _)| *seq <= last);
+        let bytes = archive.put(&segment.object, &slots).await?;
+        count(Metric::SegmentsWritten, 1.0);
+        count(Metric::SegmentBytes, bytes as f64);
+    }
+    let at = app.clock.now();
+    let moved = Moved { from: first, to: last.next(), at, look_at: at.after(DELETE_AFTER) };
+    let discard = retention.discard && app.archive.is_none();
+    if !app.store.conversation_move(id, &moved, discard).await? {
+        return Ok(None);
+    }
+    count(Metric::MessagesMoved, slots.len() as f64);
+    Ok(Some(moved.to))
+}
+
+/// All of a segment that was decided, from the table.
+async fn whole(app: &App, id: &ConversationId, segment: &Segment) -> Result<Vec<(Seq, LogItem)>, Error> {
+    let mut slots = Vec::new();
+    let mut next = segment.first;
+    while next <= segment.last {
+        let page = app.store.log_range(id, next..=segment.last, SEGMENT_MESSAGES_MAX, false).await?;
+        let Some((last, _)) = page.slots.last() else {
+            return Err(Error::Internal(format!("{id} has no number {next}")));
+        };
+        next = last.next();
+        slots.extend(page.slots);
+    }
+    Ok(slots)
+}
+
+/// Says when the next look is. A conversation where nothing can be done until somebody says something leaves the index in
+/// two looks, a day apart: the first says so in META, and whoever finishes a message and reads that lists the conversation
+/// anew. When the second comes, nobody is left who read META before the first, and what they said is seen.
+async fn look_again(app: &App, meta: &Meta, horizons: &Horizons) -> Result<(), Error> {
+    let Some(seen) = &meta.listed else { return Ok(()) };
+    let now = app.clock.now();
+    let deleted = meta.deleted_below == meta.first_seq;
+    let (at, idle) = match deleted && meta.first_seq >= horizons.stays {
+        true if meta.idle => return Ok(app.store.conversation_unlist(&meta.id, seen).await?),
+        true => (now.after(DELETE_AFTER), true),
+        false if deleted => (now.after(CLEANUP_LOOK_EVERY), false),
+        false => (meta.moved_at.after(DELETE_AFTER), false),
+    };
+    Ok(app.store.conversation_look_again(&meta.id, at, idle).await?)
+}

@@ -1,0 +1,78 @@
+//! The cleanup, every day: moves messages that have grown old to the archive, a day later deletes them from the table, and
+//! reports what waits for whom. One conversation's turn is in [`conversation`].
+
+pub mod conversation;
+
+use futures::StreamExt as _;
+use futures::stream::select_all;
+use shared::app::App;
+use shared::archive::Archive;
+use shared::config::Retention;
+use shared::error::Error;
+use shared::limits::{CLEANUP_AT_ONCE, CLEANUP_STOPS_BEFORE, WORK_SHARDS};
+use shared::protocol::Time;
+use shared::run::{Function, Handler, Handling};
+use shared::store::StoreError;
+use shared::store::table::Key;
+use shared::telemetry::{Metric, count, highest};
+use shared::waiting;
+
+/// The function.
+pub static FUNCTION: Function =
+    Function { name: "cleanup", handler: Handler::Schedule(handle), archive: Some(Archive::open) };
+
+fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
+    Box::pin(cleanup(app, deadline))
+}
+
+/// Gives each conversation its turn that is due, until all have had it or the time is nearly over: the next run goes on.
+/// Several runs at once do nothing twice that matters. Where there is no archive, nothing is moved or deleted, unless
+/// messages are to be discarded.
+///
+/// # Errors
+/// Those of the store, where the index can't be read. What fails for one conversation is logged and left to the next run.
+pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
+    let retention = app.config.retention;
+    let retention = retention.ok_or_else(|| Error::Internal("DELIVERED_RETENTION_DAYS is not set".to_owned()))?;
+    // 0 where there is nothing: a report must tell "none" from "nobody looked".
+    for metric in [Metric::MessagesMoved, Metric::MessagesDeleted, Metric::SegmentsWritten, Metric::SegmentBytes] {
+        count(metric, 0.0);
+    }
+    report(app).await?;
+    if app.archive.is_none() && !retention.discard {
+        return Ok(());
+    }
+    let stop = deadline.before(CLEANUP_STOPS_BEFORE);
+    let now = app.clock.now();
+    let shards = (0..WORK_SHARDS).map(|shard| Box::pin(app.store.work_looks(shard, now)));
+    let turns = select_all(shards).map(|row| turn(app, &retention, stop, row)).buffer_unordered(CLEANUP_AT_ONCE);
+    let mut turns = std::pin::pin!(turns);
+    let (mut conversations, mut failed) = (0, 0);
+    while let Some(outcome) = turns.next().await {
+        conversations += 1;
+        failed += u32::from(!outcome?);
+    }
+    let complete = failed == 0 && app.clock.now() < stop;
+    tracing::info!(conversations, failed, complete, "cleaned up");
+    Ok(())
+}
+
+/// One conversation's turn; says whether it went well.
+async fn turn(app: &App, retention: &Retention, stop: Time, row: Result<Key, StoreError>) -> Result<bool, Error> {
+    let id = row?.conversation()?;
+    if app.clock.now() >= stop {
+        return Ok(true);
+    }
+    let Err(error) = conversation::look(app, retention, stop, &id).await else { return Ok(true) };
+    tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
+    Ok(false)
+}
+
+/// Says what waits, and for how many.
+async fn report(app: &App) -> Result<(), Error> {
+    let waiting = waiting::count(app).await?;
+    let oldest = waiting.oldest_at.map_or(0.0, |at| app.clock.now().since(at).as_secs_f64());
+    highest(Metric::UsersWaiting, waiting.users as f64);
+    highest(Metric::OldestWaiting, oldest);
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! `verify`, by hand: checks all that is kept, a slice at a time.
+
+use serde_json::Value;
+use shared::app::App;
+use shared::archive::Archive;
+use shared::error::Error;
+use shared::protocol::{Time, parse};
+use shared::run::{Function, Handler, Handling};
+
+/// The function.
+pub static FUNCTION: Function =
+    Function { name: "verify", handler: Handler::Operator(handle), archive: Some(Archive::open) };
+
+fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
+    Box::pin(verify(app, order, deadline))
+}
+
+/// Checks a slice; answers what is wrong, and where the next slice begins.
+///
+/// # Errors
+/// [`Error::BadRequest`] that names the field; those of the store and of the archive.
+pub async fn verify(app: &App, order: Value, deadline: Time) -> Result<Value, Error> {
+    let report = shared::verify::verify(app, parse(order)?, deadline).await?;
+    serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
+}

@@ -1,0 +1,84 @@
+//! Lambda's call `Invoke` on loopback: how an operator has a function work on an event, by `parley invoke` or with any AWS
+//! client (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>). Here a function's name is its folder's.
+//!
+//! Like the engine it asks for no valid signature; but it answers no browser, so that no web site reaches the functions.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::invoker::Invoker;
+use crate::runtime::InvokeError;
+
+/// Where the call is.
+pub const INVOKE_PATH: &str = "/2015-03-31/functions/{name}/invocations";
+/// The header that tells a function's error from its answer.
+pub const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+
+/// The running server. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    _task: JoinSet<()>,
+}
+
+impl Server {
+    /// Serves these functions on a free port of loopback.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub async fn start(invoker: Invoker) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let app = Router::new().route(INVOKE_PATH, post(invoke)).with_state(invoker);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            // It ends with its task, and never with an error.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { address, _task: task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+async fn invoke(State(invoker): State<Invoker>, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+    let refused = |status: StatusCode, kind: &str, message: String| {
+        (status, Json(json!({ "Type": kind, "Message": message }))).into_response()
+    };
+    if headers.contains_key(ORIGIN) {
+        return refused(StatusCode::FORBIDDEN, "AccessDeniedException", "no browser may call functions".to_owned());
+    }
+    let event = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+    let Ok(event) = event else {
+        return refused(StatusCode::BAD_REQUEST, "InvalidRequestContentException", "the event is no JSON".to_owned());
+    };
+    match invoker.invoke(&name, event).await {
+        Ok(answer) => ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response(),
+        Err(error @ InvokeError::UnknownFunction(_)) => {
+            refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", error.to_string())
+        }
+        Err(error) => {
+            let (kind, message) = match error {
+                InvokeError::Function { error_type, message } => (error_type, message),
+                other => ("Unhandled".to_owned(), other.to_string()),
+            };
+            let body = json!({ "errorType": kind, "errorMessage": message });
+            ([(FUNCTION_ERROR, "Unhandled")], Json(body)).into_response()
+        }
+    }
+}

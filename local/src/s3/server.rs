@@ -1,0 +1,135 @@
+//! The bucket on loopback, where the functions' SDK finds it: `PutObject` and `GetObject`, with the bucket's name in the path,
+//! as <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html> has them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use percent_encoding::percent_decode_str;
+use tokio::net::TcpListener;
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::Level;
+
+use super::{Bucket, OBJECT_BYTES_MAX};
+use crate::logs;
+use crate::template::BUCKET_NAME;
+
+/// The running server. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    _task: JoinSet<()>,
+}
+
+impl Server {
+    /// Serves the bucket on a free port of loopback.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub async fn start(bucket: Bucket) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let app = Router::new().fallback(answer).with_state(bucket);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            // It ends with its task, and never with an error.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { address, _task: task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+    let Some((name, key)) = path.trim_start_matches('/').split_once('/') else {
+        return refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+    };
+    if name != BUCKET_NAME {
+        return refused(StatusCode::NOT_FOUND, "NoSuchBucket");
+    }
+    let key = key.to_owned();
+    let done = match parts.method {
+        Method::GET => spawn_blocking(move || bucket.get(&key)).await,
+        // Signed in chunks, it isn't the object that it carries.
+        Method::PUT if parts.headers.contains_key(CONTENT_ENCODING) => {
+            return refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+        }
+        Method::PUT => match to_bytes(body, OBJECT_BYTES_MAX).await {
+            Ok(object) => spawn_blocking(move || bucket.put(&key, object).map(|()| Some(Bytes::new()))).await,
+            Err(_) => return refused(StatusCode::BAD_REQUEST, "EntityTooLarge"),
+        },
+        _ => return refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+    };
+    match done.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(Some(object)) => Body::from(object).into_response(),
+        Ok(None) => refused(StatusCode::NOT_FOUND, "NoSuchKey"),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            refused(StatusCode::BAD_REQUEST, "KeyNotAllowedHere")
+        }
+        Err(error) => {
+            logs::line("s3", None, Level::ERROR, &error.to_string());
+            refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+    }
+}
+
+/// An error, as S3 says it.
+fn refused(status: StatusCode, code: &str) -> Response {
+    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code></Error>");
+    (status, [(CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What it answers to this request line, with a header and a body.
+    async fn asks(server: &Server, line: &str, header: &str, body: &str) -> String {
+        let mut connection = TcpStream::connect(server.address).await.expect("it listens");
+        let (host, length) = (server.address, body.len());
+        let request = format!(
+            "{line} HTTP/1.1\r\nhost: {host}\r\n{header}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        connection.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_answers_the_functions_calls_and_refuses_others() {
+        let server = Server::start(Bucket::in_memory()).await.expect("starts");
+        let object = format!("/{BUCKET_NAME}/segments/a%2Db/1");
+        let put = asks(&server, &format!("PUT {object}?x-id=PutObject"), "", "what was said").await;
+        assert!(put.starts_with("HTTP/1.1 200"), "{put}");
+        let got = asks(&server, &format!("GET /{BUCKET_NAME}/segments/a-b/1"), "", "").await;
+        assert!(got.starts_with("HTTP/1.1 200") && got.ends_with("what was said"), "{got}");
+        let chunked = "content-encoding: aws-chunked\r\n";
+        for (line, header, code) in [
+            (format!("GET /{BUCKET_NAME}/segments/b/1"), "", "NoSuchKey"),
+            (format!("GET /{BUCKET_NAME}/%2E%2E/jwt-secret"), "", "KeyNotAllowedHere"),
+            ("GET /other/segments/a-b/1".to_owned(), "", "NoSuchBucket"),
+            (format!("PUT {object}"), chunked, "NotImplemented"),
+            (format!("DELETE {object}"), "", "MethodNotAllowed"),
+            ("GET /".to_owned(), "", "NotImplemented"),
+        ] {
+            let answer = asks(&server, &line, header, "").await;
+            assert!(answer.contains(&format!("<Code>{code}</Code>")), "{line}: {answer}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The whole table, page by page, for [`crate::verify`] alone: no index lists everything, and one that is broken would hide
+//! what it lacks. What a page shows is a proposal: whoever finds something wrong with it reads strongly before saying so.
+//!
+//! Also what `verify` needs beyond what the functions do: an item with its place in the index, and putting it there.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::ledger::Entry;
+use super::log::{Slot, seq_of};
+use super::receipts::Receipt;
+use super::table::{
+    ENTRY_PREFIX, INBOX_PREFIX, Item, Key, LOG_PREFIX, RECEIPT_PREFIX, Read, SEGMENT_PREFIX, Store, StoreError,
+    TOPUP_PREFIX, from_item, number, text, user_pk,
+};
+use super::work::{SEPARATOR, Work, archive_sk, unsettled_sk, waiting_sk};
+use crate::protocol::{Coins, ConversationId, IdempotencyKey, Seq, Time, UserId};
+
+/// What a scan brings of the items: all that a RECEIPT and an ENTRY have. No content.
+const SCANNED: &str = "#pk, #sk, #cmid, #fingerprint, #conversation, #seq, #price, #created_at, #void, #kind, #amount, \
+                       #counterparty, #work_pk, #work_sk";
+/// What the lines of a ledger are added up from.
+const LEDGER: &str = "#pk, #sk, #kind, #amount, #created_at, #work_pk, #work_sk";
+
+/// What is said of a key that is none of ours.
+const UNKNOWN: &str = "no kind of item has such a key";
+
+/// An item, by its kind.
+#[derive(Debug)]
+pub enum Found {
+    /// ACCOUNT.
+    Account(UserId),
+    /// PROFILE.
+    Profile,
+    /// PRESENCE.
+    Presence(UserId),
+    /// INBOX.
+    Inbox(UserId, ConversationId),
+    /// RECEIPT.
+    Receipt(UserId, Box<Receipt>),
+    /// ENTRY.
+    Entry(UserId, Line),
+    /// TOPUP.
+    Topup,
+    /// META.
+    Meta(ConversationId),
+    /// SEGMENT.
+    Segment(ConversationId),
+    /// LOG.
+    Log(ConversationId),
+    /// What can't be read: why.
+    Unknown(String),
+}
+
+impl Found {
+    /// The kind's name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "ACCOUNT",
+            Self::Profile => "PROFILE",
+            Self::Presence(_) => "PRESENCE",
+            Self::Inbox(..) => "INBOX",
+            Self::Receipt(..) => "RECEIPT",
+            Self::Entry(..) => "ENTRY",
+            Self::Topup => "TOPUP",
+            Self::Meta(_) => "META",
+            Self::Segment(_) => "SEGMENT",
+            Self::Log(_) => "LOG",
+            Self::Unknown(_) => "UNKNOWN",
+        }
+    }
+}
+
+/// One line of a ledger, with its key and its place in the index.
+#[derive(Debug)]
+pub struct Line {
+    /// Its sort key.
+    pub sk: String,
+    /// What it says.
+    pub entry: Entry,
+    /// Where it stands in the index: there until it is folded into the balance.
+    pub listing: Option<Listing>,
+}
+
+impl Line {
+    /// What follows the time in its key.
+    pub fn id(&self) -> &str {
+        self.sk.splitn(3, '#').nth(2).unwrap_or_default()
+    }
+}
+
+/// A place in the index of what is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Which kind of work, and which part of it.
+    pub pk: String,
+    /// Who or what is due, and in which order.
+    pub sk: String,
+}
+
+impl Listing {
+    /// Where an ACCOUNT with open sends stands.
+    pub fn open(user: &UserId) -> Self {
+        Self { pk: Work::Open.pk(user.as_str()), sk: user.as_str().to_owned() }
+    }
+
+    /// Where a PRESENCE with connections stands.
+    pub fn online(user: &UserId) -> Self {
+        Self { pk: Work::Online.pk(user.as_str()), sk: user.as_str().to_owned() }
+    }
+
+    /// Where an ENTRY stands that isn't in the balance.
+    pub fn unsettled(user: &UserId, entry_sk: &str) -> Self {
+        Self { pk: Work::Unsettled.pk(user.as_str()), sk: unsettled_sk(user, entry_sk) }
+    }
+
+    /// Where an INBOX stands in which something waits.
+    pub fn waiting(since: Time, user: &UserId, conversation: &ConversationId) -> Self {
+        Self { pk: Work::Waiting.pk(user.as_str()), sk: waiting_sk(since, user, conversation) }
+    }
+
+    /// Where a META stands that the cleanup is to look at.
+    pub fn archive(at: Time, conversation: &ConversationId) -> Self {
+        Self { pk: Work::Archive.pk(conversation.as_str()), sk: archive_sk(at, conversation) }
+    }
+
+    /// Whether both are the same place but for the time that they begin with.
+    pub fn differs_in_time_only(&self, other: &Self) -> bool {
+        let behind_time = |sk: &str| sk.split_once(SEPARATOR).map(|(_, rest)| rest.to_owned());
+        self.pk == other.pk && behind_time(&self.sk) == behind_time(&other.sk)
+    }
+
+    fn of(item: &Item) -> Option<Self> {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        Some(Self { pk: text("work_pk")?, sk: text("work_sk")? })
+    }
+}
+
+/// Why an item must be in the index: the condition on which it is put there.
+#[derive(Clone, Copy, Debug)]
+pub enum Due {
+    /// ACCOUNT: sends are open.
+    Open,
+    /// PRESENCE: there are connections.
+    Online,
+    /// ENTRY: it stands in the index, at a wrong place.
+    Unsettled,
+    /// INBOX: something is undelivered.
+    Waiting,
+    /// META: the cleanup hasn't said that it has nothing more to do.
+    Archive,
+}
+
+impl Due {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Open => "size(#open) > :zero",
+            Self::Online => "size(#connections) > :zero",
+            Self::Unsettled => "attribute_exists(#work_pk)",
+            Self::Waiting => "#delivered_seq < #last_seq",
+            Self::Archive => "attribute_exists(#first_seq) AND attribute_not_exists(#idle)",
+        }
+    }
+}
+
+impl Store {
+    /// A page of the whole table, eventually consistent, and where the next one starts.
+    pub async fn scan(&self, after: Option<&Key>, limit: u32) -> Result<(Vec<(Key, Found)>, Option<Key>), StoreError> {
+        let page = self.scan_page(SCANNED, after, limit).await?;
+        let items = page.items.into_iter().map(|item| Ok((Key::of(&item)?, found(item)?)));
+        let next = page.next.as_ref().map(Key::of).transpose()?;
+        Ok((items.collect::<Result<_, StoreError>>()?, next))
+    }
+
+    /// Reads an item, strongly, with its place in the index.
+    pub async fn kept<T: DeserializeOwned>(&self, key: Key) -> Result<Option<(T, Option<Listing>)>, StoreError> {
+        let Some(item) = self.get(key, Read::Strong).await? else { return Ok(None) };
+        let listing = Listing::of(&item);
+        Ok(Some((from_item(item)?, listing)))
+    }
+
+    /// Puts an item at its place in the index, **if** it is still due.
+    pub async fn list(&self, key: Key, due: Due, listing: &Listing) -> Result<(), StoreError> {
+        let update = self.update(key, "SET #work_pk = :work_pk, #work_sk = :work_sk").only_if(due.condition());
+        let update = update.value(":work_pk", text(&listing.pk)).value(":work_sk", text(&listing.sk));
+        let update = if due.condition().contains(":zero") { update.value(":zero", number(0)) } else { update };
+        update.run().await.map(drop)
+    }
+
+    /// A page of a user's ledger, strongly, and where the next one starts.
+    pub async fn ledger_page(
+        &self,
+        user: &UserId,
+        after: Option<Item>,
+    ) -> Result<(Vec<Line>, Option<Item>), StoreError> {
+        let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
+        let query = query.value(":sk", ENTRY_PREFIX).read(Read::Strong).project(LEDGER).starting_after(after);
+        let page = query.page().await?;
+        Ok((page.items.into_iter().map(line).collect::<Result<_, StoreError>>()?, page.next))
+    }
+
+    /// Lines of ledgers, strongly, by their keys; those that don't exist are left out.
+    pub async fn ledger_lines(&self, keys: &[Key]) -> Result<HashMap<Key, Entry>, StoreError> {
+        let items = self.get_many(keys, Read::Strong).await?;
+        items.into_iter().map(|item| Ok((Key::of(&item)?, from_item(item)?))).collect()
+    }
+
+    /// What top-ups fix, strongly, by their keys; those that don't exist are left out.
+    pub async fn topups(&self, keys: &[Key]) -> Result<HashMap<Key, Coins>, StoreError> {
+        #[derive(Deserialize)]
+        struct Topup {
+            amount: Coins,
+        }
+        let items = self.get_many(keys, Read::Strong).await?;
+        items.into_iter().map(|item| Ok((Key::of(&item)?, from_item::<Topup>(item)?.amount))).collect()
+    }
+
+    /// Who holds these slots, strongly; those that don't exist are left out.
+    pub async fn log_slots_at(
+        &self,
+        conversation: &ConversationId,
+        numbers: impl Iterator<Item = Seq>,
+    ) -> Result<HashMap<Seq, Slot>, StoreError> {
+        let keys: Vec<Key> = numbers.map(|seq| Key::log(conversation, seq)).collect();
+        let items = self.get_many(&keys, Read::Strong).await?;
+        items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?))).collect()
+    }
+}
+
+fn line(item: Item) -> Result<Line, StoreError> {
+    let (sk, listing) = (Key::of(&item)?.sk, Listing::of(&item));
+    Ok(Line { sk, listing, entry: from_item(item)? })
+}
+
+/// What an item is. One that isn't as it should be is no error: it is what is looked for.
+fn found(item: Item) -> Result<Found, StoreError> {
+    let key = Key::of(&item)?;
+    let found = match (key.conversation(), key.owner()) {
+        (Ok(conversation), _) => of_conversation(&key, conversation),
+        (_, Ok(user)) => of_user(&key, user, item),
+        _ => Err(UNKNOWN.to_owned()),
+    };
+    Ok(found.unwrap_or_else(Found::Unknown))
+}
+
+fn of_conversation(key: &Key, conversation: ConversationId) -> Result<Found, String> {
+    match key.sk.as_str() {
+        "META" => Ok(Found::Meta(conversation)),
+        sk if sk.starts_with(SEGMENT_PREFIX) => Ok(Found::Segment(conversation)),
+        sk if sk.starts_with(LOG_PREFIX) => Ok(Found::Log(conversation)),
+        _ => Err(UNKNOWN.to_owned()),
+    }
+}
+
+fn of_user(key: &Key, user: UserId, item: Item) -> Result<Found, String> {
+    let broken = |error: StoreError| error.to_string();
+    match key.sk.as_str() {
+        "ACCOUNT" => Ok(Found::Account(user)),
+        "PROFILE" => Ok(Found::Profile),
+        "PRESENCE" => Ok(Found::Presence(user)),
+        sk => match () {
+            () if sk.starts_with(ENTRY_PREFIX) => line(item).map(|line| Found::Entry(user, line)).map_err(broken),
+            () if sk.starts_with(RECEIPT_PREFIX) => {
+                from_item(item).map(|receipt| Found::Receipt(user, Box::new(receipt))).map_err(broken)
+            }
+            () if sk.starts_with(INBOX_PREFIX) => {
+                sk[INBOX_PREFIX.len()..].parse().map(|conversation| Found::Inbox(user, conversation))
+            }
+            () if sk.starts_with(TOPUP_PREFIX) => {
+                sk[TOPUP_PREFIX.len()..].parse().map(|_: IdempotencyKey| Found::Topup)
+            }
+            () => Err(UNKNOWN.to_owned()),
+        },
+    }
+}

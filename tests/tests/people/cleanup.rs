@@ -1,0 +1,309 @@
+//! Old messages move to the archive and nobody misses them.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, SEGMENT_MESSAGES_MIN};
+use tests::{Fault, Phone, World};
+
+use crate::crashes::{BREAKS, break_nth};
+
+/// After so long even few messages are moved.
+const LONG: Duration = Duration::from_secs(40 * 86_400);
+
+/// Ann and Bob, each on a phone, and how many messages of Ann's Bob has read.
+async fn chat(world: &World, messages: usize) -> (Phone, Phone, Value) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    for n in 1..=messages {
+        ann.sends(&conversation, &format!("text {n}")).await.data();
+    }
+    bob.marks_read(&conversation, messages as u64).await.data();
+    (ann, bob, conversation)
+}
+
+/// The numbers that the table has.
+fn in_table(world: &World) -> Vec<u64> {
+    let keys = world.items().into_iter().filter_map(|item| item["sk"].as_str().map(str::to_owned));
+    let mut numbers: Vec<u64> = keys.filter_map(|sk| sk.strip_prefix("MSG#")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// All that a conversation holds, read forwards in pages of LIMIT, and backwards, which must be the same.
+async fn all_of(phone: &Phone, conversation: &Value, limit: u64) -> Vec<Value> {
+    let (mut forwards, mut backwards): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    for back in [false, true] {
+        loop {
+            let mut asks = json!({ "action": "getMessages", "conversationId": conversation, "limit": limit });
+            match back {
+                false => asks["after"] = forwards.last().map_or(json!(0), |last| last["seq"].clone()),
+                true if backwards.is_empty() => {}
+                true => asks["before"] = backwards[0]["seq"].clone(),
+            }
+            let page = phone.says(asks).await;
+            let messages = page["messages"].as_array().cloned().expect("a list");
+            assert!(!messages.is_empty() || page["hasMore"] == false, "a page that brings nothing: {page:?}");
+            if back {
+                backwards.splice(0..0, messages);
+            } else {
+                forwards.extend(messages);
+            }
+            if page["hasMore"] == false {
+                break;
+            }
+        }
+    }
+    assert_eq!(forwards, backwards);
+    forwards
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_reads_on_into_the_archive() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, SEGMENT_MESSAGES_MIN + 5).await;
+    let before = all_of(&bob, &conversation, 40).await;
+    world.advance(CLEANUP_LOOK_EVERY + Duration::from_secs(1)).await;
+    world.cleans_up().await;
+    assert_eq!(world.archived().len(), 1, "what is old enough has moved");
+    assert_eq!(in_table(&world).len(), before.len(), "and is still in the table");
+    for days in 0..2 {
+        let (ann, bob) = (ann.person.connects().await, bob.person.connects().await);
+        for limit in [1, 7, 100] {
+            assert_eq!(all_of(&bob, &conversation, limit).await, before, "{days}, in pages of {limit}");
+        }
+        let synced = bob.says(json!({ "action": "sync", "since": { conversation.as_str().expect("an id"): 0 } })).await;
+        assert_eq!(synced.messages(), before);
+        for seq in [1, 104] {
+            let asks = json!({ "action": "getReceipts", "conversationId": conversation, "seq": seq });
+            assert_eq!(ann.says(asks).await["read"], json!(["bob"]));
+        }
+        world.is_sound();
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+        world.cleans_up().await;
+        assert_eq!(in_table(&world), [105], "all but the last is in the archive only");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_an_archived_message_gets_its_old_number() {
+    let world = World::new().await;
+    let (ann, _bob, conversation) = chat(&world, 0).await;
+    let frame = ann.message_to("bob", "the first");
+    let sent = ann.says(frame.clone()).await;
+    ann.sends(&conversation, "the last").await.data();
+    for _ in 0..2 {
+        world.advance(LONG * 3).await;
+        world.cleans_up().await;
+    }
+    assert_eq!(in_table(&world), [2]);
+    let ann = ann.person.connects().await;
+    let again = ann.says(frame).await;
+    assert_eq!((&again["message"], &again["duplicate"]), (&sent["message"], &json!(true)));
+    assert_eq!(ann.sends(&conversation, "and on").await["message"]["seq"], 3);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_has_or_what_is_young_stays() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 0).await;
+    for n in 1..=5 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    bob.marks_delivered(&conversation, 2).await.data();
+    world.advance(LONG).await;
+    ann.person.connects().await.sends(&conversation, "young").await.data();
+    world.cleans_up().await;
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    world.cleans_up().await;
+    assert_eq!(in_table(&world), [3, 4, 5, 6], "Bob lacks what comes after the second");
+    world.advance(Duration::from_secs(60 * 86_400)).await;
+    world.cleans_up().await;
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    world.cleans_up().await;
+    assert_eq!(in_table(&world), [6], "after 90 days nobody waits for Bob");
+    let bob = bob.person.connects().await;
+    let texts: Vec<Value> = bob.syncs().await.messages().iter().map(|message| message["content"].clone()).collect();
+    assert_eq!(texts, ["3", "4", "5", "young"], "he gets them when he comes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_bucket_everything_stays_unless_it_is_to_be_discarded() {
+    let kept = World::deployed_with(&[("Archive", "false")]).await;
+    let (_ann, bob, conversation) = chat(&kept, 4).await;
+    for _ in 0..3 {
+        kept.advance(LONG).await;
+        kept.cleans_up().await;
+    }
+    assert_eq!(in_table(&kept), [1, 2, 3, 4]);
+    let bob = bob.person.connects().await;
+    assert_eq!(all_of(&bob, &conversation, 2).await.len(), 4);
+
+    let discarded = World::deployed_with(&[("Archive", "false"), ("DiscardExpired", "true")]).await;
+    let (ann, bob, conversation) = chat(&discarded, 4).await;
+    for _ in 0..2 {
+        discarded.advance(LONG).await;
+        discarded.cleans_up().await;
+        let (ann, bob) = (ann.person.connects().await, bob.person.connects().await);
+        let left = all_of(&bob, &conversation, 2).await;
+        assert_eq!(left.iter().map(|message| &message["seq"]).collect::<Vec<_>>(), [4], "history begins at the fourth");
+        let asks = json!({ "action": "getReceipts", "conversationId": conversation, "seq": 1 });
+        assert_eq!(ann.says(asks).await.code(), "not_found");
+        discarded.is_sound();
+    }
+    assert_eq!(in_table(&discarded), [4]);
+    assert!(discarded.archived().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_rests_is_looked_at_no_more_until_somebody_says_something() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 3).await;
+    let listed = |world: &World| {
+        let metas = world.items().into_iter().filter(|item| item["sk"] == "META");
+        metas.filter(|meta| !meta["work_pk"].is_null()).count()
+    };
+    for days in [40, 2, 2] {
+        assert_eq!(listed(&world), 1, "before day {days}");
+        world.advance(Duration::from_secs(days * 86_400)).await;
+        world.cleans_up().await;
+    }
+    assert_eq!((listed(&world), in_table(&world)), (0, vec![3]));
+    let ann = ann.person.connects().await;
+    ann.sends(&conversation, "awake").await.data();
+    ann.sends(&conversation, "again").await.data();
+    assert_eq!(listed(&world), 1);
+    bob.person.connects().await.marks_read(&conversation, 5).await.data();
+    for _ in 0..2 {
+        world.advance(ARCHIVE_PATIENCE * 2).await;
+        world.cleans_up().await;
+    }
+    assert_eq!(in_table(&world), [5]);
+    assert_eq!(world.archived().len(), 2);
+    world.is_sound();
+}
+
+/// A world where four messages are to be moved and so many runs have been made; with its first run's history.
+async fn aged(runs: usize) -> (World, Phone, Value) {
+    let world = World::new().await;
+    let (_ann, bob, conversation) = chat(&world, 5).await;
+    world.advance(LONG).await;
+    for _ in 0..runs {
+        world.cleans_up().await;
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    }
+    (world, bob.person.connects().await, conversation)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_survives_a_break_at_every_call() {
+    // The run that moves, the one that deletes, the one that finds nothing more to do.
+    for runs in 0..3 {
+        for how in BREAKS {
+            for n in 1.. {
+                let (world, bob, conversation) = aged(runs).await;
+                let before = all_of(&bob, &conversation, 3).await;
+                let fired = break_nth(&world, "cleanup", n, how);
+                let _ = world.tries_to_clean_up().await;
+                world.heals();
+                world.is_sound();
+                assert_eq!(all_of(&bob, &conversation, 3).await, before, "{how:?} at call {n} of run {runs}");
+                for _ in 0..3 {
+                    world.cleans_up().await;
+                    let bob = bob.person.connects().await;
+                    assert_eq!(
+                        all_of(&bob, &conversation, 3).await,
+                        before,
+                        "{how:?} at call {n} of run {runs}, later"
+                    );
+                    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+                }
+                world.cleans_up().await;
+                world.is_sound();
+                assert_eq!(in_table(&world), [5], "{how:?} at call {n} of run {runs}");
+                assert_eq!(world.archived().len(), 1);
+                if !fired.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_cleanups_at_once_do_what_one_does() {
+    let (world, bob, conversation) = aged(0).await;
+    let before = all_of(&bob, &conversation, 3).await;
+    for _ in 0..3 {
+        futures::future::join3(world.cleans_up(), world.cleans_up(), world.cleans_up()).await;
+        world.is_sound();
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    }
+    assert_eq!((in_table(&world), world.archived().len()), (vec![5], 1));
+    assert_eq!(all_of(&bob.person.connects().await, &conversation, 3).await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_finished_late_takes_no_archived_number() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 2).await;
+    let (lost, half) = (ann.message_to("bob", "lost"), ann.message_to("bob", "half"));
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(lost.clone()).await.is_none());
+    bob.sends(&conversation, "third").await.data();
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(half.clone()).await.is_none());
+    world.heals();
+    for n in 5..=6 {
+        assert_eq!(bob.sends(&conversation, "more").await["message"]["seq"], n);
+    }
+    ann.marks_read(&conversation, 6).await.data();
+    let archived = |world: &World, table: &[u64]| assert_eq!(in_table(world), table, "the rest has moved");
+    for table in [&[1, 2, 3, 4, 5, 6][..], &[4, 5, 6]] {
+        world.advance(LONG).await;
+        world.cleans_up().await;
+        archived(&world, table);
+    }
+    let ann = ann.person.connects().await;
+    assert_eq!(ann.says(half).await["message"]["seq"], 4, "a send that is open isn't moved");
+    assert_eq!(ann.says(lost.clone()).await["message"]["seq"], 7, "a number that has gone isn't taken again");
+    world.comes_to_rest().await;
+    for _ in 0..3 {
+        world.advance(LONG * 3).await;
+        world.cleans_up().await;
+    }
+    archived(&world, &[7]);
+    assert_eq!(ann.person.connects().await.says(lost).await["message"]["seq"], 7);
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_messages_are_archived_in_parts_and_short_times_in_few_pages() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 0).await;
+    let long = "\u{1F9C0}".repeat(10_000);
+    for _ in 0..60 {
+        ann.sends(&conversation, &long).await.data();
+    }
+    bob.marks_read(&conversation, 60).await.data();
+    let mut archived = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..2 {
+            world.advance(LONG).await;
+            world.cleans_up().await;
+        }
+        let (ann, bob) = (ann.person.connects().await, bob.person.connects().await);
+        let seq = ann.sends(&conversation, "one more").await["message"]["seq"].as_u64().expect("a number");
+        bob.marks_read(&conversation, seq).await.data();
+        archived.push(world.archived().len());
+    }
+    assert!(archived[0] >= 2, "a segment has a megabyte at most: {archived:?}");
+    assert_eq!(archived[5] - archived[0], 5, "one more each time");
+    let bob = bob.person.connects().await;
+    assert_eq!(all_of(&bob, &conversation, 100).await.len(), 66);
+    let newest = bob.history(&conversation).await;
+    assert!(newest.len() < 10, "a page is read from a few segments: {}", newest.len());
+    world.is_sound();
+}

@@ -1,0 +1,157 @@
+//! What an operator is told who has everything checked: nothing while all is well, and what is wrong when something is.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN, VERIFY_SETTLED_AFTER};
+use tests::{Fault, World};
+
+/// An item as `DynamoDB` writes it.
+type Item = Map<String, Value>;
+
+/// Ann has paid Bob for many messages, which have moved to the archive but for the last ones; the conversation's id.
+async fn aged(world: &World) -> String {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.prices("bob", 3).await;
+    world.tops_up("ann", 1_000).await;
+    let conversation = ann.opens("bob").await;
+    for n in 1..=SEGMENT_MESSAGES_MIN + 5 {
+        ann.sends(&conversation, &format!("text {n}")).await.data();
+    }
+    bob.marks_read(&conversation, SEGMENT_MESSAGES_MIN as u64 + 5).await.data();
+    world.advance(CLEANUP_LOOK_EVERY + Duration::from_secs(1)).await;
+    world.comes_to_rest().await;
+    world.cleans_up().await;
+    let ann = world.person("ann").connects().await;
+    for text in ["later", "and later"] {
+        ann.sends(&conversation, text).await.data();
+    }
+    world.advance(VERIFY_SETTLED_AFTER + Duration::from_secs(1)).await;
+    world.sweeps().await;
+    conversation.as_str().expect("an id").to_owned()
+}
+
+/// What an item holds, as `DynamoDB` writes it.
+fn kept(world: &World, pk: &str, sk: &str) -> Item {
+    let mut kept = Item::new();
+    world.edits(pk, sk, |item| kept = item.clone());
+    kept
+}
+
+/// The sort key of Ann's item that starts so, by the last of them.
+fn key_of(world: &World, pk: &str, start: &str) -> String {
+    let ours = world.items().into_iter().filter(|item| item["pk"] == pk);
+    let keys = ours.filter_map(|item| item["sk"].as_str().map(str::to_owned));
+    keys.filter(|sk| sk.starts_with(start)).max().unwrap_or_else(|| panic!("{pk} has no {start}"))
+}
+
+fn rules(findings: &[Value]) -> Vec<&str> {
+    findings.iter().map(|finding| finding["rule"].as_str().expect("a rule")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_thing_that_is_wrong_is_found() {
+    let world = World::new().await;
+    let id = aged(&world).await;
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0], "all is well");
+    let conversation = format!("CONV#{id}");
+    let (ann, bob) = ("USER#ann", "USER#bob");
+    let inbox = format!("INBOX#{id}");
+    let receipt = key_of(&world, ann, "RECEIPT#");
+    let charge = key_of(&world, ann, "ENTRY#");
+    let topup = world.items().into_iter().find(|item| item["kind"] == "topup").expect("one")["sk"].clone();
+    let topup = topup.as_str().expect("a key").to_owned();
+    let last = key_of(&world, &conversation, "MSG#");
+    let before_last = format!("MSG#{:020}", SEGMENT_MESSAGES_MIN + 6);
+    let segment = key_of(&world, &conversation, "SEGMENT#");
+    type Change = fn(&mut Item);
+    let cases: [(&str, &str, Change, &str); 20] = [
+        (bob, &inbox, |item| item["read_seq"] = json!({ "N": "999" }), "horizons are in order"),
+        (bob, &inbox, |item| drop(item.remove("work_sk")), "what is due is in the index"),
+        (bob, &inbox, |item| item["last_seq"] = json!({ "N": "105" }), "an inbox knows of every message"),
+        (bob, &inbox, Item::clear, "an inbox knows of every message"),
+        (bob, &inbox, |item| item["peer"] = json!({ "S": "bob" }), "an inbox names the other one"),
+        (ann, "ACCOUNT", |item| item["balance"] = json!({ "N": "1" }), "a ledger adds up to its balance"),
+        (ann, &charge, Item::clear, "coins add up"),
+        (ann, &charge, |item| item["amount"] = json!({ "N": "3" }), "charges are below nothing, all else above"),
+        (ann, &topup, |item| item["amount"] = json!({ "N": "9999" }), "coins add up"),
+        (ann, &receipt, Item::clear, "every slot has its receipt, or its send is open"),
+        (ann, &receipt, |item| item["seq"] = json!({ "N": "1" }), "a receipt names its slot"),
+        (
+            ann,
+            "NOTE",
+            |item| drop(item.insert("text".to_owned(), json!({ "S": "who wrote this?" }))),
+            "every item can be read",
+        ),
+        (&conversation, "META", |item| drop(item.remove("work_pk")), "what is due is in the index"),
+        (
+            &conversation,
+            "META",
+            |item| item["members"] = json!({ "L": [{ "S": "ann" }, { "S": "eve" }] }),
+            "two people have one conversation",
+        ),
+        (&conversation, "META", Item::clear, "an item's conversation is there"),
+        (&conversation, &before_last, Item::clear, "a log has no holes"),
+        (&conversation, &last, |item| item["content"] = json!({ "S": "other" }), "what is kept is what was sent"),
+        (
+            &conversation,
+            &last,
+            |item| item["cmid"] = json!({ "S": "other" }),
+            "a send's id is its sender's and its name's",
+        ),
+        (&conversation, &segment, Item::clear, "archived numbers are in a segment"),
+        (&conversation, &segment, |item| item["object"] = json!({ "S": "gone" }), "archived messages can be read"),
+    ];
+    for (pk, sk, change, rule) in cases {
+        let before = kept(&world, pk, sk);
+        world.edits(pk, sk, change);
+        let findings = world.is_verified(false).await;
+        assert!(rules(&findings).contains(&rule), "{pk} {sk}: {findings:#?}");
+        assert!(!json!(findings).to_string().contains("text 1"), "no content: {findings:#?}");
+        world.edits(pk, sk, |item| *item = before);
+    }
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0], "all is well again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_mended_is_mended_on_demand_and_once() {
+    let world = World::new().await;
+    let id = aged(&world).await;
+    let (conversation, inbox) = (format!("CONV#{id}"), format!("INBOX#{id}"));
+    let unlist = |item: &mut Item| item.retain(|name, _| !name.starts_with("work_"));
+    world.edits("USER#bob", &inbox, unlist);
+    world.edits(&conversation, "META", unlist);
+    world.edits("USER#ann", &inbox, Item::clear);
+    let items = world.items();
+    let found = world.is_verified(false).await;
+    assert_eq!(world.items(), items, "without being told to, nothing is changed");
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found.iter().all(|finding| finding["mended"] == false && finding["repair"].is_string()), "{found:#?}");
+    let mended = world.is_verified(true).await;
+    assert!(mended.len() == 3 && mended.iter().all(|finding| finding["mended"] == true), "{mended:#?}");
+    assert_eq!(world.is_verified(true).await, [Value::Null; 0]);
+    world.is_sound();
+    let ann = world.person("ann").connects().await;
+    assert_eq!(ann.says(json!({ "action": "getConversations" })).await["conversations"][0]["lastSeq"], 107);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_not_wrong() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.prices("bob", 3).await;
+    world.tops_up("ann", 1_000).await;
+    ann.sends_to("bob", "hello").await.data();
+    for kind in ["ACCOUNT", "MSG#", "ENTRY#", "INBOX#", "RECEIPT#"] {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            world.breaks_once(fault, move |call| call.operation.writes(kind));
+            ann.tries(ann.message_to("bob", "unfinished")).await;
+            world.heals();
+            assert_eq!(world.is_verified(false).await, [Value::Null; 0], "{fault:?} {kind}");
+        }
+    }
+    world.breaks_once(Fault::KillAfter, |call| call.operation.update().contains("#settling ="));
+    bob.tries(json!({ "action": "getBalance" })).await;
+    world.heals();
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0], "half settled");
+}
