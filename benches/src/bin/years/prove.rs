@@ -206,7 +206,6 @@ struct People {
 }
 
 impl People {
-    #[expect(clippy::disallowed_methods, reason = "they go on while the cleanup runs")]
     fn begin(machine: &Machine, tokens: &Tokens, made: &[Made], before: &Arc<Logs>, seed: u64) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         let mut at_it = JoinSet::new();
