@@ -99,11 +99,15 @@ impl Stage {
     async fn everything_grows_old(&self, seed: u64) -> Checked {
         for wait_ms in [MONTHS_MS[1], DAY_MS, DAY_MS] {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            for person in 0..self.people {
+                self.connection(person, 0).await;
+            }
             // The schedule may fire twice at once.
             let again = async { if seed.is_multiple_of(2) { self.world.tries_to_clean_up().await } else { Ok(()) } };
             let cleaned = futures::future::join(self.world.tries_to_clean_up(), again).await;
             let fine = cleaned.0.is_ok() && cleaned.1.is_ok();
             holds("nothing fails in a healed world", fine, || format!("the cleanup: {cleaned:?}"))?;
+            self.everybody_reads_from_the_beginning().await?;
         }
         let state = lock(&self.weather.0);
         for meta in state.past.all().filter(|item| text(item, "sk") == "META") {
@@ -116,6 +120,23 @@ impl Stage {
             let left = state.past.partition(pk, "MSG#").next().map(|slot| text(slot, "sk"));
             let right = last.is_none_or(|last| last == 0 || left == Some(&format!("MSG#{last:020}")));
             holds("what is old leaves the table", right && meta["work_pk"].is_null(), || format!("{meta} {left:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Each conversation's first messages are there, wherever they are.
+    async fn everybody_reads_from_the_beginning(&self) -> Checked {
+        let said: Vec<(Id, usize)> = {
+            let state = lock(&self.weather.0);
+            let pairs = state.clients.pairs.iter().map(|(id, members)| (id.clone(), members[0]));
+            pairs.filter(|(id, person)| messages(&state, *person).contains_key(id)).collect()
+        };
+        for (id, person) in said {
+            let Some(connection) = self.connection(person, 0).await else { continue };
+            let frame = json!({ "action": "getMessages", "conversationId": id, "after": 0 });
+            let answer = self.says(person, &connection, frame, false).await.unwrap_or_default();
+            let first = &answer["data"]["messages"][0]["seq"];
+            holds("history has a beginning", *first == 1, || format!("{} got {answer}", NAMES[person]))?;
         }
         Ok(())
     }
