@@ -87,18 +87,19 @@ fn print_figures(figures: &Figures, peak_kb: u64, took: Duration, kills: u32, hi
     let moved = of("MessagesMoved");
     let units = of("WriteUnits") / moved.max(1.0);
     println!("| counted | |\n|---|---|");
-    println!("| messages moved, deleted | {moved}, {} |", of("MessagesDeleted"));
-    println!("| segments, bytes | {}, {} |", of("SegmentsWritten"), of("SegmentBytes"));
-    println!("| write units per message moved and deleted | {units:.3} |");
-    println!("| read units per message moved and deleted | {:.3} |", of("ReadUnits") / moved.max(1.0));
-    println!(
-        "| cleanups, s, as they say; with starts and kills, s | {:.1}, {:.1} |",
-        of("duration_ms") / 1_000.0,
-        took.as_secs_f64()
-    );
     println!("| the cleanup's memory at most, KB | {peak_kb} |");
+    println!("| both cleanups, with starts and kills, s | {:.0} |", took.as_secs_f64());
     println!("| kills, of them during a cleanup | {}, {hits} |", 2 * kills);
-    // Who was killed has said nothing: then the figures lack what they did.
+    // A cleanup that was killed has said nothing of what it did.
+    if kills == 0 {
+        println!("| messages moved, deleted | {moved}, {} |", of("MessagesDeleted"));
+        println!("| segments, bytes | {}, {} |", of("SegmentsWritten"), of("SegmentBytes"));
+        println!(
+            "| write units, read units per message moved and deleted | {units:.3}, {:.3} |",
+            of("ReadUnits") / moved.max(1.0)
+        );
+        println!("| cleanups, s, as they say | {:.1} |", of("duration_ms") / 1_000.0);
+    }
     if kills == 0 && units > WRITE_UNITS_MAX {
         return Err(format!("a message moved costs {units:.3} write units, more than {WRITE_UNITS_MAX}").into());
     }
