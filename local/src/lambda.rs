@@ -82,3 +82,44 @@ async fn invoke(State(invoker): State<Invoker>, Path(name): Path<String>, header
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What it answers to this event for a function, with a header.
+    async fn asks(server: &Server, function: &str, header: &str, event: &str) -> String {
+        let mut connection = TcpStream::connect(server.address).await.expect("it listens");
+        let (path, length) = (INVOKE_PATH.replace("{name}", function), event.len());
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {}\r\n{header}content-length: {length}", server.address);
+        let request = format!("{head}\r\nconnection: close\r\n\r\n{event}");
+        connection.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_operator_reaches_the_functions_and_no_web_site_does() {
+        let invoker = Invoker::new(|name, event| async move {
+            match name.as_str() {
+                "echo" => Ok(event),
+                "fails" => Err(InvokeError::Function { error_type: "E".to_owned(), message: "why".to_owned() }),
+                _ => Err(InvokeError::UnknownFunction(name)),
+            }
+        });
+        let server = Server::start(invoker).await.expect("starts");
+        let good = asks(&server, "echo", "", r#"{"a":1}"#).await;
+        assert!(good.starts_with("HTTP/1.1 200") && good.ends_with(r#"{"a":1}"#), "{good}");
+        assert!(asks(&server, "echo", "", "").await.ends_with("null"));
+        let failed = asks(&server, "fails", "", "{}").await;
+        assert!(failed.contains("x-amz-function-error") && failed.contains(r#""errorMessage":"why""#), "{failed}");
+        assert!(asks(&server, "nobody", "", "{}").await.starts_with("HTTP/1.1 404"));
+        assert!(asks(&server, "echo", "", "{").await.starts_with("HTTP/1.1 400"));
+        let site = asks(&server, "echo", "origin: https://example.com\r\n", "{}").await;
+        assert!(site.starts_with("HTTP/1.1 403"), "{site}");
+    }
+}

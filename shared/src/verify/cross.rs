@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::StreamExt as _;
+
 use super::{Check, Finding, place};
 use crate::error::Error;
+use crate::limits::VERIFY_AT_ONCE;
 use crate::protocol::{ConversationId, Seq, TransactionKind, UserId};
 use crate::send::SendId;
 use crate::store::conversations::Meta;
@@ -41,10 +44,11 @@ impl Check<'_> {
                 findings.push(Finding::new("an item's conversation is there", place(key), format!("{id}: {seen}")));
             }
         }
-        for (id, receipts) in receipts {
-            if let Some(meta) = metas.get(id) {
-                findings.extend(self.receipts(meta, receipts).await?);
-            }
+        let of_known = receipts.into_iter().filter_map(|(id, receipts)| Some((metas.get(id)?, receipts)));
+        let checks: Vec<_> = of_known.map(|(meta, receipts)| self.receipts(meta, receipts)).collect();
+        let mut checks = futures::stream::iter(checks).buffered(VERIFY_AT_ONCE);
+        while let Some(wrong) = checks.next().await {
+            findings.extend(wrong?);
         }
         findings.extend(self.topups(&topups).await?);
         Ok(findings)

@@ -100,7 +100,12 @@ async fn each_thing_that_is_wrong_is_found() {
             "a send's id is its sender's and its name's",
         ),
         (&conversation, &segment, Item::clear, "archived numbers are in a segment"),
-        (&conversation, &segment, |item| item["object"] = json!({ "S": "gone" }), "archived messages can be read"),
+        (
+            &conversation,
+            &segment,
+            |item| item["object"] = json!({ "S": "segments/gone" }),
+            "archived messages can be read",
+        ),
     ];
     for (pk, sk, change, rule) in cases {
         let before = kept(&world, pk, sk);

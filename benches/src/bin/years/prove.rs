@@ -25,6 +25,8 @@ const KILL_WITHIN_MS: u64 = 4_000;
 /// What a cleanup may take, and a message that it moves may cost.
 const PEAK_KB_MAX: u64 = 64 * 1024;
 const WRITE_UNITS_MAX: f64 = 1.1;
+/// How many cleanups there may be until nothing is left to do.
+const CLEANUPS_MAX: usize = 30;
 /// The day that passes between moving and deleting, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
 /// The wait before somebody tries again.
@@ -85,18 +87,19 @@ fn print_figures(figures: &Figures, peak_kb: u64, took: Duration, kills: u32, hi
     let moved = of("MessagesMoved");
     let units = of("WriteUnits") / moved.max(1.0);
     println!("| counted | |\n|---|---|");
-    println!("| messages moved, deleted | {moved}, {} |", of("MessagesDeleted"));
-    println!("| segments, bytes | {}, {} |", of("SegmentsWritten"), of("SegmentBytes"));
-    println!("| write units per message moved and deleted | {units:.3} |");
-    println!("| read units per message moved and deleted | {:.3} |", of("ReadUnits") / moved.max(1.0));
-    println!(
-        "| cleanups, s, as they say; with starts and kills, s | {:.1}, {:.1} |",
-        of("duration_ms") / 1_000.0,
-        took.as_secs_f64()
-    );
     println!("| the cleanup's memory at most, KB | {peak_kb} |");
+    println!("| both cleanups, with starts and kills, s | {:.0} |", took.as_secs_f64());
     println!("| kills, of them during a cleanup | {}, {hits} |", 2 * kills);
-    // Who was killed has said nothing: then the figures lack what they did.
+    // A cleanup that was killed has said nothing of what it did.
+    if kills == 0 {
+        println!("| messages moved, deleted | {moved}, {} |", of("MessagesDeleted"));
+        println!("| segments, bytes | {}, {} |", of("SegmentsWritten"), of("SegmentBytes"));
+        println!(
+            "| write units, read units per message moved and deleted | {units:.3}, {:.3} |",
+            of("ReadUnits") / moved.max(1.0)
+        );
+        println!("| cleanups, s, as they say | {:.1} |", of("duration_ms") / 1_000.0);
+    }
     if kills == 0 && units > WRITE_UNITS_MAX {
         return Err(format!("a message moved costs {units:.3} write units, more than {WRITE_UNITS_MAX}").into());
     }
@@ -174,15 +177,18 @@ async fn clean(machine: &Machine) -> Result<u64, Problem> {
         ["MessagesMoved", "MessagesDeleted"].map(|name| figures.get(name).copied().unwrap_or_default())
     };
     let mut before = work(&machine.figures()?);
-    loop {
-        machine.invokes("cleanup", &json!({})).await?;
-        let peak_kb = machine.peak_kb("cleanup");
+    let mut peak_kb = 0;
+    for _ in 0..CLEANUPS_MAX {
+        // One that fails, because the machine is too busy for it, has done what it has done: the next goes on.
+        let ended = machine.invokes("cleanup", &json!({})).await;
+        peak_kb = machine.peak_kb("cleanup").max(peak_kb);
         let after = work(&machine.figures()?);
-        if after == before {
+        if ended.is_ok() && after == before {
             return Ok(peak_kb);
         }
         before = after;
     }
+    Err(format!("after {CLEANUPS_MAX} cleanups there is still something to do").into())
 }
 
 /// Kills the whole machine so many times, each time while a cleanup runs, if it runs long enough; how often it did.
