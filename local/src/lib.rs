@@ -3,7 +3,7 @@
 //! In reading order: [`cli`] is the command line; [`machine`] starts and stops the parts; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
 //! [`engine`] is DynamoDB; [`s3`] is S3; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock;
-//! [`operator`] is what an operator runs by hand; [`token`] and [`web`] are for trying it out.
+//! [`lambda`] takes `Invoke`, for what an [`operator`] runs by hand; [`token`] and [`web`] are for trying it out.
 
 pub mod cli;
 pub mod clock;
