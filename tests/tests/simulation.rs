@@ -64,7 +64,8 @@ fn a_seed_always_runs_alike() {
 /// One guard less is noticed, within the fixed seeds.
 #[test]
 fn a_missing_guard_is_noticed() {
-    let guards: BTreeSet<Mutant> = FIXED.take(30).flat_map(|seed| run(&Plan::new(seed, None), None, 1).guards).collect();
+    let guards: BTreeSet<Mutant> =
+        FIXED.take(30).flat_map(|seed| run(&Plan::new(seed, None), None, 1).guards).collect();
     for name in
         ["ENTRY: attribute_not_exists(pk)", "ACCOUNT: #balance >= :price", "ACCOUNT: #settle_version = :version"]
     {
