@@ -4,7 +4,6 @@
 //! Like the engine it asks for no valid signature; but it answers no browser, so that no web site reaches the functions.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -14,46 +13,22 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::invoker::Invoker;
 use crate::runtime::InvokeError;
+use crate::server::Server;
 
 /// Where the call is.
 pub const INVOKE_PATH: &str = "/2015-03-31/functions/{name}/invocations";
 /// The header that tells a function's error from its answer.
 pub const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 
-/// The running server. It ends when it is dropped.
-#[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    _task: JoinSet<()>,
-}
-
-impl Server {
-    /// Serves these functions on a free port of loopback.
-    ///
-    /// # Errors
-    /// There is no free port.
-    pub async fn start(invoker: Invoker) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let app = Router::new().route(INVOKE_PATH, post(invoke)).with_state(invoker);
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            // It ends with its task, and never with an error.
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { address, _task: task })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
+/// Serves these functions.
+///
+/// # Errors
+/// There is no free port.
+pub async fn serve(invoker: Invoker) -> io::Result<Server> {
+    Server::start(Router::new().route(INVOKE_PATH, post(invoke)).with_state(invoker)).await
 }
 
 async fn invoke(State(invoker): State<Invoker>, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
@@ -111,7 +86,7 @@ mod tests {
                 _ => Err(InvokeError::UnknownFunction(name)),
             }
         });
-        let server = Server::start(invoker).await.expect("starts");
+        let server = serve(invoker).await.expect("starts");
         let good = asks(&server, "echo", "", r#"{"a":1}"#).await;
         assert!(good.starts_with("HTTP/1.1 200") && good.ends_with(r#"{"a":1}"#), "{good}");
         assert!(asks(&server, "echo", "", "").await.ends_with("null"));

@@ -21,6 +21,7 @@ pub mod runtime;
 pub mod s3;
 pub mod schedule;
 pub mod secrets;
+pub mod server;
 pub mod template;
 pub mod token;
 pub mod web;

@@ -18,6 +18,7 @@ use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
 use crate::s3::{self, Bucket};
 use crate::secrets::SecretsManager;
+use crate::server::Server;
 use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
 use crate::{ids, lambda, logs, schedule};
@@ -134,7 +135,7 @@ pub struct Machine {
     engine: Option<Engine>,
     dynamodb_endpoint: String,
     services: Services,
-    lambda: lambda::Server,
+    lambda: Server,
     /// The schedules and the event sources: what calls functions by itself.
     triggers: JoinSet<()>,
     /// Held here when there is no embedded engine to hold it.
@@ -266,8 +267,8 @@ fn parameters(template: &Template, given: BTreeMap<String, String>) -> Result<BT
 #[derive(Debug)]
 struct Services {
     secrets: Option<SecretsManager>,
-    queues: queue::Server,
-    archive: s3::Server,
+    queues: Server,
+    archive: Server,
 }
 
 impl Services {
@@ -276,15 +277,15 @@ impl Services {
             Some(secret) => Some(SecretsManager::start(secret).await.map_err(StartError::Secrets)?),
             None => None,
         };
-        let queues = queue::Server::start(queues).await.map_err(StartError::Queues)?;
-        let archive = s3::Server::start(bucket(data_dir)?).await.map_err(StartError::Archive)?;
+        let queues = queue::serve(queues).await.map_err(StartError::Queues)?;
+        let archive = s3::serve(bucket(data_dir)?).await.map_err(StartError::Archive)?;
         Ok(Self { secrets, queues, archive })
     }
 }
 
 /// Serves `Invoke`, and leaves word in the data directory where.
-async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> io::Result<lambda::Server> {
-    let server = lambda::Server::start(invoker).await?;
+async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> io::Result<Server> {
+    let server = lambda::serve(invoker).await?;
     if let Some(directory) = data_dir {
         fs::write(directory.join(LAMBDA_ENDPOINT_FILE), server.endpoint())?;
     }

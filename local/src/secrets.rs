@@ -4,7 +4,6 @@
 //! on loopback, at a path that nobody can guess and only the functions that check tokens are told.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,10 +12,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::ids;
+use crate::server::Server;
 use crate::template::SECRET_ARN;
 
 /// The header that names an operation, and the one that is served.
@@ -28,7 +26,7 @@ const CURRENT: &str = "AWSCURRENT";
 #[derive(Debug)]
 pub struct SecretsManager {
     url: String,
-    _server: JoinSet<io::Result<()>>,
+    _server: Server,
 }
 
 struct Kept {
@@ -50,13 +48,10 @@ impl SecretsManager {
     /// # Errors
     /// Loopback has no free port.
     pub async fn start(secret: String) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let path = format!("/{}", ids::secret());
-        let url = format!("http://{}{path}", listener.local_addr()?);
-        let router = Router::new().fallback(answer).with_state(Arc::new(Kept { path, secret }));
-        let mut server = JoinSet::new();
-        server.spawn(async { axum::serve(listener, router).await });
-        Ok(Self { url, _server: server })
+        let kept = Arc::new(Kept { path: path.clone(), secret });
+        let server = Server::start(Router::new().fallback(answer).with_state(kept)).await?;
+        Ok(Self { url: format!("{}{path}", server.endpoint()), _server: server })
     }
 
     /// Where an AWS client finds it.

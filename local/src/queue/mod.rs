@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::template::Queue as Definition;
-pub use server::Server;
+pub use server::serve;
 
 /// The queues of a deployment. Clones are the same queues.
 #[derive(Clone)]

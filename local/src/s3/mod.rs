@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 
-pub use server::Server;
+pub use server::serve;
 
 /// The largest object that is taken, in bytes: four times the largest that the functions write.
 pub const OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -2,7 +2,6 @@
 //! as <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html> has them.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -11,43 +10,20 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
-use tokio::net::TcpListener;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tracing::Level;
 
 use super::{Bucket, OBJECT_BYTES_MAX};
 use crate::logs;
+use crate::server::Server;
 use crate::template::BUCKET_NAME;
 
-/// The running server. It ends when it is dropped.
-#[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    _task: JoinSet<()>,
-}
-
-impl Server {
-    /// Serves the bucket on a free port of loopback.
-    ///
-    /// # Errors
-    /// There is no free port.
-    pub async fn start(bucket: Bucket) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let app = Router::new().fallback(answer).with_state(bucket);
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            // It ends with its task, and never with an error.
-            let _ = axum::serve(listener, app).await;
-        });
-        Ok(Self { address, _task: task })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
+/// Serves the bucket.
+///
+/// # Errors
+/// There is no free port.
+pub async fn serve(bucket: Bucket) -> io::Result<Server> {
+    Server::start(Router::new().fallback(answer).with_state(bucket)).await
 }
 
 async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
@@ -113,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_answers_the_functions_calls_and_refuses_others() {
-        let server = Server::start(Bucket::in_memory()).await.expect("starts");
+        let server = serve(Bucket::in_memory()).await.expect("starts");
         let object = format!("/{BUCKET_NAME}/segments/a%2Db/1");
         let put = asks(&server, &format!("PUT {object}?x-id=PutObject"), "", "what was said").await;
         assert!(put.starts_with("HTTP/1.1 200"), "{put}");
