@@ -60,21 +60,13 @@ async fn invoke(State(invoker): State<Invoker>, Path(name): Path<String>, header
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-
     use super::*;
+    use crate::server;
 
     /// What it answers to this event for a function, with a header.
     async fn asks(server: &Server, function: &str, header: &str, event: &str) -> String {
-        let mut connection = TcpStream::connect(server.address).await.expect("it listens");
-        let (path, length) = (INVOKE_PATH.replace("{name}", function), event.len());
-        let head = format!("POST {path} HTTP/1.1\r\nhost: {}\r\n{header}content-length: {length}", server.address);
-        let request = format!("{head}\r\nconnection: close\r\n\r\n{event}");
-        connection.write_all(request.as_bytes()).await.expect("it reads");
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.expect("it answers");
-        answer
+        let line = format!("POST {}", INVOKE_PATH.replace("{name}", function));
+        server::asks(server.address, &line, header, event).await
     }
 
     #[tokio::test]

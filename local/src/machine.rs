@@ -358,7 +358,7 @@ fn specs(
         }
         let secrets_url = services.secrets.as_ref().map(SecretsManager::url);
         if let Some(url) = secrets_url.filter(|_| environment.contains_key(SECRET_VARIABLE)) {
-            environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.to_owned());
+            environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url);
         }
         let (timeout, memory_mb) = (function.timeout, function.memory_mb);
         runtime::Spec { name, timeout, memory_mb, environment, concurrency_max: environments_max }

@@ -25,8 +25,8 @@ const CURRENT: &str = "AWSCURRENT";
 /// The running service. It ends when this is dropped.
 #[derive(Debug)]
 pub struct SecretsManager {
-    url: String,
-    _server: Server,
+    server: Server,
+    path: String,
 }
 
 struct Kept {
@@ -51,13 +51,13 @@ impl SecretsManager {
         let path = format!("/{}", ids::secret());
         let kept = Arc::new(Kept { path: path.clone(), secret });
         let server = Server::start(Router::new().fallback(answer).with_state(kept)).await?;
-        Ok(Self { url: format!("{}{path}", server.endpoint()), _server: server })
+        Ok(Self { server, path })
     }
 
     /// Where an AWS client finds it.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn url(&self) -> String {
+        format!("{}{}", self.server.endpoint(), self.path)
     }
 }
 
@@ -83,36 +83,26 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-
     use super::*;
+    use crate::server;
 
     /// What it answers to this body at this path.
-    async fn asks(url: &str, path: &str, body: &str) -> String {
-        let address = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).expect("an address");
-        let mut connection = TcpStream::connect(address).await.expect("it listens");
-        let (length, target) = (body.len(), TARGET.1);
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nx-amz-target: {target}\r\ncontent-length: {length}");
-        let request = format!("{head}\r\nconnection: close\r\n\r\n{body}");
-        connection.write_all(request.as_bytes()).await.expect("it reads");
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.expect("it answers");
-        answer
+    async fn asks(service: &SecretsManager, path: &str, body: &str) -> String {
+        let header = format!("x-amz-target: {}\r\n", TARGET.1);
+        server::asks(service.server.address, &format!("POST {path}"), &header, body).await
     }
 
     #[tokio::test]
     async fn only_who_knows_the_path_gets_the_secret() {
         let service = SecretsManager::start("the secret".to_owned()).await.expect("starts");
-        let path = service.url().splitn(4, '/').nth(3).expect("a path");
+        let path = service.path.as_str();
         let request = json!({ "SecretId": SECRET_ARN, "VersionStage": CURRENT }).to_string();
-        assert!(asks(service.url(), &format!("/{path}/"), &request).await.contains("the secret"));
-        for wrong in ["/", "/secret", &format!("/{path}x")] {
-            let answer = asks(service.url(), wrong, &request).await;
+        assert!(asks(&service, &format!("{path}/"), &request).await.contains("the secret"));
+        for wrong in ["/", "/secret", &format!("{path}x")] {
+            let answer = asks(&service, wrong, &request).await;
             assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains("the secret"), "{wrong}: {answer}");
         }
         let previous = json!({ "SecretId": SECRET_ARN, "VersionStage": "AWSPREVIOUS" }).to_string();
-        assert!(asks(service.url(), &format!("/{path}"), &previous).await.contains("ResourceNotFoundException"));
+        assert!(asks(&service, path, &previous).await.contains("ResourceNotFoundException"));
     }
 }

@@ -36,3 +36,18 @@ impl Server {
         format!("http://{}", self.address)
     }
 }
+
+/// What a service answers to this request line, with these header lines and a body.
+#[cfg(test)]
+pub(crate) async fn asks(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut connection = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let length = body.len();
+    let head = format!("{line} HTTP/1.1\r\nhost: {address}\r\n{headers}content-length: {length}");
+    let request = format!("{head}\r\nconnection: close\r\n\r\n{body}");
+    connection.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.expect("it answers");
+    answer
+}

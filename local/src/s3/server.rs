@@ -69,31 +69,16 @@ fn refused(status: StatusCode, code: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-
     use super::*;
-
-    /// What it answers to this request line, with a header and a body.
-    async fn asks(server: &Server, line: &str, header: &str, body: &str) -> String {
-        let mut connection = TcpStream::connect(server.address).await.expect("it listens");
-        let (host, length) = (server.address, body.len());
-        let request = format!(
-            "{line} HTTP/1.1\r\nhost: {host}\r\n{header}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        );
-        connection.write_all(request.as_bytes()).await.expect("it reads");
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.expect("it answers");
-        answer
-    }
+    use crate::server::asks;
 
     #[tokio::test]
     async fn it_answers_the_functions_calls_and_refuses_others() {
         let server = serve(Bucket::in_memory()).await.expect("starts");
         let object = format!("/{BUCKET_NAME}/segments/a%2Db/1");
-        let put = asks(&server, &format!("PUT {object}?x-id=PutObject"), "", "what was said").await;
+        let put = asks(server.address, &format!("PUT {object}?x-id=PutObject"), "", "what was said").await;
         assert!(put.starts_with("HTTP/1.1 200"), "{put}");
-        let got = asks(&server, &format!("GET /{BUCKET_NAME}/segments/a-b/1"), "", "").await;
+        let got = asks(server.address, &format!("GET /{BUCKET_NAME}/segments/a-b/1"), "", "").await;
         assert!(got.starts_with("HTTP/1.1 200") && got.ends_with("what was said"), "{got}");
         let chunked = "content-encoding: aws-chunked\r\n";
         for (line, header, code) in [
@@ -104,7 +89,7 @@ mod tests {
             (format!("DELETE {object}"), "", "MethodNotAllowed"),
             ("GET /".to_owned(), "", "NotImplemented"),
         ] {
-            let answer = asks(&server, &line, header, "").await;
+            let answer = asks(server.address, &line, header, "").await;
             assert!(answer.contains(&format!("<Code>{code}</Code>")), "{line}: {answer}");
         }
     }
