@@ -76,20 +76,7 @@ pub async fn create_direct(app: &App, user: &UserId, other: &UserId, creation: &
     if user == other {
         return Err(Error::SelfConversation);
     }
-    let meta = Meta {
-        id: direct_id(user, other),
-        kind: Kind::Direct,
-        members: vec![user.clone(), other.clone()],
-        created_by: user.clone(),
-        created_at: app.clock.now(),
-        creation: creation.to_owned(),
-        first_seq: Seq(1),
-        oldest_seq: Seq(1),
-        deleted_below: Seq(1),
-        moved_at: Time::default(),
-        idle: false,
-        listed: None,
-    };
+    let meta = Meta::direct([user.clone(), other.clone()], app.clock.now(), creation.to_owned());
     match app.store.conversation_create(&meta).await? {
         Created::Here => Ok((meta, true)),
         Created::There(there) => Ok((there, false)),

@@ -22,8 +22,8 @@ use shared::store::ledger::Entry;
 use shared::store::log::LogItem;
 use shared::store::presence::Connection;
 use shared::store::receipts::Receipt;
-use shared::store::scan::Listing;
 use shared::store::table::{Key, attribute, number, text, to_item};
+use shared::store::work::Listing;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// What people talk of.
@@ -184,20 +184,8 @@ impl World {
     }
 
     fn meta(&mut self, scene: &Scene, created_at: Time) {
-        let meta = Meta {
-            id: scene.id.clone(),
-            kind: Kind::Direct,
-            members: scene.members.to_vec(),
-            created_by: scene.members[0].clone(),
-            created_at,
-            creation: format!("{:032x}", self.chance.u128(..)),
-            first_seq: Seq(1),
-            oldest_seq: Seq(1),
-            deleted_below: Seq(1),
-            moved_at: Time::default(),
-            idle: false,
-            listed: None,
-        };
+        let creation = format!("{:032x}", self.chance.u128(..));
+        let meta = Meta::direct(scene.members.clone(), created_at, creation);
         let listing = Listing::archive(created_at.after(CLEANUP_LOOK_EVERY), &scene.id);
         self.put(Key::meta(&scene.id), &meta, Some(&listing));
     }

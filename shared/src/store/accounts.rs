@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{
-    AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
-};
-use super::work::{UNLIST, Work};
+use super::table::{AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number};
+use super::work::{Listing, UNLIST};
 use crate::limits::OPEN_MAX;
 use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
 use crate::send::{Fingerprint, SendId};
@@ -185,8 +183,7 @@ impl Store {
             .value(":open_max", number(OPEN_MAX))
             .value(":rate_next", number(rate_next))
             .value(":rate_bound", number(rate_bound))
-            .value(":work_pk", text(Work::Open.pk(user.as_str())))
-            .value(":work_sk", text(user.as_str()));
+            .at(&Listing::open(user));
         match update.run().await? {
             Written::Done(item) => Ok(Claimed::Here(from_item(item)?)),
             Written::Refused(Some(item)) => Ok(Claimed::Refused(from_item(item)?)),

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{
-    AttributeValue, Key, Read, Store, StoreError, Update, Written, from_item, ms, number, text, to_item,
-};
-use super::work::{UNLIST, Work, archive_before, archive_sk, work_item};
+use super::table::{AttributeValue, Key, Read, Store, StoreError, Written, from_item, ms, number, text, to_item};
+use super::work::{LIST, Listing, UNLIST, before};
+use crate::conversation::direct_id;
 use crate::limits::CLEANUP_LOOK_EVERY;
 use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
 
@@ -48,9 +47,27 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// A new conversation of two people, made by the first.
+    pub fn direct(members: [UserId; 2], created_at: Time, creation: String) -> Self {
+        Self {
+            id: direct_id(&members[0], &members[1]),
+            kind: Kind::Direct,
+            created_by: members[0].clone(),
+            members: members.to_vec(),
+            created_at,
+            creation,
+            first_seq: first(),
+            oldest_seq: first(),
+            deleted_below: first(),
+            moved_at: Time::default(),
+            idle: false,
+            listed: None,
+        }
+    }
+
     /// Whether the cleanup was to look at it before a moment.
     pub fn is_due(&self, moment: Time) -> bool {
-        self.listed.as_ref().is_some_and(|listed| *listed < archive_before(moment))
+        self.listed.as_ref().is_some_and(|listed| *listed < before(moment))
     }
 }
 
@@ -107,7 +124,7 @@ impl Store {
     /// a write of its own.
     pub async fn conversation_create(&self, meta: &Meta) -> Result<Created, StoreError> {
         let mut item = to_item(meta)?;
-        item.extend(work_item(Work::Archive.pk(meta.id.as_str()), archive_sk(look_at(meta.created_at), &meta.id)));
+        item.extend(Listing::archive(look_at(meta.created_at), &meta.id).item());
         match self.put_new(Key::meta(&meta.id), item).await? {
             Written::Done(_) => Ok(Created::Here),
             Written::Refused(Some(item)) => {
@@ -130,7 +147,7 @@ impl Store {
         let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}"));
         let update = update.only_if("#first_seq = :from").value(":from", number(moved.from));
         let update = update.value(":to", number(moved.to));
-        let update = listed(update.value(":at", number(moved.at.ms)), id, moved.look_at);
+        let update = update.value(":at", number(moved.at.ms)).at(&Listing::archive(moved.look_at, id));
         Ok(matches!(update.run().await?, Written::Done(_)))
     }
 
@@ -148,7 +165,7 @@ impl Store {
             false => self.update(Key::meta(id), LIST),
         };
         let update = if idle { update.value(":idle", AttributeValue::Bool(true)) } else { update };
-        listed(update, id, at).run().await.map(drop)
+        update.at(&Listing::archive(at, id)).run().await.map(drop)
     }
 
     /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew.
@@ -160,7 +177,7 @@ impl Store {
     /// Lists a conversation anew that is idle: a message has come.
     pub async fn conversation_relist(&self, id: &ConversationId, at: Time) -> Result<(), StoreError> {
         let update = self.update(Key::meta(id), &format!("{LIST} REMOVE #idle"));
-        listed(update, id, look_at(at)).run().await.map(drop)
+        update.at(&Listing::archive(look_at(at), id)).run().await.map(drop)
     }
 }
 
@@ -177,16 +194,7 @@ pub struct Moved {
     pub look_at: Time,
 }
 
-/// What puts a conversation into the index, or elsewhere in it.
-const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
-
 /// When the cleanup looks at a conversation in which something was said.
 fn look_at(at: Time) -> Time {
     at.after(CLEANUP_LOOK_EVERY)
-}
-
-/// Gives an update a conversation's place in the index.
-fn listed<'a>(update: Update<'a>, id: &ConversationId, look_at: Time) -> Update<'a> {
-    let update = update.value(":work_pk", text(Work::Archive.pk(id.as_str())));
-    update.value(":work_sk", text(archive_sk(look_at, id)))
 }

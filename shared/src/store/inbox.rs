@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::table::{
     INBOX_PREFIX, Item, Key, Read, Store, StoreError, Update, Written, attribute, from_item, ms, number, text, user_pk,
 };
-use super::work::{UNLIST, Work, waiting_sk};
+use super::work::{Listing, UNLIST};
 use crate::limits::INBOX_PAGES_MAX;
 use crate::protocol::{ConversationId, Kind, Seq, Status, Time, UserId};
 
@@ -156,10 +156,11 @@ impl Store {
                  #work_sk = if_not_exists(#work_sk, :work_sk), {ORIGIN}"
             ),
         );
-        let update = arrives(update, arrival)?
-            .value(":zero", number(0))
-            .value(":work_pk", text(Work::Waiting.pk(user.as_str())))
-            .value(":work_sk", text(waiting_sk(arrival.at, user, arrival.conversation)));
+        let update = arrives(update, arrival)?.value(":zero", number(0)).at(&Listing::waiting(
+            arrival.at,
+            user,
+            arrival.conversation,
+        ));
         update.run().await.map(drop)
     }
 
@@ -230,10 +231,7 @@ impl Store {
             "SET #last_seq = :seq, #work_pk = :work_pk, #work_sk = if_not_exists(#work_sk, :work_sk)",
         );
         let update = update.only_if("#last_seq < :seq").value(":seq", number(seq));
-        let update = update
-            .value(":work_pk", text(Work::Waiting.pk(user.as_str())))
-            .value(":work_sk", text(waiting_sk(now, user, conversation)));
-        update.run().await.map(drop)
+        update.at(&Listing::waiting(now, user, conversation)).run().await.map(drop)
     }
 
     /// Takes an inbox in which nothing was undelivered out of the index of those that wait, **if** nothing has come since:

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::table::{
     ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, to_item, user_pk,
 };
-use super::work::{UNLIST, Work, unsettled_sk, work_item};
+use super::work::{Listing, UNLIST};
 use crate::error::Error;
 use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
 use crate::protocol::{
@@ -63,7 +63,7 @@ impl Store {
         let key = Key::entry(user, entry.created_at, id);
         let mut item = to_item(entry)?;
         if entry.is_credit() {
-            item.extend(work_item(Work::Unsettled.pk(user.as_str()), unsettled_sk(user, &key.sk)));
+            item.extend(Listing::unsettled(user, &key.sk).item());
         }
         self.put_new(key, item).await.map(drop)
     }

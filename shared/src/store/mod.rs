@@ -1,4 +1,4 @@
-//! The only place that knows `DynamoDB`. One table, one overloaded sparse index, no transactions, no scans.
+//! The only place that knows `DynamoDB`. One table, one overloaded sparse index, no transactions, and no scan but that of [`scan`].
 //!
 //! [`table`] holds every key and the calls that all files share; then one file an item kind: the item, its conditions with
 //! the why, and one method per access pattern. A lost race is a value, never an error.

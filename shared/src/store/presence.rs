@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{
-    AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number, text,
-};
-use super::work::{UNLIST, Work, work_item};
+use super::table::{AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number};
+use super::work::{Listing, UNLIST};
 use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX};
 use crate::protocol::{ConnectionId, Device, Time, UserId};
 
@@ -93,8 +91,7 @@ impl Store {
                 .only_if("size(#connections) < :max")
                 .name("#id", id.as_str())
                 .value(":connection", attribute(connection)?)
-                .value(":work_pk", text(Work::Online.pk(user.as_str())))
-                .value(":work_sk", text(user.as_str()))
+                .at(&Listing::online(user))
                 .value(":max", number(CONNECTIONS_MAX));
             match update.run().await? {
                 Written::Done(_) => return Ok(Added::Here),
@@ -122,7 +119,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let connections = HashMap::from([(id.as_str().to_owned(), attribute(connection)?)]);
         let mut item = Item::from([("connections".to_owned(), AttributeValue::M(connections))]);
-        item.extend(work_item(Work::Online.pk(user.as_str()), user.as_str().to_owned()));
+        item.extend(Listing::online(user).item());
         Ok(matches!(self.put_new(Key::presence(user), item).await?, Written::Done(_)))
     }
 

@@ -13,10 +13,10 @@ use super::log::{Slot, seq_of};
 use super::receipts::Receipt;
 use super::table::{
     ENTRY_PREFIX, INBOX_PREFIX, Item, Key, LOG_PREFIX, RECEIPT_PREFIX, Read, SEGMENT_PREFIX, Store, StoreError,
-    TOPUP_PREFIX, from_item, number, text, user_pk,
+    TOPUP_PREFIX, from_item, number, user_pk,
 };
-use super::work::{SEPARATOR, Work, archive_sk, unsettled_sk, waiting_sk};
-use crate::protocol::{Coins, ConversationId, IdempotencyKey, Seq, Time, UserId};
+use super::work::{LIST, Listing};
+use crate::protocol::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
 /// What a scan brings of the items: all that a RECEIPT and an ENTRY have. No content.
 const SCANNED: &str = "#pk, #sk, #cmid, #fingerprint, #conversation, #seq, #price, #created_at, #void, #kind, #amount, \
@@ -91,53 +91,6 @@ impl Line {
     }
 }
 
-/// A place in the index of what is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    /// Which kind of work, and which part of it.
-    pub pk: String,
-    /// Who or what is due, and in which order.
-    pub sk: String,
-}
-
-impl Listing {
-    /// Where an ACCOUNT with open sends stands.
-    pub fn open(user: &UserId) -> Self {
-        Self { pk: Work::Open.pk(user.as_str()), sk: user.as_str().to_owned() }
-    }
-
-    /// Where a PRESENCE with connections stands.
-    pub fn online(user: &UserId) -> Self {
-        Self { pk: Work::Online.pk(user.as_str()), sk: user.as_str().to_owned() }
-    }
-
-    /// Where an ENTRY stands that isn't in the balance.
-    pub fn unsettled(user: &UserId, entry_sk: &str) -> Self {
-        Self { pk: Work::Unsettled.pk(user.as_str()), sk: unsettled_sk(user, entry_sk) }
-    }
-
-    /// Where an INBOX stands in which something waits.
-    pub fn waiting(since: Time, user: &UserId, conversation: &ConversationId) -> Self {
-        Self { pk: Work::Waiting.pk(user.as_str()), sk: waiting_sk(since, user, conversation) }
-    }
-
-    /// Where a META stands that the cleanup is to look at.
-    pub fn archive(at: Time, conversation: &ConversationId) -> Self {
-        Self { pk: Work::Archive.pk(conversation.as_str()), sk: archive_sk(at, conversation) }
-    }
-
-    /// Whether both are the same place but for the time that they begin with.
-    pub fn differs_in_time_only(&self, other: &Self) -> bool {
-        let behind_time = |sk: &str| sk.split_once(SEPARATOR).map(|(_, rest)| rest.to_owned());
-        self.pk == other.pk && behind_time(&self.sk) == behind_time(&other.sk)
-    }
-
-    fn of(item: &Item) -> Option<Self> {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        Some(Self { pk: text("work_pk")?, sk: text("work_sk")? })
-    }
-}
-
 /// Why an item must be in the index: the condition on which it is put there.
 #[derive(Clone, Copy, Debug)]
 pub enum Due {
@@ -183,8 +136,7 @@ impl Store {
 
     /// Puts an item at its place in the index, **if** it is still due.
     pub async fn list(&self, key: Key, due: Due, listing: &Listing) -> Result<(), StoreError> {
-        let update = self.update(key, "SET #work_pk = :work_pk, #work_sk = :work_sk").only_if(due.condition());
-        let update = update.value(":work_pk", text(&listing.pk)).value(":work_sk", text(&listing.sk));
+        let update = self.update(key, LIST).only_if(due.condition()).at(listing);
         let update = if due.condition().contains(":zero") { update.value(":zero", number(0)) } else { update };
         update.run().await.map(drop)
     }

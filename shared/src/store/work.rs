@@ -13,7 +13,7 @@
 use futures::stream::{Stream, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
 
-use super::table::{Item, Key, Store, StoreError, text};
+use super::table::{Item, Key, Store, StoreError, Update, text};
 use crate::limits::{CLEANUP_PAGE, WORK_SHARDS};
 use crate::protocol::{ConversationId, Time, UserId};
 
@@ -33,7 +33,7 @@ pub enum Work {
 }
 
 /// Between a user and what follows: no user id has a control character, so no user's rows look like another's.
-pub(super) const SEPARATOR: char = '\u{1f}';
+const SEPARATOR: char = '\u{1f}';
 
 impl Work {
     const fn prefix(self) -> &'static str {
@@ -51,38 +51,89 @@ impl Work {
     }
 
     /// The partition of the rows of a user, or of a conversation.
-    pub(super) fn pk(self, of: &str) -> String {
+    fn pk(self, of: &str) -> String {
         let hash = Sha256::digest(of.as_bytes());
         self.shard_pk(u64::from(hash[0]) % WORK_SHARDS)
     }
 }
 
 /// How an unsettled entry sorts: by user.
-pub(super) fn unsettled_sk(user: &UserId, entry_sk: &str) -> String {
+fn unsettled_sk(user: &UserId, entry_sk: &str) -> String {
     format!("{user}{SEPARATOR}{entry_sk}")
 }
 
-/// How a waiting conversation sorts: the longest first.
-pub(super) fn waiting_sk(since: Time, user: &UserId, conversation: &ConversationId) -> String {
-    format!("{:013}{SEPARATOR}{user}{SEPARATOR}{conversation}", since.ms)
-}
-
-/// What the places of conversations begin with that the cleanup was to look at before a moment are below.
-pub(super) fn archive_before(moment: Time) -> String {
+/// What the places of everything that sorts by time begin with, and those of earlier moments are below.
+pub(super) fn before(moment: Time) -> String {
     format!("{:013}", moment.ms)
-}
-
-/// How a conversation sorts that the cleanup looks at: what is due first.
-pub(super) fn archive_sk(at: Time, conversation: &ConversationId) -> String {
-    format!("{}{SEPARATOR}{conversation}", archive_before(at))
 }
 
 /// What takes an item out of the index.
 pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 
-/// The attributes that put an item into the index.
-pub(super) fn work_item(pk: String, sk: String) -> Item {
-    Item::from([("work_pk".to_owned(), text(pk)), ("work_sk".to_owned(), text(sk))])
+/// What puts an item into the index, or elsewhere in it.
+pub(super) const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
+
+/// A place in the index of what is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Which kind of work, and which part of it.
+    pub pk: String,
+    /// Who or what is due, and in which order.
+    pub sk: String,
+}
+
+impl Listing {
+    /// Where an ACCOUNT with open sends stands.
+    pub fn open(user: &UserId) -> Self {
+        Self { pk: Work::Open.pk(user.as_str()), sk: user.as_str().to_owned() }
+    }
+
+    /// Where a PRESENCE with connections stands.
+    pub fn online(user: &UserId) -> Self {
+        Self { pk: Work::Online.pk(user.as_str()), sk: user.as_str().to_owned() }
+    }
+
+    /// Where an ENTRY stands that isn't in the balance.
+    pub fn unsettled(user: &UserId, entry_sk: &str) -> Self {
+        Self { pk: Work::Unsettled.pk(user.as_str()), sk: unsettled_sk(user, entry_sk) }
+    }
+
+    /// Where an INBOX stands in which something waits.
+    pub fn waiting(since: Time, user: &UserId, conversation: &ConversationId) -> Self {
+        Self {
+            pk: Work::Waiting.pk(user.as_str()),
+            sk: format!("{}{SEPARATOR}{user}{SEPARATOR}{conversation}", before(since)),
+        }
+    }
+
+    /// Where a META stands that the cleanup is to look at.
+    pub fn archive(at: Time, conversation: &ConversationId) -> Self {
+        Self { pk: Work::Archive.pk(conversation.as_str()), sk: format!("{}{SEPARATOR}{conversation}", before(at)) }
+    }
+
+    /// Whether both are the same place but for the time that they begin with.
+    pub fn differs_in_time_only(&self, other: &Self) -> bool {
+        let behind_time = |sk: &str| sk.split_once(SEPARATOR).map(|(_, rest)| rest.to_owned());
+        self.pk == other.pk && behind_time(&self.sk) == behind_time(&other.sk)
+    }
+
+    /// Where an item stands.
+    pub(super) fn of(item: &Item) -> Option<Self> {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        Some(Self { pk: text("work_pk")?, sk: text("work_sk")? })
+    }
+
+    /// The attributes that put an item there.
+    pub(super) fn item(self) -> Item {
+        Item::from([("work_pk".to_owned(), text(self.pk)), ("work_sk".to_owned(), text(self.sk))])
+    }
+}
+
+impl Update<'_> {
+    /// What `:work_pk` and `:work_sk` stand for.
+    pub(super) fn at(self, listing: &Listing) -> Self {
+        self.value(":work_pk", text(&listing.pk)).value(":work_sk", text(&listing.sk))
+    }
 }
 
 impl Store {
@@ -98,8 +149,7 @@ impl Store {
     /// The conversations that were marked as waiting before a moment, at most MAX.
     pub async fn work_waiting_since(&self, before: Time, max: usize) -> Result<Vec<Key>, StoreError> {
         let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
-        let until = format!("{:013}", before.ms);
-        let range = ("#work_sk < :sk", until);
+        let range = ("#work_sk < :sk", self::before(before));
         let shards =
             (0..WORK_SHARDS).map(|shard| self.work_rows(Work::Waiting.shard_pk(shard), Some(range.clone()), each));
         Ok(futures::future::try_join_all(shards).await?.into_iter().flatten().collect())
@@ -111,7 +161,7 @@ impl Store {
         let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
             let Some(start) = from else { return Ok(None) };
             let query = self.query("#work_pk = :pk AND #work_sk < :sk").value(":pk", Work::Archive.shard_pk(shard));
-            let query = query.value(":sk", archive_before(before)).on_work_index().starting_after(start);
+            let query = query.value(":sk", self::before(before)).on_work_index().starting_after(start);
             let page = query.limit(CLEANUP_PAGE).page().await?;
             let rows = iter(page.items.into_iter().map(|item| Key::of(&item)));
             Ok(Some((rows, page.next.map(Some))))

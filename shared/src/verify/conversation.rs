@@ -12,9 +12,10 @@ use crate::store::conversations::Meta;
 use crate::store::inbox::Inbox;
 use crate::store::log::LogItem;
 use crate::store::receipts::Receipt;
-use crate::store::scan::{Due, Listing};
+use crate::store::scan::Due;
 use crate::store::segments::Segment;
 use crate::store::table::{Key, Read};
+use crate::store::work::Listing;
 
 /// A walk along a log.
 struct Walk<'a> {

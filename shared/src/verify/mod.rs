@@ -20,8 +20,9 @@ use crate::app::App;
 use crate::error::Error;
 use crate::limits::{VERIFY_AT_ONCE, VERIFY_FINDINGS_MAX, VERIFY_PAGE_ITEMS, VERIFY_RESERVE, VERIFY_SETTLED_AFTER};
 use crate::protocol::{ConversationId, Seq, Time, TransactionKind};
-use crate::store::scan::{Due, Found, Listing};
+use crate::store::scan::{Due, Found};
 use crate::store::table::Key;
+use crate::store::work::Listing;
 
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]

@@ -9,8 +9,9 @@ use crate::protocol::{TransactionKind, UserId};
 use crate::send::SendId;
 use crate::store::accounts::Account;
 use crate::store::presence::Presence;
-use crate::store::scan::{Due, Line, Listing};
+use crate::store::scan::{Due, Line};
 use crate::store::table::Key;
+use crate::store::work::Listing;
 
 impl Check<'_> {
     /// An account: its open sends, its place in the index, and that its ledger comes to its balance.
