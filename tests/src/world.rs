@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
@@ -75,7 +75,10 @@ pub struct World {
 struct Inner {
     deployment: Deployment,
     network: Network,
-    instances: BTreeMap<&'static str, Instance>,
+    sdk: SdkConfig,
+    verifier: Verifier,
+    /// Each function; its instance is made when it is first run.
+    instances: BTreeMap<&'static str, (&'static Function, OnceLock<Instance>)>,
     clock: Clock,
     began: Arc<Mutex<Instant>>,
     seed: u64,
@@ -99,6 +102,26 @@ pub enum Failed {
     TimedOut,
     /// It said so.
     Error(String),
+}
+
+impl Inner {
+    /// An instance of a function, with clients of its own.
+    fn instance(&self, function: &'static Function) -> Instance {
+        // The authorizer reads only what tokens need; the rest of its App is never used.
+        let source = if function.name == "authorize" { "send" } else { function.name };
+        let environment = &self.deployment.functions[source].environment;
+        let config = Config::read(&|name| environment.get(name).cloned());
+        let config = config.expect("the template gives each function its variables");
+        let sdk = &self.sdk;
+        let store = Store::new(Store::settings(sdk).push_auth_scheme(Unsigned), config.table.clone());
+        let push = Push::new(Push::settings(sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned));
+        let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
+        let queue = Queue::new(Queue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
+        let archive = function.archive.and(config.archive_bucket.clone());
+        let archive = archive.map(|bucket| Archive::new(Archive::settings(sdk).push_auth_scheme(Unsigned), bucket));
+        let app = App { store, push, queue, archive, clock: self.clock.clone(), config };
+        function.in_world(app, self.verifier.clone())
+    }
 }
 
 impl World {
@@ -135,28 +158,13 @@ impl World {
             .http_client(SharedHttpClient::new(network.clone()))
             .load()
             .await;
-        let of = |function: &str, name: &str| deployment.functions[function].environment.get(name).cloned();
-        let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&|name| of("authorize", name)).expect("tokens"));
+        let variable = |name: &str| deployment.functions["authorize"].environment.get(name).cloned();
+        let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&variable).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
-        let secrets = Secrets::new(&sdk);
-        let instance = |function: &'static Function| {
-            // The authorizer reads only what tokens need; the rest of its App is never used.
-            let source = if function.name == "authorize" { "send" } else { function.name };
-            let config =
-                Config::read(&|name| of(source, name)).expect("the template gives each function its variables");
-            let store = Store::new(Store::settings(&sdk).push_auth_scheme(Unsigned), config.table.clone());
-            let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
-            let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
-            let queue = Queue::new(Queue::settings(&sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
-            let archive = function.archive.and(config.archive_bucket.clone());
-            let archive =
-                archive.map(|bucket| Archive::new(Archive::settings(&sdk).push_auth_scheme(Unsigned), bucket));
-            let app = App { store, push: Push::new(push), queue, archive, clock: clock.clone(), config };
-            (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
-        };
-        let instances = FUNCTIONS.into_iter().map(instance).collect();
+        let verifier = Verifier::new(tokens, Secrets::new(&sdk));
+        let instances = FUNCTIONS.into_iter().map(|function| (function.name, (function, OnceLock::new()))).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
-        Self { inner: Arc::new(Inner { deployment, network, instances, clock, began, seed, ids }) }
+        Self { inner: Arc::new(Inner { deployment, network, sdk, verifier, instances, clock, began, seed, ids }) }
     }
 
     /// Somebody, by the id that their token says.
@@ -436,8 +444,10 @@ impl World {
     /// # Errors
     /// Why it has no answer.
     pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
-        let (name, instance) = self.inner.instances.get_key_value(name).expect("a function");
-        let timeout = self.inner.deployment.functions[*name].timeout;
+        let (function, instance) = self.inner.instances.get(name).expect("a function");
+        let instance = instance.get_or_init(|| self.inner.instance(function));
+        let name = function.name;
+        let timeout = self.inner.deployment.functions[name].timeout;
         let deadline = self.now().after(timeout);
         let trace_id = self.next_id("trace");
         let life = self.inner.network.edge(|edge| edge.begins(name, &trace_id)).unwrap_or_default();

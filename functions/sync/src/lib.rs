@@ -39,7 +39,7 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, Error> {
     let behind = behind(app.store.inbox_all(&caller.user, Read::Strong).await?, &request.since);
     let keys: Vec<Key> = behind.iter().map(|new| Key::inbox(&new.inbox.peer, &new.id)).collect();
-    let metas = app.store.conversations_now(behind.iter().map(|new| &new.id));
+    let metas = app.store.conversations(behind.iter().map(|new| &new.id));
     let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
     let theirs: HashMap<Key, Inbox> = theirs.into_iter().collect();
     let (mut conversations, mut messages) = (0, 0);

@@ -91,8 +91,8 @@ impl Store {
         self.get(Key::meta(id), Read::Strong).await?.map(from_item).transpose()
     }
 
-    /// Reads many METAs. What they say of a direct conversation never changes, so only one that a cheap read doesn't find is
-    /// read strongly: it may have been made a moment ago.
+    /// Reads many METAs. Only one that a cheap read doesn't find is read strongly: it may have been made a moment ago. In the
+    /// others `first_seq` may be old by seconds; what has moved meanwhile is still in the table for [`crate::limits::DELETE_AFTER`].
     pub async fn conversations(
         &self,
         ids: impl Iterator<Item = &ConversationId>,
@@ -108,16 +108,6 @@ impl Store {
             missing.retain(|id| !found.contains_key(*id));
         }
         Ok(found)
-    }
-
-    /// Reads many METAs, strongly.
-    pub async fn conversations_now(
-        &self,
-        ids: impl Iterator<Item = &ConversationId>,
-    ) -> Result<HashMap<ConversationId, Meta>, StoreError> {
-        let keys: Vec<Key> = ids.map(Key::meta).collect();
-        let metas = self.get_many(&keys, Read::Strong).await?.into_iter().map(from_item);
-        metas.map(|meta| meta.map(|meta: Meta| (meta.id.clone(), meta))).collect()
     }
 
     /// Creates a conversation **if there is none** with this id. It is listed for the cleanup at once: later would cost

@@ -35,7 +35,7 @@ impl Check<'_> {
                 _ => {}
             }
         }
-        let metas = self.app.store.conversations_now(named.keys().map(|(id, _)| *id)).await?;
+        let metas = self.app.store.conversations(named.keys().map(|(id, _)| *id)).await?;
         let mut findings = Vec::new();
         for ((id, user), key) in named {
             let members = metas.get(id).map(|meta| &meta.members);

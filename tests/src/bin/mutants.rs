@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::Parser;
 use tests::simulation::{Mutant, ORDERS, Plan, run};
@@ -24,13 +26,16 @@ struct Options {
     enough: u64,
     /// Steps in each; drawn from the seed where this isn't given.
     #[arg(long)]
-    steps: Option<usize>,
+    steps: Option<NonZeroUsize>,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Only mutants that say this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Writes here which seed first catches each: what `tests/tests/guards.txt` holds, and `cargo test` runs.
+    #[arg(long)]
+    list: Option<PathBuf>,
 }
 
 /// What became of a mutant.
@@ -46,30 +51,42 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut found: BTreeSet<Mutant> = BTreeSet::from(ORDERS);
     for seed in 0..options.find {
-        found.extend(run(&Plan::new(seed, options.steps), None, 1).guards);
+        found.extend(run(&Plan::new(seed, options.steps.map(NonZeroUsize::get)), None, 1).guards);
     }
     let mutants: Vec<Mutant> = found.into_iter().filter(|one| one.to_string().contains(&options.only)).collect();
     say(&format!("{} guards, up to {} seeds each", mutants.len(), options.seeds));
     say("caught | seeds | first | by | guard");
-    let (next, survivors) = (AtomicUsize::new(0), Mutex::new(0));
+    let next = AtomicUsize::new(0);
+    let (survivors, caught) = (Mutex::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..options.threads.max(1) {
             scope.spawn(|| {
                 while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let verdict = judge(mutant, &options);
-                    if verdict.caught == 0
-                        && let Ok(mut survivors) = survivors.lock()
-                    {
-                        *survivors += 1;
+                    match verdict.first {
+                        Some(seed) => drop(lock(&caught).insert(mutant, seed)),
+                        None => *lock(&survivors) += 1,
                     }
                     show(mutant, &verdict);
                 }
             });
         }
     });
-    let survivors = survivors.into_inner().unwrap_or_default();
+    let survivors = *lock(&survivors);
     say(&format!("{survivors} of {} survived", mutants.len()));
+    if let Some(path) = &options.list {
+        let line = |(mutant, seed): (&&Mutant, &u64)| format!("{seed} | {} | {mutant}\n", mutant.item());
+        let list: String = lock(&caught).iter().map(line).collect();
+        if let Err(error) = std::fs::write(path, list) {
+            say(&format!("{}: {error}", path.display()));
+            return ExitCode::FAILURE;
+        }
+    }
     if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says a line.
@@ -83,7 +100,7 @@ fn judge(mutant: &Mutant, options: &Options) -> Verdict {
     let mut verdict = Verdict { seeds: 0, caught: 0, first: None, rules: BTreeMap::new() };
     for seed in 0..options.seeds {
         verdict.seeds += 1;
-        let plan = Plan::directed(seed, options.steps, mutant.item());
+        let plan = Plan::directed(seed, options.steps.map(NonZeroUsize::get), mutant.item());
         // Only what holds with the guard tells anything about it.
         if let Some((rule, _)) = run(&plan, Some(mutant), 1).broken
             && run(&plan, None, 1).broken.is_none()

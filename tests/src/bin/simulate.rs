@@ -1,12 +1,14 @@
 //! Runs seeds for as long as they hold: `cargo run -p tests --profile simulation --bin simulate -- --seeds 100000`.
 
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use tests::simulation::plan::FOCI;
 use tests::simulation::shrink::shrink;
 use tests::simulation::{Plan, Report, run};
 
@@ -31,13 +33,26 @@ struct Options {
     threads: u64,
     /// Steps in each; drawn from the seed where this isn't given.
     #[arg(long)]
-    steps: Option<usize>,
+    steps: Option<NonZeroUsize>,
     /// Runs only this one.
     #[arg(long)]
     seed: Option<u64>,
+    /// Plans that look for what goes wrong with this kind of item, as `mutants` takes them.
+    #[arg(long, value_parser = FOCI)]
+    directed: Option<String>,
     /// With `--seed`: says all that happens.
     #[arg(long, requires = "seed")]
     trace: bool,
+}
+
+impl Options {
+    fn plan(&self, seed: u64) -> Plan {
+        let steps = self.steps.map(NonZeroUsize::get);
+        match &self.directed {
+            Some(item) => Plan::directed(seed, steps, item),
+            None => Plan::new(seed, steps),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -59,7 +74,7 @@ fn say(line: &str) {
 /// Runs one seed.
 fn replay(options: &Options, seed: u64) -> ExitCode {
     let kept = if options.trace { usize::MAX } else { EVENTS_SHOWN };
-    let plan = Plan::new(seed, options.steps);
+    let plan = options.plan(seed);
     let report = run(&plan, None, kept);
     if options.trace {
         report.events.iter().for_each(|event| say(event));
@@ -102,7 +117,7 @@ fn explore(options: &Options) -> ExitCode {
             if seed >= end {
                 return;
             }
-            let report = run(&Plan::new(seed, options.steps), None, 1);
+            let report = run(&options.plan(seed), None, 1);
             operations.fetch_add(report.operations, Ordering::Relaxed);
             done.fetch_add(1, Ordering::Relaxed);
             if report.broken.is_some() {
@@ -125,7 +140,7 @@ fn explore(options: &Options) -> ExitCode {
     say(&progress());
     let failed = *failed.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(seed) = failed {
-        let plan = Plan::new(seed, options.steps);
+        let plan = options.plan(seed);
         return explain(&plan, &run(&plan, None, EVENTS_SHOWN));
     }
     let reached = next.load(Ordering::Relaxed).min(end);

@@ -10,7 +10,7 @@ use shared::conversation::direct_id;
 use tokio::time::Instant;
 
 use super::past::{Past, text};
-use super::plan::{DEVICES, NAMES, Plan};
+use super::plan::{DEVICES, Fault, NAMES, Plan};
 use super::writes::Checked;
 
 /// A conversation's id.
@@ -113,6 +113,8 @@ pub(super) struct Clients {
     pub(super) ended: BTreeMap<Id, u64>,
     /// How far each was told that they have come, by conversation.
     horizons: BTreeMap<(usize, Id), Horizons>,
+    /// Whether a call may be refused in a way that nobody expects.
+    surprises: bool,
 }
 
 /// Says that RULE is broken, unless it holds.
@@ -146,6 +148,7 @@ impl Clients {
             known: BTreeMap::new(),
             ended: BTreeMap::new(),
             horizons: BTreeMap::new(),
+            surprises: plan.faults.contains_key(&Fault::Conflict),
         }
     }
 
@@ -257,17 +260,19 @@ impl Clients {
         ask.answer = Some(frame.clone());
         let ask = ask.clone();
         let code = frame["error"]["code"].as_str();
+        let sense = code != Some("internal") || self.surprises;
+        holds("what is there makes sense", sense, || format!("{} got {frame}", ask.frame))?;
         if ask.pries {
-            let refused = matches!(
-                code,
-                Some("not_a_participant" | "unavailable" | "internal" | "insufficient_balance" | "rate_limited")
-            );
+            let refused =
+                matches!(code, Some("not_a_participant" | "unavailable" | "insufficient_balance" | "rate_limited"));
             return holds("strangers are refused", refused, || {
                 format!("{} got {frame} for {}", NAMES[person], ask.frame)
             });
         }
         let known = ask.floor == 0 || code != Some("not_a_participant");
         holds("who is in a conversation isn't refused", known, || format!("{} got {frame}", ask.frame))?;
+        let there = code != Some("not_found") || ask.frame["seq"].as_u64().is_none_or(|number| number > ask.floor);
+        holds("reads never go backwards", there, || format!("{ask:?} got {frame}"))?;
         let data = &frame["data"];
         match word(&frame["event"]) {
             "message:sent" => self.sent(&ask, &data["message"]),

@@ -9,7 +9,7 @@ use super::plan::NAMES;
 use crate::network::{Call, Chance, Operation, kind_of};
 
 /// A read that should be up to date lacks up to so many writes.
-const BEHIND_WRITES_MAX: u64 = 12;
+const BEHIND_WRITES_MAX: u64 = 24;
 
 /// One guard that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,9 +3,11 @@
 //! It is filled from the engine's own answers and never decides a write; at the end of a run it must equal the engine.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use local::template::TABLE_NAME;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 /// Partition key and sort key.
 pub(super) type Place = (String, String);
@@ -14,7 +16,8 @@ pub(super) type Place = (String, String);
 #[derive(Default)]
 pub(super) struct Past {
     items: BTreeMap<Place, Vec<(u64, Value)>>,
-    version: u64,
+    /// When each write was made.
+    made: Vec<Instant>,
 }
 
 /// An attribute of an item or of a key: its one inner value, as text.
@@ -36,24 +39,31 @@ pub(super) fn place(key: &Value) -> Place {
 impl Past {
     /// How many writes there were.
     pub(super) fn version(&self) -> u64 {
-        self.version
+        self.made.len() as u64
+    }
+
+    /// How many there were so long ago.
+    pub(super) fn version_before(&self, time: Duration) -> u64 {
+        self.made.partition_point(|made| made.elapsed() >= time) as u64
     }
 
     /// A write was made; gives the image before it.
     pub(super) fn write(&mut self, image: Value) -> Option<Value> {
-        self.version += 1;
+        self.made.push(Instant::now());
+        let version = self.version();
         let images = self.items.entry(place(&image)).or_default();
         let before = images.last().map(|(_, image)| image.clone()).filter(|image| !image.is_null());
-        images.push((self.version, image));
+        images.push((version, image));
         before
     }
 
     /// An item was deleted; gives what it was, if it was there.
     pub(super) fn delete(&mut self, place: &Place) -> Option<Value> {
+        let version = self.version() + 1;
         let images = self.items.get_mut(place)?;
         let before = images.last().map(|(_, image)| image.clone()).filter(|image| !image.is_null())?;
-        self.version += 1;
-        images.push((self.version, Value::Null));
+        images.push((version, Value::Null));
+        self.made.push(Instant::now());
         Some(before)
     }
 
@@ -66,7 +76,7 @@ impl Past {
 
     /// An item as it is.
     pub(super) fn now(&self, pk: &str, sk: &str) -> Option<&Value> {
-        self.at(&(pk.to_owned(), sk.to_owned()), self.version)
+        self.at(&(pk.to_owned(), sk.to_owned()), self.version())
     }
 
     /// Whether an item was ever deleted.

@@ -12,25 +12,27 @@ use crate::network::{Call, Chance};
 
 /// How many steps a plan has, where nobody says otherwise: one of these. Most of what goes wrong needs few, and short plans
 /// are many in an hour; the long ones are for what doesn't.
-pub const STEPS_DRAWN: [usize; 8] = [1, 2, 2, 3, 3, 4, 6, 12];
+pub const STEPS_DRAWN: [usize; 8] = [1, 1, 2, 2, 3, 3, 4, 8];
 /// The first step is taken when people have the coins that they begin with.
 const BEGINNING_MS: u64 = 40;
 /// Who connects is connected after this, also when calls are slow.
 const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others.
 const LIMIT_PLANS: u64 = 4_000;
-/// In one of so many plans messages grow old.
-const AGING_PLANS: u64 = 16;
+/// In one of so many plans messages grow old: such a world makes ten times as many calls as others.
+const AGING_PLANS: u64 = 64;
 /// The first number of a step that is there because messages grow old.
 const AGING_STEPS: u32 = 1_000_000;
 /// So many messages are sent about when a cleanup runs.
 const AGING_SENDS: u64 = 6;
+/// So many messages are sent while a sweep looks at what was marked a day ago.
+const MARKED_SENDS: u64 = 24;
 /// After so long messages are moved: those that everybody has, and all.
 pub(super) const MONTHS_MS: [u64; 2] = [40 * 86_400_000, 100 * 86_400_000];
 /// After so long what has moved is deleted.
 pub(super) const DAY_MS: u64 = 21 * 3_600_000;
 /// Each item kind that faults may gather at.
-const FOCI: [&str; 9] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP", "SEGMENT"];
+pub const FOCI: [&str; 9] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP", "SEGMENT"];
 /// How much more often a fault happens where faults gather.
 const FOCUS_FACTOR: u64 = 10;
 /// The most often that a fault happens where faults gather, of 1,000 chances.
@@ -159,8 +161,25 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("markRead"), 4),
             (Act::Says("markDelivered"), 4),
             (Act::Says("getConversation"), 2),
+            (Act::Says("getMessages"), 1),
+            (Act::Says("getReceipts"), 2),
             (Act::Operates, 1),
-            (Act::Sweeps, 4),
+            (Act::Sweeps, 1),
+        ],
+        "ENTRY" => &[
+            (Act::Says("sendMessage"), 8),
+            (Act::Repeats, 2),
+            (Act::TopsUp, 4),
+            (Act::Says("getBalance"), 2),
+            (Act::Says("getTransactions"), 4),
+            (Act::Sweeps, 1),
+        ],
+        "MSG" => &[
+            (Act::Says("sendMessage"), 8),
+            (Act::Says("getMessages"), 2),
+            (Act::Says("getReceipts"), 4),
+            (Act::Repeats, 4),
+            (Act::Sweeps, 2),
         ],
         "META" => &[
             (Act::Says("getOrCreateDirect"), 4),
@@ -268,7 +287,7 @@ impl Plan {
         let ages = chance.below(AGING_PLANS) == 0;
         let drawn = if ages { STEPS_DRAWN.len() - 1 } else { chance.below(STEPS_DRAWN.len() as u64) as usize };
         let steps = steps.unwrap_or(STEPS_DRAWN[drawn]);
-        let people = 3 + chance.below(if steps > 20 { 4 } else { 2 }) as usize;
+        let people = 2 + chance.below(if steps > 20 { 5 } else { 3 }) as usize;
         let default_price = [0, 0, 5, 10][chance.below(4) as usize];
         let share_percent = [100, 70, 0][chance.below(3) as usize];
         let rate = if chance.below(6) == 0 { (1, 2) } else { (20, 200) };
@@ -278,7 +297,7 @@ impl Plan {
         let faults: Vec<Fault> = faults.collect();
         let faults = faults.into_iter().map(|fault| (fault, fault.chances()[chance.below(3) as usize])).collect();
         let focus = FOCI.get(chance.below(2 * FOCI.len() as u64) as usize).map(|item| (*item).to_owned());
-        let calm = if chance.below(8) == 0 { DAYS } else { CALM };
+        let calm = if chance.below(16) == 0 { DAYS } else { CALM };
         let muted = BTreeSet::new();
         let limit = chance.below(LIMIT_PLANS);
         let acts = all_acts(&mut chance);
@@ -322,6 +341,22 @@ impl Plan {
         self
     }
 
+    /// A day later the sweep looks at what was marked as waiting, while people write on.
+    fn whose_marks_grow_old(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        let last_ms = self.steps.iter().map(|step| step.at_ms).max().unwrap_or_default();
+        let at_ms = last_ms + DAYS.as_millis() as u64;
+        let sends = (0..MARKED_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage")));
+        let first = AGING_STEPS + self.steps.len() as u32;
+        let people = self.people as u64;
+        let steps = [(at_ms, Act::Sweeps)].into_iter().chain(sends).zip(first..).map(|((at_ms, act), number)| {
+            let (person, device) = (chance.below(people) as usize, chance.below(DEVICES as u64) as usize);
+            Step { number, at_ms, person, device, act, draw: chance.next() }
+        });
+        self.steps.extend(steps);
+        self
+    }
+
     /// Whether the cleanup runs.
     pub fn ages(&self) -> bool {
         self.steps.iter().any(|step| step.act == Act::Cleans)
@@ -339,6 +374,11 @@ impl Plan {
         }
         let mut chance = Chance(!seed);
         let steps = steps.unwrap_or([4, 8, 16][chance.below(3) as usize]);
+        if item == "INBOX" {
+            // What two do at once, they do in the one conversation that they have, and nothing keeps them from it.
+            plan.people = 2;
+            plan.default_price = 0;
+        }
         plan.steps = draw_steps(&mut chance, plan.people, steps, acts_on(item));
         plan.rate = (20, 200);
         if plan.default_price > 0 {
@@ -347,22 +387,29 @@ impl Plan {
         if ["META", "SEGMENT"].contains(&item) && !seed.is_multiple_of(4) {
             plan = plan.that_ages();
         }
+        if item == "INBOX" && seed % 8 == 1 {
+            plan = plan.whose_marks_grow_old();
+        }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],
             1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500)],
             2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
             _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40), (Fault::Skewed, 900)],
         };
+        if more.is_empty() {
+            // Only where nothing dies or is lost must everything arrive.
+            plan.faults.retain(|fault, _| fault.is_gentle());
+        }
         plan.faults.extend(more.iter().copied());
         plan.focus = Some(item.to_owned());
         plan
     }
 
-    /// Everybody has coins from the beginning.
+    /// Two have coins from the beginning; who else is there has none.
     fn begins(&mut self) {
         let number = |person: usize| self.steps.len() as u32 + 1 + person as u32;
         let begins = |person| Step { number: number(person), at_ms: 0, person, device: 0, act: Act::Begins, draw: 0 };
-        let purses: Vec<Step> = (0..self.people).map(begins).collect();
+        let purses: Vec<Step> = (0..2).map(begins).collect();
         self.steps.extend(purses);
     }
 
@@ -444,10 +491,9 @@ fn all_acts(chance: &mut Chance) -> Vec<(Act, u64)> {
             Act::Says("sendMessage") => 120,
             Act::Repeats => 40,
             Act::Says("markRead" | "markDelivered" | "getMessages" | "sync") => 16,
-            Act::Says("getBalance") | Act::TopsUp => 30,
-            Act::Connects => 20,
+            Act::Says("getBalance") | Act::TopsUp | Act::Connects => 20,
             // The most expensive of all.
-            Act::Sweeps => 12,
+            Act::Sweeps => 6,
             _ => 8,
         };
         (act, usual * [1, 2, 4][chance.below(3) as usize])

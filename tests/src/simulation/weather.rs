@@ -33,8 +33,10 @@ const DEATH_MS_MAX: u64 = 150;
 const SKEW_MS_MAX: u64 = 2_000;
 /// A connection that was accepted is open within this.
 const OPENING_MS_MAX: u64 = 60;
-/// A read that is behind lacks up to so many writes.
+/// A read that is behind lacks up to so many writes,
 const BEHIND_WRITES_MAX: u64 = 40;
+/// but none that is older: replicas and the index are usually a second behind.
+const BEHIND_MAX: Duration = Duration::from_secs(60);
 
 /// One run of a function.
 struct Running {
@@ -196,17 +198,18 @@ impl State {
         let Operation::Dynamo(name, _) = &call.operation else { return now };
         let fault = if call.operation.reads_index() { Fault::StaleIndex } else { Fault::StaleRead };
         let mut chance = self.running[&call.trace_id].chance.clone();
+        let oldest = self.past.version_before(BEHIND_MAX);
         if let Some(version) = self.mutant.as_ref().and_then(|mutant| {
             let account_read_at = self.running[&call.trace_id].account_read_at;
             mutant.reads_at(call, now, account_read_at, &mut chance)
         }) {
-            return version;
+            return version.max(oldest);
         }
         if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query")
             && !call.operation.is_strong()
             && self.strikes(fault, &mut chance)
         {
-            return now.saturating_sub(chance.below(BEHIND_WRITES_MAX));
+            return now.saturating_sub(chance.below(BEHIND_WRITES_MAX)).max(oldest);
         }
         now
     }

@@ -189,6 +189,10 @@ impl Stage {
             if pries {
                 let foreign = state.clients.pairs.iter().filter(|(_, members)| !members.contains(&person));
                 let foreign: Vec<&Id> = foreign.map(|(id, _)| id).collect();
+                if foreign.is_empty() {
+                    // Among two nobody is a stranger.
+                    return;
+                }
                 conversation = foreign[chance.below(foreign.len() as u64) as usize].clone();
             }
             let (step, device) = (step.number, step.device);
