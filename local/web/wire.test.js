@@ -104,6 +104,19 @@ test('keeps messages by number and asks for what is missing', async (t) => {
   assert.deepEqual(server.of('getMessages').map(({ after }) => after), [1]);
 });
 
+test('scrolls up page by page to the first message, wherever it began', async (t) => {
+  const server = new Server();
+  server.log = Array.from({ length: 120 }, (_, at) => message(at + 1, 'bob'));
+  server.answers.getMessages = ({ before = Infinity, limit }) => {
+    const messages = server.log.filter(({ seq }) => seq < before).slice(-limit);
+    return { conversationId: 'c', messages, hasMore: messages[0].seq > 1 };
+  };
+  const wire = server.wire(t);
+  while (wire.hasOlder('c')) await wire.loadOlder('c');
+  assert.deepEqual(held(wire), server.log.map(({ seq }) => seq));
+  assert.deepEqual(server.of('getMessages').map(({ before }) => before), [undefined, 71, 21]);
+});
+
 test('a retry after a lost answer carries the same id', async (t) => {
   const server = new Server();
   const answer = server.answers.sendMessage;

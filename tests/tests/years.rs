@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::limits::DELETE_AFTER;
 use tests::years::{Made, Plan, generate};
-use tests::{Phone, World};
+use tests::{Fault, Phone, World};
 
 fn plan(world: &World) -> Plan {
     Plan { conversations: 12, messages: 3_000, seed: 7, now: world.now(), days: 400 }
@@ -62,6 +62,36 @@ async fn nobody_misses_what_was_cleaned_up() {
     assert!(stored(&world) < 1_500, "{} messages are still in the table", stored(&world));
     assert_eq!(world.is_verified(false).await, [Value::Null; 0], "deleted");
     assert!(before == histories(&world, &made).await, "history is what it was");
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_cleanups_at_once_the_slower_takes_back_nothing() {
+    let world = World::new().await;
+    let plan = Plan { conversations: 1, ..plan(&world) };
+    generate(&plan, |items| world.imports(items));
+    world.cleans_up().await;
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    // Of one each call that deletes is refused twice, so the other says twice how far it is before that one does. Both die
+    // of that.
+    let (mut first, mut tries, mut marks) = (None, 0, 0);
+    world.breaks(move |call| {
+        let first = first.get_or_insert_with(|| call.trace_id.clone());
+        if call.operation.update() == "SET #deleted_below = :below" {
+            marks += 1;
+            return (marks > 1).then_some(Fault::KillAfter);
+        }
+        let slow = call.trace_id != *first && call.operation.is_write() && call.operation.item_kind() == Some("MSG");
+        tries += u32::from(slow);
+        (slow && tries % 3 != 0).then_some(Fault::Refuse(500))
+    });
+    let (one, other) = futures::future::join(world.tries_to_clean_up(), world.tries_to_clean_up()).await;
+    assert!(one.is_err() && other.is_err(), "both die");
+    let meta = world.items().into_iter().find(|item| item["sk"] == "META").expect("a conversation");
+    assert_eq!(meta["deleted_below"], 2_001, "{meta}");
+    world.heals();
+    world.cleans_up().await;
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
     world.is_sound();
 }
 

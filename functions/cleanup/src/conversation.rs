@@ -5,7 +5,8 @@
 //! 1. SEGMENT, put if absent, decides which numbers move together;
 //! 2. their object is written: the log doesn't change, so whoever writes it again writes the same;
 //! 3. META's `first_seq` moves forward, if it is still where the segment begins: from here on, readers look in the archive;
-//! 4. [`DELETE_AFTER`] that the items are deleted, when nobody is left who read META before.
+//! 4. [`DELETE_AFTER`] that the items are deleted, when nobody is left who read META before. How far that has come is said
+//!    with what is written next on META, a move or the next look: a write of its own would cost each segment a unit more.
 //!
 //! Only messages with a RECEIPT are moved: an open send whose number might be below `first_seq` finds that instead. Never
 //! moved is the highest number, by which the next is found, nor what an inbox names as its last.
@@ -22,7 +23,7 @@ use shared::limits::{
     SEGMENT_MESSAGES_MIN,
 };
 use shared::protocol::{ConversationId, Seq, Time};
-use shared::store::conversations::{Meta, Moved};
+use shared::store::conversations::{Look, Meta, Moved};
 use shared::store::log::LogItem;
 use shared::store::segments::Segment;
 use shared::store::table::Key;
@@ -44,15 +45,19 @@ pub async fn look(app: &App, retention: &Retention, stop: Time, id: &Conversatio
     let mut moved = false;
     while app.clock.now() < stop {
         let Some(slots) = due(app, retention, &meta, &horizons).await? else { break };
-        let Some(first) = move_on(app, retention, id, slots).await? else { return Ok(()) };
+        let Some(first) = move_on(app, retention, &meta, slots).await? else { return Ok(()) };
         meta.first_seq = first;
         moved = true;
     }
-    // A move has said when to look again.
-    if moved || app.clock.now() >= stop { Ok(()) } else { look_again(app, &meta, &horizons).await }
+    match moved {
+        // A move has said what is deleted, and when to look again.
+        true => Ok(()),
+        false if app.clock.now() < stop => look_again(app, &meta, &horizons).await,
+        false => Ok(app.store.conversation_deleted(id, meta.deleted_below).await?),
+    }
 }
 
-/// Deletes what moved, and says how far that has come; whether that is all of it.
+/// Deletes what moved; whether that is all of it. What is deleted is said when more of it follows, else by who called.
 async fn delete(app: &App, stop: Time, meta: &mut Meta) -> Result<bool, Error> {
     while meta.deleted_below < meta.first_seq {
         if app.clock.now() >= stop {
@@ -61,9 +66,11 @@ async fn delete(app: &App, stop: Time, meta: &mut Meta) -> Result<bool, Error> {
         let to = meta.first_seq.min(Seq(meta.deleted_below.0 + DELETE_MARK_EVERY));
         let slots = Range { start: meta.deleted_below, end: to };
         app.store.log_delete(&meta.id, slots).await?;
-        app.store.conversation_deleted(&meta.id, to).await?;
         count(Metric::MessagesDeleted, (to.0 - meta.deleted_below.0) as f64);
         meta.deleted_below = to;
+        if to < meta.first_seq {
+            app.store.conversation_deleted(&meta.id, to).await?;
+        }
     }
     Ok(true)
 }
@@ -145,9 +152,10 @@ async fn finished(app: &App, slots: &[(Seq, LogItem)]) -> Result<usize, Error> {
 async fn move_on(
     app: &App,
     retention: &Retention,
-    id: &ConversationId,
+    meta: &Meta,
     mut slots: Vec<(Seq, LogItem)>,
 ) -> Result<Option<Seq>, Error> {
+    let id = &meta.id;
     let (Some((first, _)), Some((last, _))) = (slots.first(), slots.last()) else { return Ok(None) };
     let (first, mut last) = (*first, *last);
     if let Some(archive) = &app.archive {
@@ -164,7 +172,8 @@ async fn move_on(
         count(Metric::SegmentBytes, bytes as f64);
     }
     let at = app.clock.now();
-    let moved = Moved { from: first, to: last.next(), at, look_at: at.after(DELETE_AFTER) };
+    let deleted = meta.deleted_below == first;
+    let moved = Moved { from: first, to: last.next(), at, look_at: at.after(DELETE_AFTER), deleted };
     let discard = retention.discard && app.archive.is_none();
     if !app.store.conversation_move(id, &moved, discard).await? {
         return Ok(None);
@@ -196,10 +205,11 @@ async fn look_again(app: &App, meta: &Meta, horizons: &Horizons) -> Result<(), E
     let now = app.clock.now();
     let deleted = meta.deleted_below == meta.first_seq;
     let (at, idle) = match deleted && meta.first_seq >= horizons.stays {
-        true if meta.idle => return Ok(app.store.conversation_unlist(&meta.id, seen).await?),
+        true if meta.idle => return Ok(app.store.conversation_unlist(&meta.id, seen, meta.deleted_below).await?),
         true => (now.after(DELETE_AFTER), true),
         false if deleted => (now.after(CLEANUP_LOOK_EVERY), false),
         false => (meta.moved_at.after(DELETE_AFTER), false),
     };
-    Ok(app.store.conversation_look_again(&meta.id, at, idle).await?)
+    let look = Look { at, idle, deleted_below: deleted.then_some(meta.deleted_below) };
+    Ok(app.store.conversation_look_again(&meta.id, &look).await?)
 }

@@ -30,7 +30,8 @@ fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
 /// messages are to be discarded.
 ///
 /// # Errors
-/// Those of the store, where the index can't be read. What fails for one conversation is logged and left to the next run.
+/// The first of the store's, where a part of the index can't be read: in the end, when the rest is done. What fails for one
+/// conversation is logged and left to the next run.
 pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
     let retention = app.config.retention;
     let retention = retention.ok_or_else(|| Error::Internal("DELIVERED_RETENTION_DAYS is not set".to_owned()))?;
@@ -38,9 +39,9 @@ pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
     for metric in [Metric::MessagesMoved, Metric::MessagesDeleted, Metric::SegmentsWritten, Metric::SegmentBytes] {
         count(metric, 0.0);
     }
-    report(app).await?;
+    let mut unread = report(app).await.err();
     if app.archive.is_none() && !retention.discard {
-        return Ok(());
+        return unread.map_or(Ok(()), Err);
     }
     let stop = deadline.before(CLEANUP_STOPS_BEFORE);
     let now = app.clock.now();
@@ -49,12 +50,18 @@ pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
     let mut turns = std::pin::pin!(turns);
     let (mut conversations, mut failed) = (0, 0);
     while let Some(outcome) = turns.next().await {
-        conversations += 1;
-        failed += u32::from(!outcome?);
+        match outcome {
+            Ok(went_well) => {
+                conversations += 1;
+                failed += u32::from(!went_well);
+            }
+            // Its shard ends here; the others go on.
+            Err(error) => _ = unread.get_or_insert(error),
+        }
     }
-    let complete = failed == 0 && app.clock.now() < stop;
+    let complete = failed == 0 && unread.is_none() && app.clock.now() < stop;
     tracing::info!(conversations, failed, complete, "cleaned up");
-    Ok(())
+    unread.map_or(Ok(()), Err)
 }
 
 /// One conversation's turn; says whether it went well.

@@ -125,8 +125,9 @@ impl Store {
         }
     }
 
-    /// Moves the lowest number that is read from the table, **if** it is still the one that was moved from. The next look
-    /// comes when what has moved may be deleted. With DISCARD nothing below is kept.
+    /// Moves the lowest number that is read from the table, **if** it is still the one that was moved from; then what
+    /// [`Moved::deleted`] says of that number is still news, or what META says. The next look comes when what has moved
+    /// may be deleted. With DISCARD nothing below is kept.
     pub async fn conversation_move(
         &self,
         id: &ConversationId,
@@ -134,34 +135,49 @@ impl Store {
         discard: bool,
     ) -> Result<bool, StoreError> {
         let oldest = if discard { ", #oldest_seq = :to" } else { "" };
-        let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}"));
+        let deleted = if moved.deleted { ", #deleted_below = :from" } else { "" };
+        let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}{deleted}"));
         let update = update.only_if("#first_seq = :from").value(":from", number(moved.from));
         let update = update.value(":to", number(moved.to));
         let update = update.value(":at", number(moved.at.ms)).at(&Listing::archive(moved.look_at, id));
         Ok(matches!(update.run().await?, Written::Done(_)))
     }
 
-    /// Says that the table has nothing below a number, **if** that is news.
+    /// Says that the table has nothing below a number, **if** that is news: another run may have deleted more.
     pub async fn conversation_deleted(&self, id: &ConversationId, below: Seq) -> Result<(), StoreError> {
         let update = self.update(Key::meta(id), "SET #deleted_below = :below");
         update.only_if("#deleted_below < :below").value(":below", number(below)).run().await.map(drop)
     }
 
-    /// Says when the cleanup looks again. IDLE: there is nothing more to do, so the next message lists it anew. No
-    /// condition: of two looks at once each has seen what it says.
-    pub async fn conversation_look_again(&self, id: &ConversationId, at: Time, idle: bool) -> Result<(), StoreError> {
-        let update = match idle {
-            true => self.update(Key::meta(id), &format!("{LIST}, #idle = :idle")),
-            false => self.update(Key::meta(id), LIST),
-        };
-        let update = if idle { update.value(":idle", AttributeValue::Bool(true)) } else { update };
-        update.at(&Listing::archive(at, id)).run().await.map(drop)
+    /// Says when the cleanup looks again.
+    ///
+    /// No condition: of two looks at once each has seen what it says. That goes for [`Look::deleted_below`], too: it is
+    /// META's `first_seq`, and what moves after that was read is deleted when no such look can arrive any more
+    /// ([`crate::limits::DELETE_AFTER`]).
+    pub async fn conversation_look_again(&self, id: &ConversationId, look: &Look) -> Result<(), StoreError> {
+        let deleted = if look.deleted_below.is_some() { ", #deleted_below = :below" } else { "" };
+        let idle = if look.idle { ", #idle = :idle" } else { "" };
+        let mut update = self.update(Key::meta(id), &format!("{LIST}{deleted}{idle}"));
+        if let Some(below) = look.deleted_below {
+            update = update.value(":below", number(below));
+        }
+        if look.idle {
+            update = update.value(":idle", AttributeValue::Bool(true));
+        }
+        update.at(&Listing::archive(look.at, id)).run().await.map(drop)
     }
 
-    /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew.
-    pub async fn conversation_unlist(&self, id: &ConversationId, seen: &str) -> Result<(), StoreError> {
-        let update = self.update(Key::meta(id), UNLIST);
-        update.only_if("#work_sk = :seen").value(":seen", text(seen)).run().await.map(drop)
+    /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew. The
+    /// table has nothing below a number: as in the look before, that needs no condition.
+    pub async fn conversation_unlist(
+        &self,
+        id: &ConversationId,
+        seen: &str,
+        deleted_below: Seq,
+    ) -> Result<(), StoreError> {
+        let update = self.update(Key::meta(id), &format!("SET #deleted_below = :below {UNLIST}"));
+        let update = update.only_if("#work_sk = :seen").value(":seen", text(seen));
+        update.value(":below", number(deleted_below)).run().await.map(drop)
     }
 
     /// Lists a conversation anew that is idle: a message has come.
@@ -182,6 +198,19 @@ pub struct Moved {
     pub at: Time,
     /// When the cleanup looks again.
     pub look_at: Time,
+    /// Whether the table has nothing below `from` any more.
+    pub deleted: bool,
+}
+
+/// A look of the cleanup's that is to come.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// When.
+    pub at: Time,
+    /// Whether there is nothing more to do until then, so that the next message lists the conversation anew.
+    pub idle: bool,
+    /// The number below which the table has nothing any more, when all is deleted that had moved.
+    pub deleted_below: Option<Seq>,
 }
 
 /// When the cleanup looks at a conversation in which something was said.

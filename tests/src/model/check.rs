@@ -161,6 +161,10 @@ fn not_quiet(state: &State) -> Option<&'static str> {
     if unsettled || db.accounts.iter().any(|account| account.settling != 0) {
         return Some("once quiet, an earning isn't settled");
     }
+    // The highest number never moves: one alone leaves nothing to do.
+    if state.db.place.is_none() && db.told > db.meta.first_seq.max(1) {
+        return Some("once quiet, a conversation with something to do is out of the index");
+    }
     for sid in 0..SENDS {
         let place = slots(db).find(|(_, slot)| usize::from(slot.sid) == sid);
         let charged = state.history.charges[sid] > 0;

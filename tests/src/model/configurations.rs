@@ -3,7 +3,8 @@
 use super::state::{PROCESSES, State};
 use super::step::Step;
 use super::store::{
-    A, B, Content, Db, ENTRIES, Entry, History, OpenSend, Receipt, SENDS, SLOTS, Said, Slot, USERS, earn, topup,
+    A, B, Content, Db, ENTRIES, Entry, History, OpenSend, PLACE_OF_CREATION, Receipt, SENDS, SLOTS, Said, Slot, USERS,
+    earn, topup,
 };
 
 /// What a process does.
@@ -19,6 +20,9 @@ pub(super) enum Role {
     TopUp { at: u8 },
     /// The daily archive.
     Archive,
+    /// A cleanup's looks at a conversation where nothing is left to do. Each look is at a time of its own, so each such
+    /// cleanup has a number.
+    Rest { cleanup: u8 },
 }
 
 /// A world to explore.
@@ -53,6 +57,8 @@ pub struct Configuration {
     pub(super) stale_index: bool,
     /// Whether META may change: then reading it is a step.
     pub(super) archives: bool,
+    /// Whether the conversation may leave the index of what is due.
+    pub(super) rests: bool,
     /// Whether it is the first message to a person: there is no conversation yet.
     pub(super) first_message: bool,
     /// Whether send 0 was claimed before send 1 took number 1, and nobody has gone on with it.
@@ -65,7 +71,8 @@ impl Configuration {
             name,
             about,
             small: false,
-            archives: roles.contains(&Role::Archive),
+            archives: roles.contains(&Role::Archive) || roles.contains(&REST),
+            rests: roles.contains(&REST),
             first_message: false,
             begun: false,
             roles,
@@ -153,6 +160,10 @@ impl Configuration {
         if self.begun {
             begin(&mut db, &mut history);
         }
+        if self.rests {
+            (db.place, db.due) = (Some(PLACE_OF_CREATION), true);
+            db.told = db.log_tail();
+        }
         State { db, history, processes: self.start(), late: None, repeats: self.repeats }
     }
 
@@ -209,6 +220,7 @@ impl Configuration {
             Role::Settle { user: of } => format!("settler {n} of {}", user(of)),
             Role::TopUp { .. } => format!("top-up {n}"),
             Role::Archive => "the archive".to_owned(),
+            Role::Rest { .. } => format!("cleanup {n}"),
         }
     }
 }
@@ -221,6 +233,7 @@ impl Role {
             Self::Settle { user } => (2, user),
             Self::TopUp { .. } => (3, 0),
             Self::Archive => (4, 0),
+            Self::Rest { .. } => (5, 0),
         }
     }
 }
@@ -256,6 +269,9 @@ const SWEEP_BACKWARDS: Role = Role::Sweep { user: A, last_first: true };
 const SETTLE_B: Role = Role::Settle { user: B };
 const SWEEP_B: Role = Role::Sweep { user: B, last_first: false };
 
+const REST: Role = Role::Rest { cleanup: 0 };
+const OTHER_REST: Role = Role::Rest { cleanup: 1 };
+
 /// All configurations, the small ones first.
 pub fn configurations() -> Vec<Configuration> {
     [sends_small(), settling_small(), sends_large(), settling_large()].concat()
@@ -266,6 +282,7 @@ fn sends_small() -> Vec<Configuration> {
     let contents = vec![priced(0, Content::First, 1), priced(0, Content::Other, 2), SWEEP];
     let prices = vec![priced(0, Content::First, 1), priced(0, Content::First, 2)];
     let archive = vec![attempt(0), attempt(2), SWEEP, Role::Archive];
+    let rest = vec![attempt(0), REST, OTHER_REST];
     vec![
         new("pair", "two attempts of one send", vec![attempt(0), attempt(0)]).repeats(2).small(),
         new("void", "an attempt and the sweep", vec![attempt(0), SWEEP]).repeats(2).small(),
@@ -291,6 +308,7 @@ fn sends_small() -> Vec<Configuration> {
             .walk_slots_max(1)
             .small(),
         new("archive", "slots that move to the archive", archive).small(),
+        new("rest", "a conversation that leaves the index", rest).balances(2, 1).begun().repeats(1).small(),
     ]
 }
 
@@ -337,6 +355,7 @@ fn sends_large() -> Vec<Configuration> {
     let crowd = vec![attempt(0), attempt(0), attempt(1), attempt(2)];
     let everybody = vec![attempt(0), attempt(0), attempt(1), attempt(2), SWEEP];
     let archive = vec![attempt(0), attempt(0), attempt(2), SWEEP, Role::Archive];
+    let rests = vec![attempt(0), attempt(2), REST, OTHER_REST];
     vec![
         new("attempts", "three attempts of one send and the sweep", three).repeats(2),
         new("two-sweeps", "two attempts, two sweeps", vec![attempt(0), attempt(0), SWEEP, SWEEP]).repeats(2),
@@ -353,6 +372,7 @@ fn sends_large() -> Vec<Configuration> {
             .walk_slots_max(1)
             .repeats(1),
         new("archives", "two attempts, another sender, the sweep and the archive", archive),
+        new("rests", "an attempt, another sender, two cleanups", rests).balances(2, 1).begun(),
         new("everybody", "two attempts, another send of the sender, another sender, the sweep", everybody)
             .balances(2, 1),
     ]

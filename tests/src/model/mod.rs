@@ -10,6 +10,7 @@
 //! | `step` | where a process can be |
 //! | `send` | `shared::send` (look, decide, publish, effects, drop) and `functions/send` |
 //! | `sweep` | `functions/sweep`; the top-up, the archive |
+//! | `rest` | how a conversation leaves the index: `look_again` in `functions/cleanup` |
 //! | `settle` | `settle` in `shared::store::ledger` |
 //! | `check` | what must hold: at every step, and once the world is quiet |
 //! | `configurations` | who takes part |
@@ -27,10 +28,10 @@
 //! - **Reads of many items** (a range of the log, RECEIPTs, entries) are no snapshots: each item is read at its own moment.
 //! - **The index** of unsettled entries proposes anything, where a configuration says so.
 //!
-//! What is left out: the rate limit, permissions, creating ACCOUNT; inboxes, presence and pushes; the `charge` lines of the
-//! ledger, which no balance depends on; pages of a walk, of which only the last number matters; sizes. An attempt drops
-//! whenever it has finished, not at every fourth open send: one that doesn't is one that has died. The sweep takes every send
-//! for old enough. The archive is here although it is not built: `publish` has the guard that it will need.
+//! What is left out: the rate limit, permissions, creating ACCOUNT; presence and pushes; of inboxes all but how far they are
+//! told, where a conversation may rest; the `charge` lines of the ledger, which no balance depends on; pages of a walk, of
+//! which only the last number matters; sizes. An attempt drops whenever it has finished, not at every fourth open send: one
+//! that doesn't is one that has died. The sweep takes every send for old enough.
 //!
 //! The small configurations and all mutants run with `cargo test -p tests --test model`; the large ones with
 //! `cargo run -p tests --release --bin model`.
@@ -38,6 +39,7 @@
 mod check;
 mod configurations;
 mod mutants;
+mod rest;
 mod search;
 mod send;
 mod settle;

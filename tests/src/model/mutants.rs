@@ -42,6 +42,11 @@ pub enum Mutant {
     EntriesBeforeAccount,
     FoldedWithoutVersion,
     FoldedBeforeUnflag,
+    RelistForgotten,
+    UnlistAnywhere,
+    UnlistAtOnce,
+    UnlistSameDay,
+    LookBeforeDue,
     EpochJudgedBeforeOpen,
     ReceiptPutOverwrites,
 }
@@ -99,6 +104,11 @@ impl Mutant {
             Self::EntriesBeforeAccount => "the entries are read before ACCOUNT",
             Self::FoldedWithoutVersion => "account_folded doesn't ask for the version",
             Self::FoldedBeforeUnflag => "`settling` is removed before the flags are",
+            Self::RelistForgotten => "who finishes a message in an idle conversation doesn't list it anew",
+            Self::UnlistAnywhere => "conversation_unlist doesn't ask that the conversation is where it was seen",
+            Self::UnlistAtOnce => "the first look that finds nothing to do takes a conversation out of the index",
+            Self::UnlistSameDay => "the second look comes while somebody is alive who read META before the first",
+            Self::LookBeforeDue => "a cleanup looks at what another has just looked at",
             Self::EpochJudgedBeforeOpen => "a refused claim is judged by the epoch before `open` is looked at",
             Self::ReceiptPutOverwrites => "receipt_put doesn't ask that there is none",
         }
@@ -122,6 +132,11 @@ impl Mutant {
             Self::AffordableByBalanceAlone => "first",
             Self::RaiseBaseTooFar => "long-walk",
             Self::ReceiptNotReadAgain => "archive",
+            Self::RelistForgotten
+            | Self::UnlistAnywhere
+            | Self::UnlistAtOnce
+            | Self::UnlistSameDay
+            | Self::LookBeforeDue => "rest",
             Self::UnlistWithoutEmpty => "sibling",
             Self::ClaimWithoutBalance | Self::EntryPutOverwrites => "poor",
             Self::TopupTimeOwn | Self::FoldWithoutVersion => "top-up",

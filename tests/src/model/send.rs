@@ -8,8 +8,8 @@ use super::settle::Settle;
 use super::state::{Process, State};
 use super::step::{Claim, Decided, Drop, Look, Seen, Step, Then};
 use super::store::{
-    Answer, Bits, Content, Fault, NOBODY, OpenSend, Receipt, SENDERS, SENDS, Said, SendId, Slot, Write, each, earn,
-    found, share,
+    Answer, Bits, Content, Fault, Meta, NOBODY, OpenSend, Receipt, SENDERS, SENDS, Said, SendId, Slot, Write, each,
+    earn, found, share,
 };
 
 impl Process<'_> {
@@ -39,23 +39,23 @@ impl Process<'_> {
             let next = self.looked(Look { conversation: Some(conversation), ..look });
             self.read(next, || format!("look: reads META: {}", if conversation { "it is there" } else { "nothing" }));
         }
-        if look.first_seq.is_none() && self.configuration.archives {
-            let first_seq = self.db().first_seq;
-            let next = self.looked(Look { first_seq: Some(first_seq), ..look });
-            self.read(next, || format!("look: reads META: first_seq {first_seq}"));
+        if look.meta.is_none() && self.configuration.archives {
+            let meta = self.db().meta;
+            let next = self.looked(Look { meta: Some(meta), ..look });
+            self.read(next, || format!("look: reads META: {meta}"));
         }
-        let Look { account: Some(account), base: Some(base), first_seq: Some(first_seq), .. } = look else { return };
+        let Look { account: Some(account), base: Some(base), meta: Some(meta), .. } = look else { return };
         if let Some(conversation) = look.conversation {
-            let claim = Claim { round: look.round, epoch: account.epoch, base, first_seq, settled: false };
+            let claim = Claim { round: look.round, epoch: account.epoch, base, meta, settled: false };
             self.judge_look(look, account, conversation, claim);
         }
     }
 
     /// A look after one of its first reads. Where META doesn't change, that read needs no step.
     fn looked(&self, look: Look) -> Step {
-        let first_seq = look.first_seq.or((!self.configuration.archives).then_some(0));
+        let meta = look.meta.or((!self.configuration.archives).then_some(Meta::default()));
         let conversation = look.conversation.or((!self.configuration.first_message).then_some(true));
-        Step::Look(Look { first_seq, conversation, ..look })
+        Step::Look(Look { meta, conversation, ..look })
     }
 
     // ---- decide.rs -------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ impl Process<'_> {
         let next = match account.open {
             Some(open) if conversation => {
                 let base = if self.is(Mutant::ResumeWithOwnBase) { claim.base } else { open.base };
-                return self.resume(OpenSend { base, ..open }, claim.first_seq, words);
+                return self.resume(OpenSend { base, ..open }, claim.meta, words);
             }
             Some(_) if self.is(Mutant::ResumeWithoutConversation) => {
                 return self.step(words, |state, index| {
@@ -91,7 +91,7 @@ impl Process<'_> {
     pub(super) fn conversation_again(&mut self, open: OpenSend) {
         let there = self.db().conversation;
         if there {
-            self.resume(open, 0, || "decide: reads META again: it is there".to_owned());
+            self.resume(open, Meta::default(), || "decide: reads META again: it is there".to_owned());
         }
     }
 
@@ -130,8 +130,8 @@ impl Process<'_> {
     }
 
     /// `resume`: goes on with what was recorded.
-    fn resume(&mut self, send: OpenSend, first_seq: u8, words: impl FnOnce() -> String) {
-        let next = self.resumed(send, first_seq);
+    fn resume(&mut self, send: OpenSend, meta: Meta, words: impl FnOnce() -> String) {
+        let next = self.resumed(send, meta);
         let Role::Attempt { sid, content, .. } = self.role() else { return };
         self.step(words, |state, index| {
             state.processes[index] = next;
@@ -141,19 +141,19 @@ impl Process<'_> {
         });
     }
 
-    fn resumed(&self, send: OpenSend, first_seq: u8) -> Step {
+    fn resumed(&self, send: OpenSend, meta: Meta) -> Step {
         let Role::Attempt { sid, content, .. } = self.role() else { return Step::Ended };
         if send.fingerprint != content && !self.is(Mutant::FingerprintUnchecked) {
             return Step::Ended;
         }
-        self.publish(Decided { sid, send, first_seq, rest: [None; SENDS] })
+        self.publish(Decided { sid, send, meta, rest: [None; SENDS] })
     }
 
     /// `claim`: claims with one look, and judges a refusal.
     pub(super) fn claim(&mut self, claim: Claim) {
         let Role::Attempt { sid, content, price } = self.role() else { return };
         let send = OpenSend { base: claim.base, price, fingerprint: content };
-        let made = self.publish(Decided { sid, send, first_seq: claim.first_seq, rest: [None; SENDS] });
+        let made = self.publish(Decided { sid, send, meta: claim.meta, rest: [None; SENDS] });
         let db = self.db();
         let account = db.accounts[usize::from(SENDERS[usize::from(sid)])];
         let open = db.open[usize::from(sid)];
@@ -162,7 +162,7 @@ impl Process<'_> {
         let poor = account.balance < price.cast_signed();
         let (balance_first, epoch_first) =
             (self.is(Mutant::BalanceJudgedBeforeOpen), self.is(Mutant::EpochJudgedBeforeOpen));
-        let resumed = open.map(|open| self.resumed(open, claim.first_seq));
+        let resumed = open.map(|open| self.resumed(open, claim.meta));
         let look_again = self.look_again(claim.round);
         self.write(Write::AccountClaim { sid, send, epoch: claim.epoch }, |state, done| match resumed {
             _ if done => made,
@@ -196,10 +196,10 @@ impl Process<'_> {
             Step::ReceiptPut { decided, seq: 0, void: true }
         } else if self.is(Mutant::ReceiptBeforePublish) && !voids {
             Step::ReceiptPut { decided, seq: first, void: false }
-        } else if decided.first_seq > first && !self.is(Mutant::ReceiptNotReadAgain) {
+        } else if decided.meta.first_seq > first && !self.is(Mutant::ReceiptNotReadAgain) {
             Step::ReceiptAgain(decided)
         } else {
-            Step::LogPublish(decided, first.max(decided.first_seq))
+            Step::LogPublish(decided, first.max(decided.meta.first_seq))
         }
     }
 
@@ -207,7 +207,7 @@ impl Process<'_> {
         let receipt = self.db().receipts[usize::from(decided.sid)];
         let words = || format!("publish: reads RECEIPT again: {}", found(receipt));
         match receipt {
-            None => self.read(Step::LogPublish(decided, decided.first_seq), words),
+            None => self.read(Step::LogPublish(decided, decided.meta.first_seq), words),
             Some(_) if matches!(self.role(), Role::Sweep { .. }) => self.read(self.sweep_next(decided.rest), words),
             Some(receipt) => self.finished(receipt, words),
         }
@@ -250,7 +250,7 @@ impl Process<'_> {
             if self.is(Mutant::HighestPlusOne) {
                 next = each(others).last().map_or(from, |highest| highest + 1);
             }
-            let end = decided.first_seq.max(decided.send.base + 1) + self.configuration.walk_slots_max;
+            let end = decided.meta.first_seq.max(decided.send.base + 1) + self.configuration.walk_slots_max;
             let base = if self.is(Mutant::RaiseBaseTooFar) { next } else { next - 1 };
             (if next < end { Step::LogPublish(decided, next) } else { Step::RaiseBase(decided, base) }, None)
         };
@@ -285,14 +285,20 @@ impl Process<'_> {
 
     // ---- effects.rs ------------------------------------------------------------------------------------------------
 
-    /// `finish`: the ledger entries, then the RECEIPT.
+    /// `finish`: the ledger entries and the rest, then the RECEIPT.
     fn finish(&self, decided: Decided, seq: u8) -> Step {
-        let (earning, share) = self.configuration.amounts(self.price(decided));
-        let todo = Bits::from(earning > 0) | Bits::from(share > 0) << 1;
-        match todo {
+        match self.effects(decided) {
             0 => self.after_entries(decided, seq),
-            _ => Step::Entries { decided, seq, todo },
+            todo => Step::Entries { decided, seq, todo },
         }
+    }
+
+    /// The earning, the house's share, what the inboxes are told, and `relist`, if there is anything to do.
+    fn effects(&self, decided: Decided) -> Bits {
+        let (earning, share) = self.configuration.amounts(self.price(decided));
+        let rests = self.configuration.rests;
+        let relists = rests && decided.meta.idle && !self.is(Mutant::RelistForgotten);
+        [earning > 0, share > 0, rests, relists].into_iter().rev().fold(0, |bits, is| bits << 1 | Bits::from(is))
     }
 
     fn price(&self, decided: Decided) -> u8 {
@@ -310,8 +316,13 @@ impl Process<'_> {
                 0 => self.after_entries(decided, seq),
                 todo => Step::Entries { decided, seq, todo },
             };
-            let (id, amount) = if entry == 0 { (earn(decided.sid), earning) } else { (share(decided.sid), house) };
-            self.write(Write::EntryPut { id, amount }, |_, _| next);
+            let write = match entry {
+                0 => Write::EntryPut { id: earn(decided.sid), amount: earning },
+                1 => Write::EntryPut { id: share(decided.sid), amount: house },
+                2 => Write::InboxForward { seq },
+                _ => Write::ConversationRelist { sid: decided.sid },
+            };
+            self.write(write, |_, _| next);
         }
     }
 
@@ -326,9 +337,10 @@ impl Process<'_> {
     pub(super) fn receipt_put(&mut self, decided: Decided, seq: u8, void: bool) {
         let receipt = Receipt { fingerprint: decided.send.fingerprint, seq, void };
         let next = if self.is(Mutant::ReceiptBeforeEffects) && !void {
-            let (earning, share) = self.configuration.amounts(self.price(decided));
-            let todo = Bits::from(earning > 0) | Bits::from(share > 0) << 1;
-            if todo == 0 { self.after_receipt(decided) } else { Step::Entries { decided, seq, todo } }
+            match self.effects(decided) {
+                0 => self.after_receipt(decided),
+                todo => Step::Entries { decided, seq, todo },
+            }
         } else if self.is(Mutant::ReceiptBeforePublish) && self.sid() != NOBODY {
             Step::LogPublish(decided, seq)
         } else {

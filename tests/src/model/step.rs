@@ -3,7 +3,7 @@
 use super::configurations::Role;
 use super::settle::Settle;
 use super::state::Process;
-use super::store::{A, Bits, NOBODY, OpenSend, Receipt, SENDERS, SENDS, SendId, Write, topup};
+use super::store::{A, Bits, Meta, NOBODY, OpenSend, Receipt, SENDERS, SENDS, SendId, Write, topup};
 
 /// What `look` saw of ACCOUNT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,8 +21,7 @@ pub(super) struct Look {
     pub(super) round: u8,
     pub(super) account: Option<Seen>,
     pub(super) base: Option<u8>,
-    /// `META.first_seq`.
-    pub(super) first_seq: Option<u8>,
+    pub(super) meta: Option<Meta>,
     /// Whether META was there.
     pub(super) conversation: Option<bool>,
     /// Only of a mutant: RECEIPT, read first.
@@ -35,7 +34,7 @@ pub(super) struct Claim {
     pub(super) round: u8,
     pub(super) epoch: u8,
     pub(super) base: u8,
-    pub(super) first_seq: u8,
+    pub(super) meta: Meta,
     pub(super) settled: bool,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct Claim {
 pub(super) struct Decided {
     pub(super) sid: SendId,
     pub(super) send: OpenSend,
-    pub(super) first_seq: u8,
+    pub(super) meta: Meta,
     pub(super) rest: [Option<OpenSend>; SENDS],
 }
 
@@ -101,7 +100,7 @@ pub(super) enum Step {
     },
     /// `publish`: `account_raise_base`.
     RaiseBase(Decided, u8),
-    /// `finish`: the `entry_put`s, in any order.
+    /// `finish`: the `entry_put`s, what the inboxes are told, and `relist`, in any order.
     Entries {
         decided: Decided,
         seq: u8,
@@ -141,23 +140,48 @@ pub(super) enum Step {
     Archive,
     /// The archive, a day later: deletes what is below.
     ArchiveDelete,
+    /// A day passes until the cleanup's next look at a conversation that may rest.
+    RestDay(u8),
+    /// The look, of which the first is 0: META.
+    RestMeta(u8),
+    /// How far the inboxes are.
+    RestInboxes {
+        look: u8,
+        place: u8,
+        meta: Meta,
+    },
+    /// `conversation_look_again`.
+    RestAgain {
+        look: u8,
+        idle: bool,
+    },
+    /// `conversation_unlist`.
+    RestUnlist {
+        place: u8,
+    },
 }
 
 impl Step {
     /// The META that a process goes by, while it does.
-    pub(super) fn first_seq(&self) -> Option<u8> {
+    pub(super) fn meta(&self) -> Option<Meta> {
         match self {
-            Self::Look(look) => look.first_seq,
+            Self::Look(look) => look.meta,
             Self::Affordable(claim, _)
             | Self::CreateDirect(claim)
             | Self::Claim(claim)
-            | Self::ClaimSettle(claim, _) => Some(claim.first_seq),
+            | Self::ClaimSettle(claim, _) => Some(claim.meta),
             Self::Tail(decided)
             | Self::ReceiptAgain(decided)
             | Self::LogPublish(decided, _)
-            | Self::LogSlots { decided, .. } => Some(decided.first_seq),
+            | Self::LogSlots { decided, .. } => Some(decided.meta),
             _ => None,
         }
+    }
+
+    /// Whether a process has still to write something by what it has read of META.
+    pub(super) fn goes_by_meta(&self) -> bool {
+        let looks = matches!(self, Self::RestInboxes { .. } | Self::RestAgain { .. } | Self::RestUnlist { .. });
+        looks || self.meta().is_some() || matches!(self, Self::Entries { .. })
     }
 }
 
@@ -170,6 +194,7 @@ impl Role {
             Self::Settle { .. } => Step::Settle(Settle::START),
             Self::TopUp { .. } => Step::Topup,
             Self::Archive => Step::Archive,
+            Self::Rest { .. } => Step::RestMeta(0),
         }
     }
 }
@@ -213,9 +238,9 @@ impl Process<'_> {
             Step::SweepAccount => self.sweep_account(),
             Step::EndReceipt(decided) => self.end_receipt(decided),
             Step::EndConversation(decided) => {
-                let decided = Decided { first_seq: self.db().first_seq, ..decided };
+                let decided = Decided { meta: self.db().meta, ..decided };
                 let next = self.publish(decided);
-                self.read(next, || format!("end: reads META: first_seq {}", decided.first_seq));
+                self.read(next, || format!("end: reads META: {}", decided.meta));
             }
             Step::Unlist => {
                 let user = self.user();
@@ -235,6 +260,13 @@ impl Process<'_> {
             }
             Step::Archive => self.archive(),
             Step::ArchiveDelete => self.archive_delete(),
+            Step::RestDay(look) => self.rest_day(look),
+            Step::RestMeta(look) => self.rest_meta(look),
+            Step::RestInboxes { look, place, meta } => self.rest_inboxes(look, place, meta),
+            Step::RestAgain { look, idle } => self.rest_again(look, idle),
+            Step::RestUnlist { place } => {
+                self.write(Write::ConversationUnlist { seen: place }, |_, _| Step::Ended);
+            }
         }
     }
 
@@ -251,7 +283,7 @@ impl Process<'_> {
         match self.role() {
             Role::Attempt { sid, .. } => SENDERS[usize::from(sid)],
             Role::Sweep { user, .. } | Role::Settle { user } => user,
-            Role::TopUp { .. } | Role::Archive => A,
+            Role::TopUp { .. } | Role::Archive | Role::Rest { .. } => A,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::mutants::Mutant;
+use super::rest::LOOKS;
 
 /// Users. A and B write to each other; the house earns its share.
 pub(super) const A: u8 = 0;
@@ -116,6 +117,24 @@ pub(super) fn owner(entry: u8) -> u8 {
     }
 }
 
+/// `conversations::Meta`: what of it changes, and is read by who sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Meta {
+    /// What is below is in the archive.
+    pub(super) first_seq: u8,
+    pub(super) idle: bool,
+}
+
+/// Where a conversation that the cleanup is to look at stands in the index: listed by its creation, by the message of a
+/// send, or by a look of a cleanup.
+pub(super) const PLACE_OF_CREATION: u8 = u8::MAX;
+pub(super) const fn place_of_send(sid: SendId) -> u8 {
+    sid
+}
+pub(super) const fn place_of_look(cleanup: u8, look: u8) -> u8 {
+    SENDS as u8 + cleanup * LOOKS + look
+}
+
 /// The table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Db {
@@ -128,8 +147,13 @@ pub(super) struct Db {
     pub(super) topup: Option<u8>,
     /// Whether there is a conversation; only of a first message.
     pub(super) conversation: bool,
-    /// `META.first_seq`; what is below is in the archive.
-    pub(super) first_seq: u8,
+    pub(super) meta: Meta,
+    /// META's place in the index of what is due; only of a conversation that may rest.
+    pub(super) place: Option<u8>,
+    /// Whether the cleanup is to look at it by now.
+    pub(super) due: bool,
+    /// The lowest `last_seq` of the inboxes; only of a conversation that may rest.
+    pub(super) told: u8,
     /// What is in the archive and no longer in the table, by number.
     pub(super) archived: [Option<Slot>; SLOTS],
 }
@@ -195,6 +219,20 @@ pub(super) enum Write {
     FirstSeq {
         seq: u8,
     },
+    /// `inbox_receive` and `inbox_sent`.
+    InboxForward {
+        seq: u8,
+    },
+    ConversationRelist {
+        sid: SendId,
+    },
+    ConversationLookAgain {
+        place: u8,
+        idle: bool,
+    },
+    ConversationUnlist {
+        seen: u8,
+    },
 }
 
 /// What the checkers remember of the past.
@@ -257,6 +295,12 @@ impl fmt::Display for Account {
     }
 }
 
+impl fmt::Display for Meta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "first_seq {}{}", self.first_seq, if self.idle { ", idle" } else { "" })
+    }
+}
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.said {
@@ -310,6 +354,10 @@ impl fmt::Display for Write {
             Self::Refund { refunds, .. } => write!(f, "a refund of {}", refunded(refunds)),
             Self::CreateDirect => f.write_str("create_direct"),
             Self::FirstSeq { seq } => write!(f, "first_seq to {seq}"),
+            Self::InboxForward { seq } => write!(f, "the inboxes' last_seq to {seq}"),
+            Self::ConversationRelist { .. } => f.write_str("conversation_relist"),
+            Self::ConversationLookAgain { idle, .. } => write!(f, "conversation_look_again, idle {idle}"),
+            Self::ConversationUnlist { .. } => f.write_str("conversation_unlist"),
         }
     }
 }
@@ -357,8 +405,30 @@ impl Db {
             }
             Write::CreateDirect => !std::mem::replace(&mut self.conversation, true),
             Write::FirstSeq { seq } => {
-                let made = self.first_seq < seq;
-                self.first_seq = self.first_seq.max(seq);
+                let made = self.meta.first_seq < seq;
+                self.meta.first_seq = self.meta.first_seq.max(seq);
+                made
+            }
+            Write::InboxForward { seq } => {
+                let made = self.told < seq;
+                self.told = self.told.max(seq);
+                made
+            }
+            Write::ConversationRelist { sid } => {
+                self.place = Some(place_of_send(sid));
+                self.due = false;
+                self.meta.idle = false;
+                true
+            }
+            Write::ConversationLookAgain { place, idle } => {
+                self.place = Some(place);
+                self.due = false;
+                self.meta.idle |= idle;
+                true
+            }
+            Write::ConversationUnlist { seen } => {
+                let made = self.place == Some(seen) || rules.is(Mutant::UnlistAnywhere);
+                self.place = self.place.filter(|_| !made);
                 made
             }
         }

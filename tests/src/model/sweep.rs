@@ -4,7 +4,7 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::{Decided, Step, Then};
-use super::store::{OpenSend, SENDS, Write, each, found};
+use super::store::{Meta, OpenSend, SENDS, Write, each, found};
 
 impl Process<'_> {
     /// `finish_open`. Every open send is old enough: the time to wait is patience, not safety.
@@ -34,7 +34,7 @@ impl Process<'_> {
         let mut open = (0..SENDS).filter(|sid| rest[*sid].is_some());
         let next = if last_first { open.next_back() } else { open.next() };
         match next.and_then(|sid| rest[sid].take().map(|send| (sid as u8, send))) {
-            Some((sid, send)) => Step::EndReceipt(Decided { sid, send, first_seq: 0, rest }),
+            Some((sid, send)) => Step::EndReceipt(Decided { sid, send, meta: Meta::default(), rest }),
             None => Step::DropAccount(Then::Unlist),
         }
     }
@@ -63,11 +63,11 @@ impl Process<'_> {
         }
     }
 
-    /// The cleanup's `delete`, of what is below `first_seq`, a day later: nobody who read META before is alive, and no request of theirs can
-    /// still arrive.
+    /// The cleanup's `delete`, of what is below `first_seq`, a day later: nobody who read META before is alive, and no
+    /// request of theirs can still arrive.
     pub(super) fn archive_delete(&mut self) {
-        let first_seq = self.db().first_seq;
-        let old = |step: &Step| step.first_seq().is_some_and(|seen| seen < first_seq);
+        let first_seq = self.db().meta.first_seq;
+        let old = |step: &Step| step.meta().is_some_and(|seen| seen.first_seq < first_seq);
         let publishes = matches!(self.state.late, Some(Write::LogPublish { .. }));
         if publishes || self.state.processes.iter().any(old) {
             return;

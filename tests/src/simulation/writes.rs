@@ -151,7 +151,7 @@ impl Write<'_> {
         let [was, is] = [before, self.after].map(|meta| number(meta, "deleted_below"));
         let update = self.by.operation.update();
         holds("messages move forward", from < to || from == to && !update.contains("#first_seq"), context)?;
-        holds("messages move forward", was < is || was == is && !update.contains("#deleted_below"), context)?;
+        holds("messages move forward", was <= is, context)?;
         holds("what is deleted has moved", is <= to, context)?;
         if !is_listed(self.after) {
             holds("what is due is listed", is == to, context)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, SEGMENT_MESSAGES_MIN};
-use tests::{Fault, Phone, World};
+use tests::{Fault, Operation, Phone, World};
 
 use crate::crashes::{BREAKS, break_nth};
 
@@ -238,6 +238,43 @@ async fn several_cleanups_at_once_do_what_one_does() {
     }
     assert_eq!((in_table(&world), world.archived().len()), (vec![5], 1));
     assert_eq!(all_of(&bob.person.connects().await, &conversation, 3).await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_t_be_read_of_the_index_keeps_the_cleanup_from_nothing_else() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 0..10 {
+        for text in ["one", "two"] {
+            ann.sends_to(&format!("friend {n}"), text).await.data();
+        }
+    }
+    world.advance(LONG * 3).await;
+    let metas = world.items().into_iter().filter(|item| item["sk"] == "META");
+    let shards: Vec<Value> = metas.map(|meta| meta["work_pk"].clone()).collect();
+    let broken = shards[0].clone();
+    let elsewhere = shards.iter().filter(|shard| **shard != broken).count();
+    assert!(elsewhere > 0, "{shards:?}");
+    world.breaks(move |call| match &call.operation {
+        Operation::Dynamo(_, request) if request["ExpressionAttributeValues"][":pk"]["S"] == broken => {
+            Some(Fault::Refuse(500))
+        }
+        _ => None,
+    });
+    assert!(world.tries_to_clean_up().await.is_err(), "an operator must hear of it");
+    assert_eq!(world.archived().len(), elsewhere);
+    // What waits can't be counted, and all is cleaned up nevertheless.
+    world.breaks(|call| match &call.operation {
+        Operation::Dynamo(_, request) if request["ExpressionAttributeValues"][":pk"]["S"] == "WAITING#0" => {
+            Some(Fault::Refuse(500))
+        }
+        _ => None,
+    });
+    assert!(world.tries_to_clean_up().await.is_err());
+    assert_eq!(world.archived().len(), 10);
+    world.heals();
+    world.cleans_up().await;
+    world.is_sound();
 }
 
 #[tokio::test(start_paused = true)]

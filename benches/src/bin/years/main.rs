@@ -10,6 +10,7 @@ mod client;
 mod directory;
 mod machine;
 mod prove;
+mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,10 @@ struct Arguments {
     /// With --prove: how often the machine is killed during a cleanup
     #[arg(long, default_value_t = 0)]
     kills: u32,
+    /// With --prove: how many conversations are read in the web client, too, the longest first; all, if not given. Needs
+    /// Node.js 22
+    #[arg(long, value_name = "CONVERSATIONS")]
+    web: Option<u32>,
 }
 
 #[tokio::main]
@@ -66,6 +71,14 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
         now: Clock::system().now(),
         days: arguments.days,
     };
+    let web = usize::try_from(arguments.web.unwrap_or(arguments.conversations))?;
+    // Before anything takes long.
+    if arguments.prove && web > 0 {
+        web::can_be_run().await?;
+    }
     let made = directory::fill(&arguments.data_dir, &plan).await?;
-    if arguments.prove { prove::prove(&arguments.data_dir, &plan, &made, arguments.kills).await } else { Ok(()) }
+    match arguments.prove {
+        true => prove::prove(&arguments.data_dir, &plan, &made, arguments.kills, web).await,
+        false => Ok(()),
+    }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, Digest, digest};
 use crate::machine::{Figures, Machine};
-use crate::{Problem, directory};
+use crate::{Problem, directory, web};
 
 /// How many people read everything at the same time.
 const READERS: usize = 12;
@@ -35,9 +35,9 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const REPEATS: usize = 50;
 
 /// A token for each person.
-type Tokens = BTreeMap<String, String>;
+pub(crate) type Tokens = BTreeMap<String, String>;
 /// What each conversation holds.
-type Logs = Vec<Vec<Digest>>;
+pub(crate) type Logs = Vec<Vec<Digest>>;
 
 /// What was said while it was cleaned up: conversation, number, and what was shown of it.
 #[derive(Default)]
@@ -45,7 +45,13 @@ struct Said(Vec<(usize, u64, Digest)>);
 
 /// Proves it, and prints the figures.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
-pub(crate) async fn prove(directory: &Path, plan: &Plan, made: &[Made], kills: u32) -> Result<(), Problem> {
+pub(crate) async fn prove(
+    directory: &Path,
+    plan: &Plan,
+    made: &[Made],
+    kills: u32,
+    in_web: usize,
+) -> Result<(), Problem> {
     let mut machine = Machine::start(directory).await?;
     let tokens = tokens(&machine, made).await?;
     verify(&machine, "as it was made").await?;
@@ -77,6 +83,11 @@ pub(crate) async fn prove(directory: &Path, plan: &Plan, made: &[Made], kills: u
         "read again: {read} messages are what they were; {} were said meanwhile, and are where it was said",
         said.0.len()
     );
+    if in_web > 0 {
+        let began = Instant::now();
+        let read = web::reads(&machine.address, &tokens, made, &after, in_web).await?;
+        println!("read in the web client: {read} messages by both in {:.0} s", began.elapsed().as_secs_f64());
+    }
     println!("repeated: {} archived sends got the numbers that they had", repeat(&machine, &tokens, made).await?);
     print_figures(&machine.figures()?, peak_kb, took, kills, hits)
 }
