@@ -7,12 +7,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::RangeInclusive;
 
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::app::timeouts;

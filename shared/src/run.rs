@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::app::{self, App, Clock, OpenArchive};
 use crate::auth::{Claims, Verifier};
-use crate::config::{self, Config, ConfigError, TokenConfig};
+use crate::config::{self, AwsConfig, Config, ConfigError, TokenConfig};
 use crate::error::Error;
 use crate::limits::{TOKEN_LEEWAY, WARM_TIMEOUT};
 use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
@@ -249,16 +249,16 @@ impl Function {
     /// Starts the log, reads the environment, then answers events until Lambda ends the process.
     async fn serve(&'static self) -> Result<(), lambda_runtime::Error> {
         telemetry::start()?;
-        let instance = self.start().await?;
+        let instance = self.start()?;
         let instance = &instance;
         instance.warm().await;
         lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.invoke(event))).await
     }
 
     /// Reads what this kind of function needs from the environment.
-    async fn start(&'static self) -> Result<Instance, ConfigError> {
+    fn start(&'static self) -> Result<Instance, ConfigError> {
         let source = &config::environment;
-        let sdk = app::sdk_config().await;
+        let sdk = app::sdk_config(AwsConfig::read(source)?);
         let verifier = match self.handler {
             Handler::Authorizer(_) | Handler::Http(_) => {
                 Some(Verifier::new(TokenConfig::read(source)?, Secrets::new(&sdk)))

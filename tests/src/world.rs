@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jsonwebtoken::{EncodingKey, Header};
 use lambda_runtime::{Context, LambdaEvent};
@@ -15,10 +13,10 @@ use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
-use shared::app::{App, Clock};
+use shared::app::{self, App, Clock};
 use shared::archive::Archive;
 use shared::auth::Verifier;
-use shared::config::{Config, TokenConfig};
+use shared::config::{AwsConfig, Config, TokenConfig};
 use shared::protocol::Time;
 use shared::push::Push;
 use shared::queue::Queue;
@@ -129,12 +127,13 @@ impl World {
             let now = BEGINNING.after(lock(&since).elapsed());
             Time { ms: now.ms + skew_ms }
         });
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
-            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
-            .http_client(SharedHttpClient::new(network.clone()))
-            .load()
-            .await;
+        let aws = AwsConfig {
+            region: REGION.to_owned(),
+            access_key_id: "tests".to_owned(),
+            secret_access_key: "tests".to_owned(),
+            session_token: None,
+        };
+        let sdk = app::sdk_config_on(SharedHttpClient::new(network.clone()), aws).build();
         let of = |function: &str, name: &str| deployment.functions[function].environment.get(name).cloned();
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&|name| of("authorize", name)).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
