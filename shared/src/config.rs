@@ -195,10 +195,8 @@ impl Config {
 /// [`ConfigError`] when `LOG_LEVEL` is no level.
 pub fn log_level(source: Source<'_>) -> Result<tracing::Level, ConfigError> {
     let text = required(source, "LOG_LEVEL")?;
-    text.parse().map_err(|_| ConfigError {
-        name: "LOG_LEVEL",
-        problem: format!("is {text:?}; give one of error, warn, info, debug"),
-    })
+    text.parse()
+        .map_err(|_| ConfigError { name: "LOG_LEVEL", problem: format!("is {text:?}; give one of error, warn, info") })
 }
 
 /// The deployment's name: tells its lines and metrics from those of others in the account.
@@ -330,7 +328,7 @@ mod tests {
     fn a_log_that_cannot_be_started_names_its_variable() {
         let none = |_: &str| None;
         assert!(log_level(&none).unwrap_err().to_string().contains("LOG_LEVEL: is not set"));
-        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info, debug"));
+        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info"));
         assert!(service_name(&none).unwrap_err().to_string().contains("SERVICE_NAME: is not set"));
     }
 
@@ -339,7 +337,8 @@ mod tests {
         let variables = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
         for (missing, _) in variables {
             let find = |name: &str| variables.into_iter().find(|(key, _)| *key == name && name != missing);
-            let error = AwsConfig::read(&|name| Some(find(name)?.1.to_owned())).err().expect("it is refused").to_string();
+            let error =
+                AwsConfig::read(&|name| Some(find(name)?.1.to_owned())).err().expect("it is refused").to_string();
             assert_eq!(error, format!("environment variable {missing}: is not set"));
         }
     }

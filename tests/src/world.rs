@@ -14,7 +14,6 @@ use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{self, App, Clock};
-use shared::archive::Archive;
 use shared::auth::Verifier;
 use shared::config::{AwsConfig, Config, TokenConfig};
 use shared::protocol::Time;
@@ -147,9 +146,7 @@ impl World {
             let push = Push::settings(&sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned);
             let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
             let queue = Queue::new(Queue::settings(&sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
-            let archive = function.archive.and(config.archive_bucket.clone());
-            let archive =
-                archive.map(|bucket| Archive::new(Archive::settings(&sdk).push_auth_scheme(Unsigned), bucket));
+            let archive = function.archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(&sdk, bucket));
             let app = App { store, push: Push::new(push), queue, archive, clock: clock.clone(), config };
             (function.name, function.in_world(app, Verifier::new(tokens.clone(), secrets.clone())))
         };
