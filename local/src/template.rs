@@ -902,7 +902,7 @@ mod tests {
         );
         assert_eq!(refused(&[("DefaultPrice", "-1")]), "--parameter DefaultPrice: must be 0 or more");
         assert_eq!(refused(&[("DefaultPrice", "many")]), "--parameter DefaultPrice: must be a number");
-        assert_eq!(refused(&[("LogLevel", "loud")]), "--parameter LogLevel: must be one of error, warn, info, debug");
+        assert_eq!(refused(&[("LogLevel", "loud")]), "--parameter LogLevel: must be one of error, warn, info");
         assert!(refused(&[("StageName", "a/b")]).starts_with("--parameter StageName: must match"));
     }
 

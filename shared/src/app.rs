@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{Builder, SdkConfig};
 
 use crate::archive::Archive;
-use crate::config::Config;
+use crate::config::{AwsConfig, Config, ServiceVariables};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::protocol::{Event, Time};
 use crate::push::Push;
@@ -61,17 +65,23 @@ impl App {
     }
 }
 
-/// The SDK's settings: region and credentials from the environment, TLS by rustls with ring. With aws-lc the first call
-/// costs 15 times the CPU, for its jitter entropy.
-pub async fn sdk_config() -> SdkConfig {
+/// The SDK's settings, with services where the environment says. TLS is rustls with ring: with aws-lc the first call costs 15
+/// times the CPU, for its jitter entropy.
+pub fn sdk_config(aws: AwsConfig) -> SdkConfig {
     use aws_smithy_http_client::{Builder, tls};
     let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
-    sdk_config_on(http).await
+    sdk_config_on(http, aws).service_config(ServiceVariables).build()
 }
 
 /// The SDK's settings on an HTTP client of the caller's: the network edge, where a test stands.
-pub async fn sdk_config_on(http: SharedHttpClient) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+pub fn sdk_config_on(http: SharedHttpClient, aws: AwsConfig) -> Builder {
+    let AwsConfig { region, access_key_id, secret_access_key, session_token } = aws;
+    let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "environment");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http)
 }
 
 /// How long a client's calls may take: each attempt, and all of them. Passed, as the SDK's default has only a timeout for

@@ -1,4 +1,4 @@
-//! The archive: old messages as objects of S3, many in one. The only place that knows that service.
+//! The archive: old messages as objects of S3 (the private module `s3`), many in one.
 //!
 //! An object holds consecutive numbers of one conversation: a line of JSON for each, compressed. It never changes, so
 //! whoever writes it again writes the same. Which object holds which numbers is in SEGMENT items
@@ -7,23 +7,15 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::RangeInclusive;
 
-use aws_config::SdkConfig;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::app::timeouts;
 use crate::error::Error;
-use crate::limits::{
-    ARCHIVE_ATTEMPT_TIMEOUT, ARCHIVE_ATTEMPTS_MAX, ARCHIVE_CALL_TIMEOUT, OBJECT_BYTES_MAX, SEGMENT_TEXT_BYTES_MAX,
-};
+use crate::limits::SEGMENT_TEXT_BYTES_MAX;
 use crate::protocol::{ConversationId, Seq};
+use crate::s3::Bucket;
 use crate::store::log::LogItem;
 use crate::store::segments::Segment;
-use crate::telemetry::chain;
 
 /// How hard zstd tries: its own default. More costs much time for few bytes.
 const ZSTD_LEVEL: i32 = 3;
@@ -38,10 +30,7 @@ struct Line {
 
 /// The archive: one bucket.
 #[derive(Clone, Debug)]
-pub struct Archive {
-    client: Client,
-    bucket: String,
-}
+pub struct Archive(Bucket);
 
 /// The name of the object with these numbers of a conversation, as it is first written. One that is written anew, without
 /// somebody's messages, will have another name, and SEGMENT says which one counts.
@@ -50,23 +39,9 @@ pub fn object_name(conversation: &ConversationId, numbers: &RangeInclusive<Seq>)
 }
 
 impl Archive {
-    /// How a client calls S3: timeouts and retries are ours, also while a body is read.
-    pub fn settings(sdk: &SdkConfig) -> Builder {
-        Builder::from(sdk)
-            .timeout_config(timeouts(ARCHIVE_ATTEMPT_TIMEOUT, ARCHIVE_CALL_TIMEOUT))
-            .retry_config(RetryConfig::standard().with_max_attempts(ARCHIVE_ATTEMPTS_MAX))
-            .retry_partition(RetryPartition::custom("archive").build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-    }
-
     /// In this bucket.
-    pub fn new(settings: Builder, bucket: String) -> Self {
-        Self { client: Client::from_conf(settings.build()), bucket }
-    }
-
-    /// In this bucket, as the functions open it that use it.
     pub fn open(sdk: &SdkConfig, bucket: String) -> Self {
-        Self::new(Self::settings(sdk), bucket)
+        Self(Bucket::new(sdk, &bucket))
     }
 
     /// Writes an object; says how many bytes it has.
@@ -76,8 +51,7 @@ impl Archive {
     pub async fn put(&self, object: &str, slots: &[(Seq, LogItem)]) -> Result<usize, Error> {
         let bytes = compress(slots).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
         let size = bytes.len();
-        let call = self.client.put_object().bucket(&self.bucket).key(object).content_type("application/zstd");
-        call.body(ByteStream::from(bytes)).send().await.map_err(|error| failed("PutObject", object, &error))?;
+        self.0.put(object, bytes, "application/zstd").await?;
         Ok(size)
     }
 
@@ -88,21 +62,8 @@ impl Archive {
     /// written.
     pub async fn read(&self, segment: &Segment, numbers: RangeInclusive<Seq>) -> Result<Vec<(Seq, LogItem)>, Error> {
         let object = &segment.object;
-        let bytes = tokio::time::timeout(ARCHIVE_CALL_TIMEOUT, self.get(object)).await;
-        let bytes = bytes.map_err(|_| Error::Unavailable(format!("GetObject {object}: the body took too long")))??;
+        let bytes = self.0.get(object).await?;
         extract(&bytes, segment.first, &numbers).map_err(|error| Error::Internal(format!("{object}: {error}")))
-    }
-
-    async fn get(&self, object: &str) -> Result<Vec<u8>, Error> {
-        let call = self.client.get_object().bucket(&self.bucket).key(object);
-        let answer = call.send().await.map_err(|error| failed("GetObject", object, &error))?;
-        let size = answer.content_length.and_then(|bytes| usize::try_from(bytes).ok());
-        if size.is_some_and(|bytes| bytes > OBJECT_BYTES_MAX) {
-            return Err(Error::Internal(format!("{object} has more than {OBJECT_BYTES_MAX} bytes")));
-        }
-        let body = answer.body.collect().await;
-        let body = body.map_err(|error| Error::Unavailable(format!("GetObject {object}: {}", chain(&error))))?;
-        Ok(body.to_vec())
     }
 }
 
@@ -141,14 +102,4 @@ fn extract(bytes: &[u8], first: Seq, numbers: &RangeInclusive<Seq>) -> std::io::
         }
     }
     Err(std::io::Error::other(format!("ends before {}", numbers.end())))
-}
-
-fn failed<E>(operation: &str, object: &str, error: &SdkError<E>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let text = format!("{operation} {object}: {} [{}]", chain(error), error.code().unwrap_or_default());
-    let refused = error.raw_response().is_some_and(|response| response.status().is_client_error());
-    let slow = error.code().is_some_and(|code| code.contains("SlowDown") || code.contains("Throttl"));
-    if refused && !slow { Error::Internal(text) } else { Error::Unavailable(text) }
 }

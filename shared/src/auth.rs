@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest as SmithyRequest;
 use aws_smithy_types::byte_stream::ByteStream;
+use aws_types::SdkConfig;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -103,6 +104,11 @@ impl Verifier {
     /// By the deployment's rules.
     pub fn new(config: TokenConfig, secrets: Secrets) -> Self {
         Self { config, secrets, versions: Arc::default(), published: Arc::default() }
+    }
+
+    /// By the deployment's rules, as the functions open it that check tokens.
+    pub fn open(config: TokenConfig, sdk: &SdkConfig) -> Self {
+        Self::new(config, Secrets::new(sdk))
     }
 
     /// Says whose token it is, if it is good now.

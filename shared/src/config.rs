@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
 use crate::limits::COINS_MAX;
 use crate::protocol::{Coins, UserId};
 
@@ -37,7 +39,7 @@ fn required(source: Source<'_>, name: &'static str) -> Result<String, ConfigErro
 }
 
 /// A variable that may be missing or, as `CloudFormation` can't leave one out, empty.
-fn optional(source: Source<'_>, name: &'static str) -> Option<String> {
+fn optional(source: Source<'_>, name: &str) -> Option<String> {
     source(name).filter(|value| !value.is_empty())
 }
 
@@ -46,6 +48,51 @@ fn number(source: Source<'_>, name: &'static str, min: u64, max: u64) -> Result<
     let text = required(source, name)?;
     let number = text.parse().ok().filter(|number| (min..=max).contains(number));
     number.ok_or_else(|| ConfigError { name, problem: format!("is {text:?}; give a whole number from {min} to {max}") })
+}
+
+/// As whom AWS is called, and where. Lambda sets these variables when it starts a process, and ends the process before its
+/// credentials expire: so they are read once, and no other place is searched for them. No `Debug`: it holds a secret.
+pub struct AwsConfig {
+    /// The Region.
+    pub region: String,
+    /// The name of the credentials.
+    pub access_key_id: String,
+    /// Their secret.
+    pub secret_access_key: String,
+    /// What a role's credentials, as those on Lambda, have besides. A user's have none.
+    pub session_token: Option<String>,
+}
+
+impl AwsConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the variable.
+    pub fn read(source: Source<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            region: required(source, "AWS_REGION")?,
+            access_key_id: required(source, "AWS_ACCESS_KEY_ID")?,
+            secret_access_key: required(source, "AWS_SECRET_ACCESS_KEY")?,
+            session_token: optional(source, "AWS_SESSION_TOKEN"),
+        })
+    }
+}
+
+/// Where services are that aren't on AWS: `AWS_ENDPOINT_URL_DYNAMODB` and its like for one, `AWS_ENDPOINT_URL` for all others,
+/// as the SDK's reference has them (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
+#[derive(Debug)]
+pub(crate) struct ServiceVariables;
+
+impl LoadServiceConfig for ServiceVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        service_variable(&environment, key.env(), key.service_id())
+    }
+}
+
+/// A variable of one service or, without that, of all.
+fn service_variable(source: Source<'_>, name: &str, service: &str) -> Option<String> {
+    let of_service = format!("{name}_{}", service.to_uppercase().replace(' ', "_"));
+    optional(source, &of_service).or_else(|| optional(source, name))
 }
 
 /// What the functions that use the store need.
@@ -148,10 +195,8 @@ impl Config {
 /// [`ConfigError`] when `LOG_LEVEL` is no level.
 pub fn log_level(source: Source<'_>) -> Result<tracing::Level, ConfigError> {
     let text = required(source, "LOG_LEVEL")?;
-    text.parse().map_err(|_| ConfigError {
-        name: "LOG_LEVEL",
-        problem: format!("is {text:?}; give one of error, warn, info, debug"),
-    })
+    text.parse()
+        .map_err(|_| ConfigError { name: "LOG_LEVEL", problem: format!("is {text:?}; give one of error, warn, info") })
 }
 
 /// The deployment's name: tells its lines and metrics from those of others in the account.
@@ -283,8 +328,33 @@ mod tests {
     fn a_log_that_cannot_be_started_names_its_variable() {
         let none = |_: &str| None;
         assert!(log_level(&none).unwrap_err().to_string().contains("LOG_LEVEL: is not set"));
-        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info, debug"));
+        assert!(log_level(&|_| Some("loud".to_owned())).unwrap_err().to_string().contains("error, warn, info"));
         assert!(service_name(&none).unwrap_err().to_string().contains("SERVICE_NAME: is not set"));
+    }
+
+    #[test]
+    fn credentials_and_region_come_from_the_environment_alone() {
+        let variables = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+        for (missing, _) in variables {
+            let find = |name: &str| variables.into_iter().find(|(key, _)| *key == name && name != missing);
+            let error =
+                AwsConfig::read(&|name| Some(find(name)?.1.to_owned())).err().expect("it is refused").to_string();
+            assert_eq!(error, format!("environment variable {missing}: is not set"));
+        }
+    }
+
+    #[test]
+    fn a_service_is_where_its_own_variable_says_before_that_of_all() {
+        let find = |name: &str| match name {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER" => Some("http://127.0.0.1:2".to_owned()),
+            "AWS_ENDPOINT_URL_SQS" => Some(String::new()),
+            "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:1".to_owned()),
+            _ => None,
+        };
+        let of = |service| service_variable(&find, "AWS_ENDPOINT_URL", service);
+        assert_eq!(of("Secrets Manager").as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!(of("SQS").as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(service_variable(&|_| None, "AWS_ENDPOINT_URL", "S3"), None);
     }
 
     #[test]

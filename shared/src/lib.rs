@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod push;
 pub mod queue;
 pub mod run;
+mod s3;
 pub mod secret;
 pub mod send;
 pub mod store;

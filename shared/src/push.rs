@@ -1,10 +1,10 @@
 //! What is said to connections: API Gateway's `@connections`.
 
-use aws_config::SdkConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::config::{Builder, retry::RetryConfig};
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_types::SdkConfig;
 use futures::StreamExt as _;
 
 use crate::app::ping;

@@ -12,8 +12,10 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::http::HeaderMap;
 use aws_lambda_events::http::header::HOST;
+use aws_types::SdkConfig;
 use base64::Engine as _;
 use futures::future::{BoxFuture, join};
+use lambda_http::http::StatusCode;
 use lambda_http::{RequestExt as _, request::RequestContext};
 use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde::Deserialize;
@@ -21,12 +23,11 @@ use serde_json::{Value, json};
 
 use crate::app::{self, App, Clock, OpenArchive};
 use crate::auth::{Claims, Verifier};
-use crate::config::{self, Config, ConfigError, TokenConfig};
+use crate::config::{self, AwsConfig, Config, ConfigError, TokenConfig};
 use crate::error::Error;
 use crate::limits::{TOKEN_LEEWAY, WARM_TIMEOUT};
 use crate::protocol::{ConnectionId, ErrorContext, Frame, RequestId, Time, UserId, error_frame};
 use crate::queue::Received;
-use crate::secret::Secrets;
 use crate::telemetry::{self, Request};
 
 /// The subprotocol that the server answers.
@@ -47,24 +48,72 @@ pub struct Function {
 /// What a handler's future gives.
 pub type Handling<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
+/// Says who connects.
+pub type Authorize = for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>;
+
+/// Answers an HTTP request.
+pub type Serve = for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>;
+
+/// What answering an event gives.
+type Answering<'a> = BoxFuture<'a, Result<Value, InvokeError>>;
+
+/// A handler of a function that checks tokens, with all that only such a function takes: the client of Secrets Manager, and
+/// for HTTP `lambda_http`. Behind pointers, so that it isn't in the other functions' binaries.
+pub struct Checking<H> {
+    handle: H,
+    open: fn(TokenConfig, &SdkConfig) -> Verifier,
+    answer: for<'a> fn(H, &'a Instance, &'a Verifier, Value, &'a str) -> Answering<'a>,
+}
+
 /// What a function does, by what calls it.
 pub enum Handler {
-    /// Called before a handshake: says who connects.
-    Authorizer(for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>),
+    /// Called before a handshake: says who connects. See [`Handler::authorizer`].
+    Authorizer(Checking<Authorize>),
     /// Called within a handshake. An error refuses the connection.
     Connect(for<'a> fn(&'a App, Caller, Handshake) -> Handling<'a, ()>),
     /// Called some time after a connection has ended, or never.
     Disconnect(for<'a> fn(&'a App, Caller) -> Handling<'a, ()>),
     /// Called with one frame. An error is answered.
     Socket(for<'a> fn(&'a App, Caller, Frame) -> Handling<'a, Answered>),
-    /// Called by HTTP.
-    Http(for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>),
+    /// Called by HTTP. See [`Handler::http`].
+    Http(Checking<Serve>),
     /// Called by a schedule, until `deadline` at the longest.
     Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
     /// Called by an operator, with what is asked for, until `deadline` at the longest.
     Operator(for<'a> fn(&'a App, Value, Time) -> Handling<'a, Value>),
     /// Called with a batch of a queue's messages; gives the ids of those that stay in it.
     Queue(for<'a> fn(&'a App, Vec<Received>) -> Handling<'a, Vec<String>>),
+}
+
+impl Handler {
+    /// Called before a handshake: says who connects.
+    pub const fn authorizer(handle: Authorize) -> Self {
+        Self::Authorizer(Checking {
+            handle,
+            open: Verifier::open,
+            answer: |handle, instance, verifier, event, _| Box::pin(instance.authorize(handle, verifier, event)),
+        })
+    }
+
+    /// Called by HTTP.
+    pub const fn http(handle: Serve) -> Self {
+        Self::Http(Checking {
+            handle,
+            open: Verifier::open,
+            answer: |handle, instance, verifier, event, trace_id| {
+                Box::pin(instance.http(handle, verifier, event, trace_id))
+            },
+        })
+    }
+
+    /// How the function opens what it checks tokens with, if it does.
+    fn verifier(&self) -> Option<fn(TokenConfig, &SdkConfig) -> Verifier> {
+        match self {
+            Self::Authorizer(checking) => Some(checking.open),
+            Self::Http(checking) => Some(checking.open),
+            _ => None,
+        }
+    }
 }
 
 /// Proof that a request got its one final answer: [`App::answer`] gives it.
@@ -249,21 +298,19 @@ impl Function {
     /// Starts the log, reads the environment, then answers events until Lambda ends the process.
     async fn serve(&'static self) -> Result<(), lambda_runtime::Error> {
         telemetry::start()?;
-        let instance = self.start().await?;
+        let instance = self.start()?;
         let instance = &instance;
         instance.warm().await;
         lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.invoke(event))).await
     }
 
     /// Reads what this kind of function needs from the environment.
-    async fn start(&'static self) -> Result<Instance, ConfigError> {
+    fn start(&'static self) -> Result<Instance, ConfigError> {
         let source = &config::environment;
-        let sdk = app::sdk_config().await;
-        let verifier = match self.handler {
-            Handler::Authorizer(_) | Handler::Http(_) => {
-                Some(Verifier::new(TokenConfig::read(source)?, Secrets::new(&sdk)))
-            }
-            _ => None,
+        let sdk = app::sdk_config(AwsConfig::read(source)?);
+        let verifier = match self.handler.verifier() {
+            Some(open) => Some(open(TokenConfig::read(source)?, &sdk)),
+            None => None,
         };
         let app = match self.handler {
             Handler::Authorizer(_) => None,
@@ -343,7 +390,9 @@ impl Instance {
     /// Hands the event to the handler of its kind.
     async fn route(&self, event: Value, trace_id: &str, deadline: Time) -> Result<Value, InvokeError> {
         match (&self.function.handler, &self.app, &self.verifier) {
-            (Handler::Authorizer(handler), _, Some(verifier)) => self.authorize(*handler, verifier, event).await,
+            (Handler::Authorizer(Checking { handle, answer, .. }), _, Some(verifier)) => {
+                answer(*handle, self, verifier, event, trace_id).await
+            }
             (Handler::Connect(handler), Some(app), _) => {
                 let event: ApiGatewayWebsocketProxyRequest = read(event)?;
                 let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
@@ -363,8 +412,8 @@ impl Instance {
                 self.frame(*handler, app, &read(event)?, trace_id).await;
                 Ok(json!({ "statusCode": 200 }))
             }
-            (Handler::Http(handler), Some(app), Some(verifier)) => {
-                http(*handler, app, verifier, read(event)?, trace_id).await
+            (Handler::Http(Checking { handle, answer, .. }), _, Some(verifier)) => {
+                answer(*handle, self, verifier, event, trace_id).await
             }
             (Handler::Schedule(handler), Some(app), _) => {
                 handler(app, deadline).await.map_err(refused)?;
@@ -377,17 +426,12 @@ impl Instance {
                 let failed: Vec<Value> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
                 Ok(json!({ "batchItemFailures": failed }))
             }
-            _ => Err(InvokeError("the function was started without what it needs".to_owned())),
+            _ => Err(incomplete()),
         }
     }
 
     /// Says who connects, as the policy that API Gateway asks for.
-    async fn authorize(
-        &self,
-        handler: for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>,
-        verifier: &Verifier,
-        event: Value,
-    ) -> Result<Value, InvokeError> {
+    async fn authorize(&self, handler: Authorize, verifier: &Verifier, event: Value) -> Result<Value, InvokeError> {
         let event: ApiGatewayCustomAuthorizerRequestTypeRequest = read(event)?;
         let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
         let handshake = Handshake::new(&event.headers, query);
@@ -411,6 +455,35 @@ impl Instance {
             },
             "context": { "userId": claims.user, "expiresAt": claims.expires_at.ms.to_string() },
         }))
+    }
+
+    /// Answers one HTTP request with JSON.
+    async fn http(
+        &self,
+        handler: Serve,
+        verifier: &Verifier,
+        event: Value,
+        trace_id: &str,
+    ) -> Result<Value, InvokeError> {
+        let Some(app) = &self.app else { return Err(incomplete()) };
+        let event = lambda_http::request::LambdaRequest::ApiGatewayV2(without_address(read(event)?)?);
+        let service = service_fn(|request: lambda_http::Request| async move {
+            let request = HttpRequest::new(&request);
+            telemetry::asked(&request.route);
+            // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
+            Ok::<_, std::convert::Infallible>(match handler(app, verifier, request).await {
+                Ok(body) => (StatusCode::OK, body),
+                Err(error) => {
+                    telemetry::failed(&error);
+                    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                    (status, json!({ "error": error.body(trace_id) }))
+                }
+            })
+        });
+        let event = LambdaEvent::new(event, lambda_runtime::Context::default());
+        let response =
+            lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
+        serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
     }
 
     /// Handles one frame; whatever goes wrong is told to the client.
@@ -450,6 +523,11 @@ impl Instance {
             }
         }
     }
+}
+
+/// What an event gets that can't be answered as the function lacks something; no function is started so.
+fn incomplete() -> InvokeError {
+    InvokeError("the function was started without what it needs".to_owned())
 }
 
 /// Reads an event of the type that the function is called with.
@@ -494,36 +572,6 @@ fn connect_answer(outcome: Result<(), Error>, subprotocol: bool) -> Value {
             json!({ "statusCode": error.status() })
         }
     }
-}
-
-/// Answers one HTTP request with JSON.
-async fn http(
-    handler: for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>,
-    app: &App,
-    verifier: &Verifier,
-    event: ApiGatewayV2httpRequest,
-    trace_id: &str,
-) -> Result<Value, InvokeError> {
-    let event = lambda_http::request::LambdaRequest::ApiGatewayV2(without_address(event)?);
-    let service = service_fn(|request: lambda_http::Request| async move {
-        let request = HttpRequest::new(&request);
-        telemetry::asked(&request.route);
-        let (status, body) = match handler(app, verifier, request).await {
-            Ok(body) => (200, body),
-            Err(error) => {
-                telemetry::failed(&error);
-                (error.status(), json!({ "error": error.body(trace_id) }))
-            }
-        };
-        lambda_http::Response::builder()
-            .status(status)
-            .header("content-type", "application/json")
-            .body(body.to_string())
-    });
-    let event = LambdaEvent::new(event, lambda_runtime::Context::default());
-    let response =
-        lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
-    serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
 }
 
 #[cfg(test)]

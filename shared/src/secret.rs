@@ -4,10 +4,10 @@
 //! time: tokens signed with it are good as soon as they are seen, those signed with the old one until they expire, and
 //! nothing is deployed. See docs/security.md, "Rotating the secret".
 
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
+use aws_types::SdkConfig;
 use futures::future::try_join;
 
 use crate::app::timeouts;

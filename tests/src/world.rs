@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::SdkConfig;
 use jsonwebtoken::{EncodingKey, Header};
 use lambda_runtime::{Context, LambdaEvent};
 use local::functions::FUNCTIONS;
@@ -15,10 +14,9 @@ use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
-use shared::app::{App, Clock};
-use shared::archive::Archive;
+use shared::app::{self, App, Clock};
 use shared::auth::Verifier;
-use shared::config::{Config, TokenConfig};
+use shared::config::{AwsConfig, Config, TokenConfig};
 use shared::protocol::Time;
 use shared::push::Push;
 use shared::queue::Queue;
@@ -117,8 +115,7 @@ impl Inner {
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned));
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = Queue::new(Queue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
-        let archive = function.archive.and(config.archive_bucket.clone());
-        let archive = archive.map(|bucket| Archive::new(Archive::settings(sdk).push_auth_scheme(Unsigned), bucket));
+        let archive = function.archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
         let app = App { store, push, queue, archive, clock: self.clock.clone(), config };
         function.in_world(app, self.verifier.clone())
     }
@@ -152,12 +149,13 @@ impl World {
             let now = BEGINNING.after(lock(&since).elapsed());
             Time { ms: now.ms + skew_ms }
         });
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
-            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
-            .http_client(SharedHttpClient::new(network.clone()))
-            .load()
-            .await;
+        let aws = AwsConfig {
+            region: REGION.to_owned(),
+            access_key_id: "tests".to_owned(),
+            secret_access_key: "tests".to_owned(),
+            session_token: None,
+        };
+        let sdk = app::sdk_config_on(SharedHttpClient::new(network.clone()), aws).build();
         let variable = |name: &str| deployment.functions["authorize"].environment.get(name).cloned();
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&variable).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));

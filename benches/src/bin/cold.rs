@@ -1,12 +1,15 @@
-//! A function's cold path, measured: from the start of its process to its first question for an event, and what its first
-//! two requests cost, TLS included. Linux only, as it reads /proc. Build the function as it is deployed, then name it:
-//! `cargo build --release -p send`, then `cargo run -p benches --bin cold -- send`.
+//! The functions' cold paths, measured: from the start of a process to its first question for an event, and what its first
+//! two requests cost, TLS included. Linux only, as it reads /proc. Build the functions as they are deployed, then run it:
+//! `cargo build --release --workspace --exclude local --exclude tests --exclude benches`, then `cargo run -p benches --bin cold`;
+//! or build one with `-p send`, and name it: `cargo run -p benches --bin cold -- send`.
 //!
-//! The Runtime API, DynamoDB and `@connections` are played on loopback, the latter two behind TLS. The function trusts
+//! The events are those in `events/`. The Runtime API, DynamoDB, Secrets Manager and `@connections` are played on loopback, all
+//! but the first behind TLS. Nothing is archived, so no function has to ask S3. A function trusts
 //! a throw-away certificate of theirs because `SSL_CERT_FILE` names a bundle: this machine's own, with that certificate behind
 //! it, so that reading the bundle costs what it costs. What loopback can't show: the way to AWS, looking names up, AWS's
 //! chains of certificates, and how slow a small Lambda is.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -18,9 +21,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
+use local::functions::FUNCTIONS;
 use local::template::{DEPLOYED, Deployment, Template};
-use serde_json::{Value, json};
+use local::token::TokenIssuer;
+use serde_json::json;
+use shared::conversation::direct_id;
 use tests::engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
@@ -38,8 +44,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const READY_MS_MAX: f64 = 10.0;
 /// The most CPU that is allowed from the first question to the first answer, in milliseconds.
 const FIRST_CPU_MS_MAX: f64 = 15.0;
-/// The most memory that is allowed.
-const RSS_KB_MAX: f64 = 16.0 * 1024.0;
+/// The most memory that is allowed, in units of 1,024 KB.
+const RSS_MB_MAX: f64 = 16.0;
+/// An event for each function.
+const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
+/// What tokens are signed with.
+const SECRET: &str = "a secret that nothing but this benchmark has";
 /// The certificates that this machine trusts, as Debian, Ubuntu and Amazon Linux have them.
 const BUNDLES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 /// A certificate for `localhost` and its key, known to everybody: nothing but this benchmark trusts it.
@@ -52,14 +62,17 @@ type Problem = Box<dyn std::error::Error>;
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
 async fn main() -> ExitCode {
     match measure().await {
-        Ok(figures) => {
-            println!("| counted | median | at most |\n|---|---|---|");
-            for figure in &figures {
-                let limit = figure.limit.map(|limit| limit.to_string()).unwrap_or_default();
-                let high = if figure.is_too_high() { " TOO HIGH" } else { "" };
-                println!("| {} | {:.1} | {limit}{high} |", figure.what, figure.median);
+        Ok(functions) => {
+            println!("| median of {STARTS} starts | {} |", FIGURES.map(|figure| figure.what).join(" | "));
+            println!("|---{}|", "|---".repeat(FIGURES.len()));
+            let mut fine = true;
+            for (name, runs) in functions {
+                let cells = FIGURES.map(|figure| figure.cell(&runs));
+                fine &= !cells.iter().any(|cell| cell.ends_with(TOO_HIGH));
+                println!("| {name} | {} |", cells.join(" | "));
             }
-            if figures.iter().any(Figure::is_too_high) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            println!("| at most | {} |", FIGURES.map(Figure::at_most).join(" | "));
+            if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(problem) => {
             eprintln!("error: {problem}");
@@ -68,45 +81,66 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What was measured.
+/// What stands behind a figure that is too high.
+const TOO_HIGH: &str = "TOO HIGH";
+
+/// What is measured.
+const FIGURES: [Figure; 7] = [
+    Figure { what: "to first question, ms", limit: Some(READY_MS_MAX), value: |run| run.ready_ms },
+    Figure { what: "CPU until then, ms", limit: None, value: |run| run.cpu_ms[0] },
+    Figure {
+        what: "CPU, first request, ms",
+        limit: Some(FIRST_CPU_MS_MAX),
+        value: |run| run.cpu_ms[1] - run.cpu_ms[0],
+    },
+    Figure { what: "CPU, second, ms", limit: None, value: |run| run.cpu_ms[2] - run.cpu_ms[1] },
+    Figure { what: "first request, ms", limit: None, value: |run| run.request_ms[0] },
+    Figure { what: "second, ms", limit: None, value: |run| run.request_ms[1] },
+    Figure { what: "memory, MB", limit: Some(RSS_MB_MAX), value: |run| run.rss_mb },
+];
+
+/// One figure of a function: the median over its starts.
+#[derive(Clone, Copy)]
 struct Figure {
     what: &'static str,
-    median: f64,
     limit: Option<f64>,
+    value: fn(&Run) -> f64,
 }
 
 impl Figure {
-    fn new(what: &'static str, limit: Option<f64>, runs: &[Run], value: fn(&Run) -> f64) -> Self {
-        let mut values: Vec<f64> = runs.iter().map(value).collect();
+    fn cell(self, runs: &[Run]) -> String {
+        let mut values: Vec<f64> = runs.iter().map(self.value).collect();
         values.sort_by(f64::total_cmp);
-        Self { what, median: values[values.len() / 2], limit }
+        let median = values[values.len() / 2];
+        let high = if self.limit.is_some_and(|limit| median > limit) { TOO_HIGH } else { "" };
+        format!("{median:.1} {high}").trim_end().to_owned()
     }
 
-    fn is_too_high(&self) -> bool {
-        self.limit.is_some_and(|limit| self.median > limit)
+    fn at_most(self) -> String {
+        self.limit.map(|limit| limit.to_string()).unwrap_or_default()
     }
 }
 
-async fn measure() -> Result<Vec<Figure>, Problem> {
-    let name = std::env::args().nth(1).ok_or("name a function: send, presence or wallet")?;
-    let request =
-        request(&name).ok_or(format!("{name}: there is no request here for it; give send, presence or wallet"))?;
-    let binary = binary(&name)?;
+/// Starts the functions that are named, or all of them.
+async fn measure() -> Result<Vec<(String, Vec<Run>)>, Problem> {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        names = FUNCTIONS.map(|function| function.name.to_owned()).into();
+    }
     let deployment = deployment()?;
     let aws = Aws::start(&deployment).await?;
-    let mut runs = Vec::new();
-    for start in 0..STARTS {
-        runs.push(aws.run(&binary, &deployment.functions[&name].environment, &event(&request, start)).await?);
+    let tokens = TokenIssuer::new(Some(SECRET.to_owned()), &BTreeMap::new());
+    let mut functions = Vec::new();
+    for name in names {
+        let environment = &deployment.functions.get(&name).ok_or(format!("there is no function {name}"))?.environment;
+        let binary = binary(&name)?;
+        let mut runs = Vec::new();
+        for start in 0..STARTS {
+            runs.push(aws.run(&binary, environment, &events(&name, start, &tokens)?).await?);
+        }
+        functions.push((name, runs));
     }
-    Ok(vec![
-        Figure::new("start to first question, ms", Some(READY_MS_MAX), &runs, |run| run.ready_ms),
-        Figure::new("CPU until then, with connections and TLS, ms", None, &runs, |run| run.cpu_ms[0]),
-        Figure::new("CPU of the first request, ms", Some(FIRST_CPU_MS_MAX), &runs, |run| run.cpu_ms[1] - run.cpu_ms[0]),
-        Figure::new("CPU of the second request, ms", None, &runs, |run| run.cpu_ms[2] - run.cpu_ms[1]),
-        Figure::new("first request, ms", None, &runs, |run| run.request_ms[0]),
-        Figure::new("second request, ms", None, &runs, |run| run.request_ms[1]),
-        Figure::new("memory at most, KB", Some(RSS_KB_MAX), &runs, |run| run.rss_kb),
-    ])
+    Ok(functions)
 }
 
 /// The function's binary, as it would be deployed, in the target directory of this one.
@@ -114,33 +148,24 @@ fn binary(name: &str) -> Result<PathBuf, Problem> {
     let here = std::env::current_exe()?;
     let target = here.ancestors().nth(2).ok_or("no target directory")?;
     let binary = target.join("release").join(name);
-    if binary.exists() { Ok(binary) } else { Err(format!("run `cargo build --release -p {name}` first").into()) }
+    let command = "cargo build --release --workspace --exclude local --exclude tests --exclude benches";
+    if binary.exists() { Ok(binary) } else { Err(format!("{name} isn't built; run `{command}`").into()) }
 }
 
-/// What a client asks of a function.
-fn request(name: &str) -> Option<Value> {
-    match name {
-        "send" => Some(json!({ "action": "sendMessage", "to": "bob", "content": "hello" })),
-        "presence" => Some(json!({ "action": "ping" })),
-        "wallet" => Some(json!({ "action": "getBalance" })),
-        _ => None,
-    }
-}
-
-/// A frame of a user of their own.
-fn event(request: &Value, start: usize) -> [String; 2] {
-    ["first", "second"].map(|id| {
-        let mut frame = request.clone();
-        frame["clientMessageId"] = id.into();
-        json!({
-            "requestContext": {
-                "routeKey": request["action"], "eventType": "MESSAGE", "connectionId": "connection=", "connectedAt": 1,
-                "requestTimeEpoch": 1, "authorizer": { "userId": format!("ann{start}"), "expiresAt": "9000000000000" },
-            },
-            "body": frame.to_string(), "isBase64Encoded": false,
-        })
-        .to_string()
-    })
+/// Two events for a function, of a user and a conversation of their own.
+fn events(name: &str, start: usize, tokens: &TokenIssuer) -> Result<[String; 2], Problem> {
+    let text = std::fs::read_to_string(format!("{EVENTS}/{name}.json"))?;
+    let user = format!("ann{start}");
+    let token = tokens.issue(json!({ "sub": user, "roles": ["admin"] }).to_string().as_bytes())?;
+    let conversation = direct_id(&user.parse()?, &"bob".parse()?);
+    let event = |second: u8| {
+        text.replace("\"ann\"", &format!("\"{user}\""))
+            .replace("TOKEN", &token)
+            .replace("CONVERSATION", conversation.as_str())
+            // A client's name for its message.
+            .replace("-000000000001", &format!("-00000000001{second}"))
+    };
+    Ok([event(0), event(1)])
 }
 
 fn deployment() -> Result<Deployment, Problem> {
@@ -153,14 +178,14 @@ struct Run {
     /// Since the start, at each question for an event.
     cpu_ms: Vec<f64>,
     request_ms: Vec<f64>,
-    rss_kb: f64,
+    rss_mb: f64,
 }
 
 /// The parts of AWS that a function sees.
 struct Aws {
     runtime: SocketAddr,
     dynamodb: SocketAddr,
-    gateway: SocketAddr,
+    others: SocketAddr,
     bundle: tempfile::NamedTempFile,
     /// When the function has asked for an event.
     asked: Mutex<mpsc::Receiver<Instant>>,
@@ -193,16 +218,16 @@ impl Aws {
         serve(plain, runtime_api);
         let engine = Arc::new(Engine::new(&deployment.table));
         let dynamodb = Tls::serve(&tls, Router::new().route("/", post(call)).with_state(engine)).await?;
-        let gateway = Tls::serve(&tls, Router::new().fallback(any(|| async { StatusCode::OK }))).await?;
+        let others = Tls::serve(&tls, Router::new().fallback(other)).await?;
         let (asked, answered) = (Mutex::new(asked), Mutex::new(answered));
-        Ok(Self { runtime: address, dynamodb, gateway, bundle, asked, events, answered })
+        Ok(Self { runtime: address, dynamodb, others, bundle, asked, events, answered })
     }
 
     /// Starts a process, gives it both events and ends it.
     async fn run(
         &self,
         binary: &Path,
-        environment: &std::collections::BTreeMap<String, String>,
+        environment: &BTreeMap<String, String>,
         events: &[String; 2],
     ) -> Result<Run, Problem> {
         let mut command = Command::new(binary);
@@ -214,9 +239,9 @@ impl Aws {
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "cold".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "cold".to_owned()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", format!("https://localhost:{}", self.dynamodb.port())),
-            ("WEBSOCKET_ENDPOINT", format!("https://localhost:{}/chat", self.gateway.port())),
+            ("AWS_ENDPOINT_URL", format!("https://localhost:{}", self.others.port())),
+            ("WEBSOCKET_ENDPOINT", format!("https://localhost:{}/chat", self.others.port())),
             ("SSL_CERT_FILE", self.bundle.path().display().to_string()),
         ]);
         let began = Instant::now();
@@ -230,7 +255,7 @@ impl Aws {
             soon(self.asked.lock().await.recv()).await?;
             cpu_ms.push(process.cpu_ms()?);
         }
-        Ok(Run { ready_ms, cpu_ms, request_ms, rss_kb: process.rss_kb()? })
+        Ok(Run { ready_ms, cpu_ms, request_ms, rss_mb: process.rss_mb()? })
     }
 }
 
@@ -259,10 +284,11 @@ impl Process {
     }
 
     /// The most memory that it has had.
-    fn rss_kb(&self) -> Result<f64, Problem> {
+    fn rss_mb(&self) -> Result<f64, Problem> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or("no VmHWM")?)
+        let kb: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        Ok(kb.ok_or("no VmHWM")? / 1_024.0)
     }
 }
 
@@ -303,6 +329,14 @@ async fn call(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let (status, body) = engine.answer(target.rsplit('.').next().unwrap_or_default(), &body);
     (StatusCode::from_u16(status).unwrap_or_default(), body).into_response()
+}
+
+/// A call to another service: the secret, or a push that is taken.
+async fn other(headers: HeaderMap) -> Response {
+    match headers.get("x-amz-target") {
+        Some(_) => json!({ "SecretString": SECRET }).to_string().into_response(),
+        None => StatusCode::OK.into_response(),
+    }
 }
 
 /// Accepts connections with TLS.

@@ -16,7 +16,7 @@ use shared::store::work::Work;
 use shared::waiting;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "admin", handler: Handler::Http(handle), archive: None };
+pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
 
 fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Handling<'a, Value> {
     Box::pin(async move {

@@ -6,7 +6,7 @@ use shared::protocol::Time;
 use shared::run::{Function, Handler, Handling, Handshake};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "authorize", handler: Handler::Authorizer(handle), archive: None };
+pub static FUNCTION: Function = Function { name: "authorize", handler: Handler::authorizer(handle), archive: None };
 
 fn handle(verifier: &Verifier, handshake: Handshake, now: Time) -> Handling<'_, Claims> {
     Box::pin(authorize(verifier, handshake, now))

@@ -34,13 +34,11 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     count(Metric::OpenSends, 0.0);
     highest(Metric::OldestOpenSend, 0.0);
     let open = owners(app, Work::Open).await?;
-    let failed = each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
+    each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
     let unsettled = owners(app, Work::Unsettled).await?;
     let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
-    let failed = failed + each(app, stop, unsettling.collect()).await;
-    let waiting = unlist_delivered(app).await?;
-    tracing::debug!(open = open.len(), unsettled = unsettled.len(), waiting, failed, "swept");
-    Ok(())
+    each(app, stop, unsettling.collect()).await;
+    unlist_delivered(app).await
 }
 
 /// The users who have work of a kind.
@@ -49,18 +47,18 @@ async fn owners(app: &App, work: Work) -> Result<BTreeSet<UserId>, Error> {
     rows.iter().map(|key| Ok(key.owner()?)).collect()
 }
 
-/// Does so many things at the same time, and starts no more after STOP; says how many failed.
-async fn each<F: Future<Output = Result<(), Error>>>(app: &App, stop: Time, work: Vec<F>) -> usize {
+/// Does so many things at the same time, and starts no more after STOP.
+async fn each<F: Future<Output = Result<(), Error>>>(app: &App, stop: Time, work: Vec<F>) {
     let work = work.into_iter().map(|work| async move {
         if app.clock.now() >= stop {
-            return 0;
+            return;
         }
-        let Err(error) = work.await else { return 0 };
-        tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
-        1
+        if let Err(error) = work.await {
+            tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
+        }
     });
     let work: Vec<_> = work.collect();
-    futures::stream::iter(work).buffer_unordered(SWEEP_AT_ONCE).fold(0, |sum, failed| async move { sum + failed }).await
+    futures::stream::iter(work).buffer_unordered(SWEEP_AT_ONCE).collect().await
 }
 
 /// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished.
@@ -101,8 +99,8 @@ async fn published(app: &App, decided: &Decided, seq: Seq) -> Result<Message, Er
     Ok(item.message(&decided.meta.id, seq, Status::Sent))
 }
 
-/// Takes conversations out of the index that were marked long ago and wait for nothing; says how many it looked at.
-async fn unlist_delivered(app: &App) -> Result<usize, Error> {
+/// Takes conversations out of the index that were marked long ago and wait for nothing.
+async fn unlist_delivered(app: &App) -> Result<(), Error> {
     let before = app.clock.now().before(WAITING_MARK_LIFE);
     let keys = app.store.work_waiting_since(before, SWEEP_ACCOUNTS_MAX).await?;
     for (key, inbox) in app.store.inboxes(&keys).await? {
@@ -110,5 +108,5 @@ async fn unlist_delivered(app: &App) -> Result<usize, Error> {
             app.store.inbox_unlist(key, &inbox).await?;
         }
     }
-    Ok(keys.len())
+    Ok(())
 }
