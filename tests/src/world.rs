@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -45,8 +45,9 @@ const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// The secret of the world's tokens.
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
 
-/// The template, read once for all worlds.
-static TEMPLATE: OnceLock<Template> = OnceLock::new();
+/// The template, read once for all worlds, and deployed once for all with the same parameters.
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::parse(DEPLOYED).expect("the template parses"));
+static DEPLOYMENTS: Mutex<BTreeMap<BTreeMap<String, String>, Arc<Deployment>>> = Mutex::new(BTreeMap::new());
 
 tokio::task_local! {
     /// The step of a simulation that is running, and how many ids it has given.
@@ -71,7 +72,7 @@ pub struct World {
 }
 
 struct Inner {
-    deployment: Deployment,
+    deployment: Arc<Deployment>,
     network: Network,
     sdk: SdkConfig,
     verifier: Verifier,
@@ -135,9 +136,7 @@ impl World {
     /// As it is set up.
     pub async fn with(setup: Setup<'_>) -> Self {
         let parameters = setup.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let parameters = parameters.collect();
-        let template = TEMPLATE.get_or_init(|| Template::parse(DEPLOYED).expect("the template parses"));
-        let deployment = template.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys");
+        let deployment = deployed(parameters.collect());
         let (engine, policies) = (Engine::new(&deployment.table), Policies::new(&deployment));
         let queues = Queues::new(deployment.queues.clone());
         let network = Network::new(engine, Connections::default(), queues, policies, setup.seed);
@@ -469,6 +468,16 @@ impl World {
         self.inner.network.edge(|edge| edge.ends(name, &invocation.trace_id, result.as_ref().err()));
         result
     }
+}
+
+/// The template with these values of its parameters.
+fn deployed(parameters: BTreeMap<String, String>) -> Arc<Deployment> {
+    if let Some(deployment) = lock(&DEPLOYMENTS).get(&parameters) {
+        return deployment.clone();
+    }
+    let deployment = Arc::new(TEMPLATE.deploy(&parameters, WEBSOCKET_ENDPOINT).expect("the template deploys"));
+    lock(&DEPLOYMENTS).insert(parameters, deployment.clone());
+    deployment
 }
 
 /// As one part of a path.

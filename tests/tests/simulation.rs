@@ -82,7 +82,7 @@ fn a_missing_guard_is_noticed() {
 
 #[test]
 fn every_action_is_said_in_some_plan() {
-    let said: BTreeSet<&str> = (0..50)
+    let said: BTreeSet<&str> = (0..200)
         .flat_map(|seed| Plan::new(seed, None).steps)
         .filter_map(|step| if let Act::Says(action) = step.act { Some(action) } else { None })
         .collect();

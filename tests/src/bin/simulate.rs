@@ -8,9 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tests::simulation::plan::FOCI;
 use tests::simulation::shrink::shrink;
 use tests::simulation::{Plan, Report, run};
+
+/// A third of the time would go to the system's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How often progress is said.
 const PROGRESS: Duration = Duration::from_secs(5);

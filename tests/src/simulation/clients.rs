@@ -263,8 +263,10 @@ impl Clients {
         let sense = code != Some("internal") || self.surprises;
         holds("what is there makes sense", sense, || format!("{} got {frame}", ask.frame))?;
         if ask.pries {
-            let refused =
-                matches!(code, Some("not_a_participant" | "unavailable" | "insufficient_balance" | "rate_limited"));
+            let refused = matches!(
+                code,
+                Some("not_a_participant" | "unavailable" | "internal" | "insufficient_balance" | "rate_limited")
+            );
             return holds("strangers are refused", refused, || {
                 format!("{} got {frame} for {}", NAMES[person], ask.frame)
             });

@@ -380,7 +380,7 @@ impl Plan {
             plan.default_price = 0;
         }
         plan.steps = draw_steps(&mut chance, plan.people, steps, acts_on(item));
-        plan.rate = (20, 200);
+        plan.rate = if item == "ACCOUNT" && seed % 16 == 6 { (1, 2) } else { (20, 200) };
         if plan.default_price > 0 {
             plan.begins();
         }
