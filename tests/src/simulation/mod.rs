@@ -54,8 +54,6 @@ pub struct Report {
 
 /// Runs a plan, with a guard missing or not, and keeps so many of the last events.
 pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
-    // The SDK's waits between attempts come from here.
-    fastrand::seed(plan.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     let _guard = runtime.enter();
