@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::IdentityCache;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
@@ -81,6 +83,10 @@ pub fn sdk_config_on(http: SharedHttpClient, aws: AwsConfig) -> Builder {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
+        // What never changes needs no cache that asks what time it is.
+        .identity_cache(IdentityCache::no_cache())
+        // Every attempt has a time limit, and no body is long: nothing is gained by watching how it flows.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http)
 }
 
