@@ -189,8 +189,8 @@ impl Store {
             "SET #read_seq = :seq, #delivered_seq = :seq",
             "#read_seq < :seq AND #delivered_seq <= :seq AND #last_seq >= :seq",
         );
-        const READ_BEHIND_DELIVERED: (&str, &str) =
-            ("SET #read_seq = :seq", "#read_seq < :seq AND #delivered_seq >= :seq");
+        // Only where the first was refused as `delivered` is beyond: it never goes back.
+        const READ_BEHIND_DELIVERED: (&str, &str) = ("SET #read_seq = :seq", "#read_seq < :seq");
         const DELIVERED: (&str, &str) = ("SET #delivered_seq = :seq", "#delivered_seq < :seq AND #last_seq >= :seq");
         let forms: &[(&str, &str)] = match horizon {
             Horizon::Delivered => &[DELIVERED],
