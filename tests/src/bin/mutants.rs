@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
@@ -20,9 +22,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[derive(Parser)]
 struct Options {
     /// How many seeds each mutant has.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1_500)]
     seeds: u64,
-    /// How many seeds are run to find the guards.
+    /// In how many seeds the guards are looked for, each with a plan of any kind and one directed at each kind of item.
     #[arg(long, default_value_t = 200)]
     find: u64,
     /// A mutant is done with when so many seeds have caught it.
@@ -37,6 +39,15 @@ struct Options {
     /// Only mutants that say this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Writes here which seed first catches each: what `tests/tests/guards.txt` holds and `cargo test` runs again.
+    #[arg(long, conflicts_with_all = ["only", "steps"])]
+    list: Option<PathBuf>,
+}
+
+impl Options {
+    fn steps(&self) -> Option<usize> {
+        self.steps.map(NonZeroUsize::get)
+    }
 }
 
 /// What became of a mutant.
@@ -50,30 +61,59 @@ struct Verdict {
 fn main() -> ExitCode {
     let options = Options::parse();
     std::panic::set_hook(Box::new(|_| {}));
-    let mut found: BTreeSet<Mutant> = BTreeSet::from(ORDERS);
-    for (seed, item) in (0..options.find).zip(FOCI.into_iter().cycle()) {
-        let steps = options.steps.map(NonZeroUsize::get);
-        found.extend(run(&Plan::new(seed, steps), None, 1).guards);
-        found.extend(run(&Plan::directed(seed, steps, item), None, 1).guards);
-    }
-    let mutants: Vec<Mutant> = found.into_iter().filter(|one| one.to_string().contains(&options.only)).collect();
+    let mutants: Vec<Mutant> =
+        find(&options).into_iter().filter(|one| one.to_string().contains(&options.only)).collect();
     say(&format!("{} guards, up to {} seeds each", mutants.len(), options.seeds));
     say("caught | seeds | first | by | guard");
-    let (next, survivors) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..options.threads.max(1) {
-            scope.spawn(|| {
-                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let verdict = judge(mutant, &options);
-                    survivors.fetch_add(usize::from(verdict.caught == 0), Ordering::Relaxed);
-                    show(mutant, &verdict);
-                }
-            });
+    let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    on_threads(options.threads, || {
+        while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let verdict = judge(mutant, &options);
+            show(mutant, &verdict);
+            lock(&verdicts).insert(mutant, verdict.first);
         }
     });
-    let survivors = survivors.into_inner();
+    let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let survivors = verdicts.values().filter(|first| first.is_none()).count();
     say(&format!("{survivors} of {} survived", mutants.len()));
+    if let Some(path) = &options.list {
+        let caught = verdicts.iter().filter_map(|(mutant, first)| Some((mutant, (*first)?)));
+        let list: String = caught.map(|(mutant, seed)| format!("{seed} | {} | {mutant}\n", mutant.item())).collect();
+        if let Err(error) = std::fs::write(path, list) {
+            say(&format!("{}: {error}", path.display()));
+            return ExitCode::FAILURE;
+        }
+    }
     if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does the same on each of so many threads.
+fn on_threads(threads: usize, work: impl Fn() + Sync) {
+    std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(&work))));
+}
+
+/// The guards that are met in plans of any kind and in those directed at each kind of item, and the orders.
+fn find(options: &Options) -> BTreeSet<Mutant> {
+    let (next, found) = (AtomicU64::new(0), Mutex::new(BTreeSet::from(ORDERS)));
+    on_threads(options.threads, || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= options.find {
+                return;
+            }
+            let directed = FOCI.iter().map(|item| Plan::directed(seed, options.steps(), item));
+            for plan in [Plan::new(seed, options.steps())].into_iter().chain(directed).filter(|plan| !plan.is_crowded())
+            {
+                let guards = run(&plan, None, 1).guards;
+                lock(&found).extend(guards);
+            }
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says a line.
@@ -85,15 +125,17 @@ fn say(line: &str) {
 /// Runs seeds without a guard.
 fn judge(mutant: &Mutant, options: &Options) -> Verdict {
     let mut verdict = Verdict { seeds: 0, caught: 0, first: None, rules: BTreeMap::new() };
-    for seed in 0..options.seeds {
+    let plans = (0..options.seeds).map(|seed| Plan::directed(seed, options.steps(), mutant.item()));
+    // What takes long is for what nothing else shows.
+    let (crowded, quick): (Vec<Plan>, Vec<Plan>) = plans.partition(Plan::is_crowded);
+    for plan in quick.into_iter().chain(crowded) {
         verdict.seeds += 1;
-        let plan = Plan::directed(seed, options.steps.map(NonZeroUsize::get), mutant.item());
         // Only what holds with the guard tells anything about it.
         if let Some((rule, _)) = run(&plan, Some(mutant), 1).broken
             && run(&plan, None, 1).broken.is_none()
         {
             verdict.caught += 1;
-            verdict.first.get_or_insert(seed);
+            verdict.first.get_or_insert(plan.seed);
             *verdict.rules.entry(rule).or_default() += 1;
         }
         if verdict.caught >= options.enough {

@@ -18,7 +18,7 @@ const BEGINNING_MS: u64 = 40;
 /// Who connects is connected after this, also when calls are slow.
 const CONNECTED_MS: u64 = 5_000;
 /// One in so many plans reaches a limit that is too high for the others. It takes as long as a thousand of them.
-const LIMIT_PLANS: u64 = 20_000;
+const LIMIT_PLANS: u64 = 50_000;
 /// In one of so many plans messages grow old: such a world makes ten times as many calls as others.
 const AGING_PLANS: u64 = 64;
 /// The first number of a step that is there because messages grow old.
@@ -27,6 +27,8 @@ const AGING_STEPS: u32 = 1_000_000;
 const AGING_SENDS: u64 = 6;
 /// So many messages are sent while a sweep looks at what was marked a day ago.
 const MARKED_SENDS: u64 = 24;
+/// Who reads late has time for each message.
+const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
 pub(super) const MONTHS_MS: [u64; 2] = [40 * 86_400_000, 100 * 86_400_000];
 /// After so long what has moved is deleted.
@@ -331,12 +333,7 @@ impl Plan {
             for step in self.steps.iter_mut().filter(|step| step.at_ms >= from_ms) {
                 step.at_ms += at_ms - from_ms;
             }
-            let first = AGING_STEPS + self.steps.len() as u32;
-            let steps = acts.into_iter().zip(first..).map(|((at_ms, act), number)| {
-                let (person, device) = (chance.below(2) as usize, chance.below(DEVICES as u64) as usize);
-                Step { number, at_ms, person, device, act, draw: chance.next() }
-            });
-            self.steps.extend(steps);
+            self.adds(&mut chance, acts);
         }
         self
     }
@@ -347,14 +344,37 @@ impl Plan {
         let last_ms = self.steps.iter().map(|step| step.at_ms).max().unwrap_or_default();
         let at_ms = last_ms + DAYS.as_millis() as u64;
         let sends = (0..MARKED_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage")));
-        let first = AGING_STEPS + self.steps.len() as u32;
-        let people = self.people as u64;
-        let steps = [(at_ms, Act::Sweeps)].into_iter().chain(sends).zip(first..).map(|((at_ms, act), number)| {
-            let (person, device) = (chance.below(people) as usize, chance.below(DEVICES as u64) as usize);
-            Step { number, at_ms, person, device, act, draw: chance.next() }
+        self.adds(&mut chance, [(at_ms, Act::Sweeps)].into_iter().chain(sends));
+        self
+    }
+
+    /// In the end the first person writes, and the second has all of it, and reads it only then, bit by bit.
+    fn that_is_read_late(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        let last_ms = self.steps.iter().map(|step| step.at_ms).max().unwrap_or_default();
+        let crowds = [(0, "sendMessage", 4), (1, "markDelivered", 2), (1, "markRead", 6)];
+        let acts = crowds.into_iter().flat_map(|(person, action, count)| std::iter::repeat_n((person, action), count));
+        let steps = (1..).zip(acts).map(|(n, (person, action))| {
+            let (number, at_ms) = (AGING_STEPS + n, last_ms + READ_LATE_MS * u64::from(n));
+            Step { number, at_ms, person, device: 0, act: Act::Says(action), draw: chance.next() }
         });
         self.steps.extend(steps);
         self
+    }
+
+    /// The first two people do these, too, each at its time.
+    fn adds(&mut self, chance: &mut Chance, acts: impl IntoIterator<Item = (u64, Act)>) {
+        let first = AGING_STEPS + self.steps.len() as u32;
+        let steps = acts.into_iter().zip(first..).map(|((at_ms, act), number)| {
+            let (person, device) = (chance.below(2) as usize, chance.below(DEVICES as u64) as usize);
+            Step { number, at_ms, person, device, act, draw: chance.next() }
+        });
+        self.steps.extend(steps);
+    }
+
+    /// Whether it reaches a limit: then it takes as long as a thousand others.
+    pub fn is_crowded(&self) -> bool {
+        self.steps.len() > CONNECTIONS_MAX
     }
 
     /// Whether the cleanup runs.
@@ -387,8 +407,10 @@ impl Plan {
         if ["META", "SEGMENT"].contains(&item) && !seed.is_multiple_of(4) {
             plan = plan.that_ages();
         }
-        if item == "INBOX" && seed % 8 == 1 {
-            plan = plan.whose_marks_grow_old();
+        match (item, seed % 8) {
+            ("INBOX", 1) => plan = plan.whose_marks_grow_old(),
+            ("INBOX", 3) => plan = plan.that_is_read_late(),
+            _ => {}
         }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],

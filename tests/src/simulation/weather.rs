@@ -198,18 +198,18 @@ impl State {
         let Operation::Dynamo(name, _) = &call.operation else { return now };
         let fault = if call.operation.reads_index() { Fault::StaleIndex } else { Fault::StaleRead };
         let mut chance = self.running[&call.trace_id].chance.clone();
-        let oldest = self.past.version_before(BEHIND_MAX);
+        let oldest = || self.past.version_before(BEHIND_MAX);
         if let Some(version) = self.mutant.as_ref().and_then(|mutant| {
             let account_read_at = self.running[&call.trace_id].account_read_at;
             mutant.reads_at(call, now, account_read_at, &mut chance)
         }) {
-            return version.max(oldest);
+            return version.max(oldest());
         }
         if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query")
             && !call.operation.is_strong()
             && self.strikes(fault, &mut chance)
         {
-            return now.saturating_sub(chance.below(BEHIND_WRITES_MAX)).max(oldest);
+            return now.saturating_sub(chance.below(BEHIND_WRITES_MAX)).max(oldest());
         }
         now
     }

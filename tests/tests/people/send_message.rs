@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::limits::OPEN_MAX;
 use tests::{Fault, Operation, World};
 
 #[tokio::test(start_paused = true)]
@@ -80,6 +81,25 @@ async fn many_people_at_once_get_numbers_without_holes() {
     let numbers: BTreeSet<u64> = join_all(sends).await.into_iter().flatten().collect();
     assert_eq!(numbers, (1..=60).collect());
     world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_sends_are_open_until_the_sweep_ends_them() {
+    let world = World::deployed_with(&[("SendsPerSecond", "100"), ("SendBurst", "1000")]).await;
+    let phone = world.person("ann").connects().await;
+    let conversation = phone.opens("bob").await;
+    world.breaks(|call| call.operation.update().contains("#open.#sid = :send").then_some(Fault::KillAfter));
+    for n in 0..OPEN_MAX {
+        assert!(phone.tries(phone.message_to("bob", &n.to_string())).await.is_none(), "{n} died, claimed");
+    }
+    world.heals();
+    // The claim has two forms: for who has sent just now, and for who has not.
+    for pause in [Duration::ZERO, Duration::from_secs(60)] {
+        world.advance(pause).await;
+        assert_eq!(phone.sends(&conversation, "one too many").await.code(), "rate_limited", "after {pause:?}");
+    }
+    world.comes_to_rest().await;
+    assert_eq!(phone.sends(&conversation, "again").await["duplicate"], false);
 }
 
 #[tokio::test(start_paused = true)]
