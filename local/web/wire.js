@@ -280,7 +280,7 @@ export class Wire extends EventTarget {
   #top(conversationId) {
     const held = this.#held.get(conversationId);
     if (!held?.size) return 0;
-    let top = Math.min(...held.keys());
+    let top = lowest(held);
     while (held.has(top + 1)) top += 1;
     return top;
   }
@@ -357,7 +357,8 @@ export class Wire extends EventTarget {
   /** The first number that is missing above the lowest held one, if any. */
   #gap(conversationId) {
     const held = this.#held.get(conversationId);
-    const last = Math.max(this.conversations.get(conversationId)?.lastSeq ?? 0, ...(held?.keys() ?? []));
+    const known = this.conversations.get(conversationId)?.lastSeq ?? 0;
+    const last = [...(held?.keys() ?? [])].reduce((one, other) => Math.max(one, other), known);
     const next = this.#top(conversationId) + 1;
     return held?.size && next <= last ? next : undefined;
   }
@@ -393,7 +394,7 @@ export class Wire extends EventTarget {
   /** Loads the page before the held messages; the newest one when none is held. */
   async loadOlder(conversationId) {
     const held = this.#held.get(conversationId);
-    const before = held?.size ? Math.min(...held.keys()) : undefined;
+    const before = held?.size ? lowest(held) : undefined;
     const page = await this.request('getMessages', { conversationId, before, limit: PAGE });
     if (!page.hasMore) this.#beginnings.add(conversationId);
     this.#hold(page.messages, 'page');
@@ -558,6 +559,11 @@ export class Wire extends EventTarget {
     this.#typingAt = typing ? Date.now() : 0;
     this.#ask('typing', { conversationId, typing }).catch(() => {});
   }
+}
+
+/** The lowest number that is held. There may be more of them than a function can have arguments. */
+function lowest(held) {
+  return [...held.keys()].reduce((one, other) => Math.min(one, other));
 }
 
 /** Random within a ceiling that doubles: many clients that lost one server don't come back at once. */
