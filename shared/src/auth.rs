@@ -19,6 +19,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::config::{KeyConfig, TokenConfig};
+use crate::crypto;
 use crate::error::Error;
 use crate::limits::{
     JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
@@ -103,6 +104,7 @@ impl<T> Fetched<T> {
 impl Verifier {
     /// By the deployment's rules.
     pub fn new(config: TokenConfig, secrets: Secrets) -> Self {
+        crypto::install();
         Self { config, secrets, versions: Arc::default(), published: Arc::default() }
     }
 

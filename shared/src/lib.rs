@@ -15,6 +15,7 @@ pub mod archive;
 pub mod auth;
 pub mod config;
 pub mod conversation;
+pub mod crypto;
 pub mod error;
 pub mod history;
 pub mod limits;

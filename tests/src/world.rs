@@ -337,6 +337,7 @@ impl World {
         for (name, value) in more.as_object().into_iter().flatten() {
             claims[name] = value.clone();
         }
+        shared::crypto::install();
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
     }

@@ -3,9 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::future::join_all;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::Algorithm;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256};
+use ring::{hmac, rsa};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
 use shared::limits::{SECRET_LIFE, SECRET_REFETCH_AFTER};
@@ -13,12 +16,20 @@ use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-fn signed(claims: &Value, header: &Header, key: &EncodingKey) -> String {
-    jsonwebtoken::encode(header, claims, key).expect("a token")
+fn signed(claims: &Value, header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let signature = sign(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Signed with a secret.
+fn hmac(algorithm: hmac::Algorithm, secret: &[u8]) -> impl FnOnce(&[u8]) -> Vec<u8> {
+    move |message| hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
 }
 
 fn hs256(claims: &Value, secret: &str) -> String {
-    signed(claims, &Header::default(), &EncodingKey::from_secret(secret.as_bytes()))
+    signed(claims, &json!({ "alg": "HS256", "typ": "JWT" }), hmac(hmac::HMAC_SHA256, secret.as_bytes()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +62,7 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
         let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
         format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT" })), part(claims))
     };
-    let hs512 = signed(&good, &Header::new(Algorithm::HS512), &EncodingKey::from_secret(SECRET.as_bytes()));
+    let hs512 = signed(&good, &json!({ "alg": "HS512" }), hmac(hmac::HMAC_SHA512, SECRET.as_bytes()));
     let mut forged = hs256(&good, SECRET);
     forged.truncate(forged.len() - 6);
     for (what, token) in [
@@ -246,20 +257,43 @@ async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Arc<AtomicUsize>) 
     (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, asked)
 }
 
+/// What a PEM file holds.
+fn pkcs8(pem: &str) -> Vec<u8> {
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    STANDARD.decode(lines.collect::<String>()).expect("base64")
+}
+
 fn issuers_token(world: &World, algorithm: Algorithm, key_id: &str) -> String {
-    let key = match algorithm {
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(include_bytes!("keys/rs256.pem")),
-        Algorithm::ES256 => EncodingKey::from_ec_pem(include_bytes!("keys/es256.pem")),
-        _ => EncodingKey::from_ed_pem(include_bytes!("keys/eddsa.pem")),
-    };
-    let header = Header { kid: Some(key_id.to_owned()), ..Header::new(algorithm) };
+    let header = json!({ "alg": algorithm, "kid": key_id });
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
-    signed(&claims, &header, &key.expect("a key"))
+    let random = SystemRandom::new();
+    signed(&claims, &header, |message| match algorithm {
+        Algorithm::RS256 => {
+            let key = rsa::KeyPair::from_pkcs8(&pkcs8(include_str!("keys/rs256.pem"))).expect("a key");
+            let mut signature = vec![0; key.public().modulus_len()];
+            key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).expect("is signed");
+            signature
+        }
+        Algorithm::ES256 => {
+            let key = pkcs8(include_str!("keys/es256.pem"));
+            let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key, &random).expect("a key");
+            key.sign(&random, message).expect("is signed").as_ref().to_vec()
+        }
+        _ => {
+            let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(include_str!("keys/eddsa.pem")));
+            key.expect("a key").sign(message).as_ref().to_vec()
+        }
+    })
 }
 
 #[tokio::test]
 async fn an_issuers_keys_are_fetched_once_and_taken_for_each_algorithm() {
-    let all = [(Algorithm::RS256, "RS256"), (Algorithm::ES256, "ES256"), (Algorithm::EdDSA, "EdDSA")];
+    let all = [
+        (Algorithm::RS256, "RS256"),
+        (Algorithm::RS256, "RS256 with a zero before"),
+        (Algorithm::ES256, "ES256"),
+        (Algorithm::EdDSA, "EdDSA"),
+    ];
     let (world, asked) = issuers_world(all.iter().map(|(algorithm, _)| *algorithm).collect()).await;
     for (algorithm, key_id) in all {
         let token = issuers_token(&world, algorithm, key_id);
@@ -279,8 +313,8 @@ async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured
     }
     // The public key is public: it must not become a secret.
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
-    let header = Header { kid: Some("ES256".to_owned()), ..Header::default() };
-    let confused = signed(&claims, &header, &EncodingKey::from_secret(include_bytes!("keys/jwks.json")));
+    let header = json!({ "alg": "HS256", "kid": "ES256" });
+    let confused = signed(&claims, &header, hmac(hmac::HMAC_SHA256, include_bytes!("keys/jwks.json")));
     assert_eq!(world.handshake(&Handshake::with_header(&confused)).await, Err(401));
     assert_eq!(asked.load(Ordering::Relaxed), 1, "unknown key ids don't make us ask again and again");
 }
