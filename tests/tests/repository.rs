@@ -269,6 +269,13 @@ fn time_limits_and_limits_fit_each_other() {
     assert!(limits::CONNECTION_LIFE > Duration::from_secs(2 * 3_600), "a connection lives 2 h");
 }
 
+/// SAM's cache would deploy what was built before `shared` changed.
+#[test]
+fn every_build_takes_what_is_there() {
+    let samconfig = read("samconfig.toml");
+    assert!(samconfig.lines().any(|line| line == "cached = false"), "samconfig.toml must not have SAM's cache used");
+}
+
 #[test]
 fn the_queue_is_as_its_function_takes_it_to_be() {
     let deployment = deployment();
