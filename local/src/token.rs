@@ -78,7 +78,7 @@ impl TokenIssuer {
     /// With the machine's secret, if it has one; issuer and audience are the template's, so that the functions agree.
     #[must_use]
     pub fn new(secret: Option<String>, parameters: &BTreeMap<String, String>) -> Self {
-        shared::crypto::install();
+        shared::auth::crypto::install();
         let value = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
         Self { secret, issuer: value("JwtIssuer"), audience: value("JwtAudience") }
     }

@@ -2,18 +2,18 @@
 //!
 //! An object holds consecutive numbers of one conversation: a line of JSON for each, compressed. It never changes, so
 //! whoever writes it again writes the same. Which object holds which numbers is in SEGMENT items
-//! ([`crate::store::segments`]); pages of history are joined from both in [`crate::history`].
+//! ([`crate::store::segments`]); pages of history are joined from both in [`crate::chat::history`].
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::RangeInclusive;
 
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
+use wire::{ConversationId, Seq};
 
+use crate::aws::s3::Bucket;
 use crate::error::Error;
 use crate::limits::SEGMENT_TEXT_BYTES_MAX;
-use crate::protocol::{ConversationId, Seq};
-use crate::s3::Bucket;
 use crate::store::log::LogItem;
 use crate::store::segments::Segment;
 

@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-
-use crate::limits::COINS_MAX;
-use crate::protocol::{Coins, UserId};
+use wire::limits::COINS_MAX;
+use wire::{Coins, UserId};
 
 /// Why a function can't start.
 #[derive(Debug)]
@@ -78,19 +76,8 @@ impl AwsConfig {
     }
 }
 
-/// Where services are that aren't on AWS: `AWS_ENDPOINT_URL_DYNAMODB` and its like for one, `AWS_ENDPOINT_URL` for all others,
-/// as the SDK's reference has them (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
-#[derive(Debug)]
-pub(crate) struct ServiceVariables;
-
-impl LoadServiceConfig for ServiceVariables {
-    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        service_variable(&environment, key.env(), key.service_id())
-    }
-}
-
 /// A variable of one service or, without that, of all.
-fn service_variable(source: Source<'_>, name: &str, service: &str) -> Option<String> {
+pub(crate) fn service_variable(source: Source<'_>, name: &str, service: &str) -> Option<String> {
     let of_service = format!("{name}_{}", service.to_uppercase().replace(' ', "_"));
     optional(source, &of_service).or_else(|| optional(source, name))
 }

@@ -1,27 +1,16 @@
 //! Why a request was refused, and what the client is told of it.
 
 use serde_json::json;
-
-use crate::limits::{CONTENT_CHARS_MAX, ERROR_TEXT_CHARS_MAX};
-use crate::protocol::Coins;
-use crate::store::StoreError;
+use wire::limits::ERROR_TEXT_CHARS_MAX;
+use wire::{Code, Coins, Invalid};
 
 /// Why a request was refused. Its text is for a person; [`Error::code`] is for a program.
 #[derive(Debug)]
 pub enum Error {
     /// The request itself is wrong.
-    BadRequest {
-        /// The field, or nothing for the whole frame.
-        field: String,
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
+    Invalid(Invalid),
     /// No such action.
     UnknownAction(String),
-    /// The text is too long.
-    ContentTooLong,
-    /// There is no text.
-    ContentEmpty,
     /// No token, or a bad one.
     Unauthorized,
     /// The token was good, once.
@@ -66,41 +55,29 @@ pub enum Error {
 impl Error {
     /// A request that is wrong in FIELD (nothing: the whole frame).
     pub fn bad_request(field: &str, problem: &str) -> Self {
-        Self::BadRequest { field: field.to_owned(), problem: problem.to_owned() }
+        Self::Invalid(Invalid::field(field, problem))
     }
 
-    /// The protocol's name, whether the same request may succeed later, and the HTTP status.
-    fn class(&self) -> (&'static str, bool, u16) {
+    /// What a client is told, for a program.
+    pub fn code(&self) -> Code {
         match self {
-            Self::BadRequest { .. } => ("bad_request", false, 400),
-            Self::UnknownAction(_) => ("unknown_action", false, 400),
-            Self::ContentTooLong => ("content_too_long", false, 400),
-            Self::ContentEmpty => ("content_empty", false, 400),
-            Self::Unauthorized => ("unauthorized", false, 401),
-            Self::TokenExpired => ("token_expired", false, 401),
-            Self::Forbidden => ("forbidden", false, 403),
-            Self::NotAParticipant => ("not_a_participant", false, 403),
-            Self::NotFound => ("not_found", false, 404),
-            Self::SelfConversation => ("self_conversation", false, 400),
-            Self::InsufficientBalance { .. } => ("insufficient_balance", false, 402),
-            Self::PriceChanged { .. } => ("price_changed", false, 409),
-            Self::ClientMessageIdReused => ("client_message_id_reused", false, 409),
-            Self::SendExpired => ("send_expired", false, 409),
-            Self::RateLimited { .. } => ("rate_limited", true, 429),
-            Self::IdempotencyKeyReused => ("idempotency_key_reused", false, 409),
-            Self::Unavailable(_) => ("unavailable", true, 503),
-            Self::Internal(_) => ("internal", true, 500),
+            Self::Invalid(invalid) => invalid.code(),
+            Self::UnknownAction(_) => Code::UnknownAction,
+            Self::Unauthorized => Code::Unauthorized,
+            Self::TokenExpired => Code::TokenExpired,
+            Self::Forbidden => Code::Forbidden,
+            Self::NotAParticipant => Code::NotAParticipant,
+            Self::NotFound => Code::NotFound,
+            Self::SelfConversation => Code::SelfConversation,
+            Self::InsufficientBalance { .. } => Code::InsufficientBalance,
+            Self::PriceChanged { .. } => Code::PriceChanged,
+            Self::ClientMessageIdReused => Code::ClientMessageIdReused,
+            Self::SendExpired => Code::SendExpired,
+            Self::RateLimited { .. } => Code::RateLimited,
+            Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
         }
-    }
-
-    /// The protocol's name of it.
-    pub fn code(&self) -> &'static str {
-        self.class().0
-    }
-
-    /// The HTTP status that fits.
-    pub fn status(&self) -> u16 {
-        self.class().2
     }
 
     /// What an operator must see and a client must not: the cause.
@@ -113,10 +90,11 @@ impl Error {
 
     /// The protocol's `error` object. `trace_id` finds an internal cause in the log.
     pub fn body(&self, trace_id: &str) -> serde_json::Value {
-        let (code, retryable, _) = self.class();
-        let mut body = json!({ "code": code, "message": cut(&self.to_string()), "retryable": retryable });
+        let code = self.code();
+        let mut body =
+            json!({ "code": code.as_str(), "message": cut(&self.to_string()), "retryable": code.is_retryable() });
         let details = match self {
-            Self::BadRequest { field, .. } if !field.is_empty() => Some(json!({ "field": cut(field) })),
+            Self::Invalid(Invalid::Field { field, .. }) if !field.is_empty() => Some(json!({ "field": cut(field) })),
             Self::InsufficientBalance { balance, price } => Some(json!({ "balance": balance, "price": price })),
             Self::PriceChanged { price } => Some(json!({ "price": price })),
             Self::RateLimited { retry_after_ms } => Some(json!({ "retryAfterMs": retry_after_ms })),
@@ -141,11 +119,8 @@ fn cut(text: &str) -> String {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::BadRequest { field, problem } if field.is_empty() => f.write_str(problem),
-            Self::BadRequest { field, problem } => write!(f, "{field}: {problem}"),
+            Self::Invalid(invalid) => invalid.fmt(f),
             Self::UnknownAction(action) => write!(f, "there is no action {action:?}"),
-            Self::ContentTooLong => write!(f, "content: at most {CONTENT_CHARS_MAX} characters"),
-            Self::ContentEmpty => f.write_str("content: write something"),
             Self::Unauthorized => f.write_str("the token is missing or not valid"),
             Self::TokenExpired => f.write_str("the token has expired; get a new one and connect again"),
             Self::Forbidden => f.write_str("the token has no right to do this"),
@@ -172,8 +147,8 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<StoreError> for Error {
-    fn from(cause: StoreError) -> Self {
-        if cause.busy { Self::Unavailable(cause.to_string()) } else { Self::Internal(cause.to_string()) }
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
     }
 }

@@ -1,32 +1,28 @@
-//! What every function of Parley shares, in reading order:
+//! What every function of Parley shares: a house in which each floor uses those below it, and nothing above.
 //!
-//! 1. [`protocol`]: the wire. Ids, requests, events, limits of what a client may say.
-//! 2. [`run`]: from an AWS event to a [`run::Function`]'s handler and back. The only file that knows API Gateway.
-//! 3. [`app`]: what a handler may touch.
-//! 4. [`send`]: one message's way, a file a step: look, decide, publish, effects, drop.
-//! 5. [`store`]: the only place that knows DynamoDB, a file an item kind.
-//! 6. [`archive`]: where old messages go, and [`history`]: pages of messages, wherever they are.
-//! 7. [`waiting`]: what waits for whom.
-//! 8. [`verify`]: whether all that is kept is as it must be.
-//! 9. [`auth`], [`secret`], [`push`], [`queue`], [`config`], [`limits`], [`error`], [`telemetry`]: one concern each.
+//! | floor | what |
+//! |---|---|
+//! | 5 | [`run`]: from an AWS event to a handler and back. The only floor that knows Lambda's events |
+//! | 4 | [`chat`]: what handlers do together: one message's way, conversations, history, what waits, `verify` |
+//! | 3 | [`app`]: what a handler may touch; [`auth`]: who asks |
+//! | 2 | the outside, each the only place that knows its service: [`store`], [`push`], [`queue`], [`archive`], [`secret`] |
+//! | 1 | [`aws`]: the SDK's settings, S3's two calls, time limits, warming |
+//! | 0 | [`telemetry`], [`config`], [`clock`], [`error`], [`limits`] |
+//!
+//! Below the house is the crate `wire`: what clients and servers say to each other.
 
 pub mod app;
 pub mod archive;
 pub mod auth;
+pub mod aws;
+pub mod chat;
+pub mod clock;
 pub mod config;
-pub mod conversation;
-pub mod crypto;
 pub mod error;
-pub mod history;
 pub mod limits;
-pub mod protocol;
 pub mod push;
 pub mod queue;
 pub mod run;
-mod s3;
 pub mod secret;
-pub mod send;
 pub mod store;
 pub mod telemetry;
-pub mod verify;
-pub mod waiting;

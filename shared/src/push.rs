@@ -6,12 +6,12 @@ use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectio
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use aws_types::SdkConfig;
 use futures::StreamExt as _;
+use wire::{ConnectionId, Event, Time};
 
-use crate::app::ping;
+use crate::aws::warm::ping;
 use crate::limits::{
     CONNECT_TIMEOUT, PUSH_ATTEMPTS_BEFORE_QUEUE, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE,
 };
-use crate::protocol::{ConnectionId, Event, Time};
 use crate::store::Store;
 use crate::store::presence::Connected;
 use crate::telemetry::{Metric, RoundTrip, chain, count};

@@ -9,11 +9,10 @@ use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
+use wire::{ConnectionId, ConversationId, Seq, UserId, hash};
 
-use crate::app::timeouts;
-use crate::conversation::hash;
+use crate::aws::timeouts;
 use crate::limits::{DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT};
-use crate::protocol::{ConnectionId, ConversationId, Seq, UserId};
 use crate::telemetry::chain;
 
 /// A push of `message:new` that is to be tried again: which message, and to whom.

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_types::SdkConfig;
 use futures::future::try_join;
 
-use crate::app::timeouts;
+use crate::aws::timeouts;
 use crate::limits::{ATTEMPT_TIMEOUT, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, SECRET_BYTES_MIN};
 use crate::telemetry::chain;
 

@@ -24,12 +24,12 @@ use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, layer};
+use wire::RequestId;
 
-use crate::app::Clock;
+use crate::clock::Clock;
 use crate::config::{self, ConfigError};
 use crate::error::Error;
 use crate::limits::ACTION_CHARS_LOGGED;
-use crate::protocol::RequestId;
 
 /// The namespace of the metrics. Deployments in one account differ by the dimension `service`.
 pub const NAMESPACE: &str = "Parley";
@@ -305,7 +305,7 @@ pub(crate) fn failed(error: &Error) {
             // The name is whatever the client has written.
             seen.action = None;
         }
-        seen.failure = Some(Failure { code: error.code(), cause: error.cause().map(str::to_owned) });
+        seen.failure = Some(Failure { code: error.code().as_str(), cause: error.cause().map(str::to_owned) });
     });
 }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-use shared::limits::MESSAGE_BYTES_MAX;
 use tokio::sync::Notify;
+use wire::limits::MESSAGE_BYTES_MAX;
 
 use crate::network::lock;
 use crate::world::{Failed, World};

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
-use shared::limits::COINS_MAX;
+use wire::limits::COINS_MAX;
 
 use crate::bucket::Bucket;
 use crate::network::kind_of;

@@ -14,16 +14,18 @@ use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
-use shared::app::{self, App, Clock};
+use shared::app::App;
 use shared::auth::Verifier;
+use shared::aws;
+use shared::clock::Clock;
 use shared::config::{AwsConfig, Config, TokenConfig};
-use shared::protocol::Time;
 use shared::push::Push;
 use shared::queue::Queue;
 use shared::run::{Function, Instance};
 use shared::secret::Secrets;
 use shared::store::Store;
 use tokio::time::Instant;
+use wire::Time;
 
 use crate::bucket::Bucket;
 use crate::engine::{Engine, Snapshot};
@@ -154,7 +156,7 @@ impl World {
             secret_access_key: "tests".to_owned(),
             session_token: None,
         };
-        let sdk = app::sdk_config_on(SharedHttpClient::new(network.clone()), aws).build();
+        let sdk = aws::sdk_config_on(SharedHttpClient::new(network.clone()), aws).build();
         let variable = |name: &str| deployment.functions["authorize"].environment.get(name).cloned();
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&variable).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
@@ -337,7 +339,7 @@ impl World {
         for (name, value) in more.as_object().into_iter().flatten() {
             claims[name] = value.clone();
         }
-        shared::crypto::install();
+        shared::auth::crypto::install();
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
     }

@@ -11,19 +11,19 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Item;
 use serde::Serialize;
-use shared::conversation::direct_id;
 use shared::limits::{CLEANUP_LOOK_EVERY, CONNECTION_LIFE};
-use shared::protocol::{
-    ClientMessageId, Coins, ConnectionId, ConversationId, IdempotencyKey, Kind, Seq, Time, TransactionKind, UserId,
-};
-use shared::send::{Fingerprint, SendId};
+use shared::store::client::item::{attribute, number, text, to_item};
 use shared::store::conversations::Meta;
 use shared::store::ledger::Entry;
 use shared::store::log::LogItem;
 use shared::store::presence::Connection;
 use shared::store::receipts::Receipt;
-use shared::store::table::{Key, attribute, number, text, to_item};
+use shared::store::table::Key;
 use shared::store::work::Listing;
+use wire::{
+    ClientMessageId, Coins, ConnectionId, ConversationId, Fingerprint, IdempotencyKey, Kind, SendId, Seq, Time,
+    TransactionKind, UserId, direct_id,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// What people talk of.

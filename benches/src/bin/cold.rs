@@ -26,7 +26,6 @@ use local::functions::FUNCTIONS;
 use local::template::{DEPLOYED, Deployment, Template};
 use local::token::TokenIssuer;
 use serde_json::json;
-use shared::conversation::direct_id;
 use tests::engine::Engine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
@@ -35,6 +34,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
+use wire::direct_id;
 
 /// How often the function is started. The figures are medians.
 const STARTS: usize = 15;

@@ -4,16 +4,17 @@ use futures::future::{try_join, try_join4};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
-use shared::auth::{Admin, Verifier};
+use shared::auth::{Admin, HttpRequest, Verifier};
+use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::STATS_ROWS_MAX;
-use shared::protocol::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, UserId};
-use shared::run::{Function, Handler, Handling, HttpRequest};
+use shared::run::{Function, Handler, Handling};
+use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
-use shared::store::table::{Key, Read};
+use shared::store::table::Key;
 use shared::store::work::Work;
-use shared::waiting;
+use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };

@@ -1,9 +1,9 @@
 //! The authorizer: says who connects, before the handshake. Whom it can't name is refused with 401.
 
-use shared::auth::{Claims, Verifier};
+use shared::auth::{Claims, Handshake, Verifier};
 use shared::error::Error;
-use shared::protocol::Time;
-use shared::run::{Function, Handler, Handling, Handshake};
+use shared::run::{Function, Handler, Handling};
+use wire::Time;
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "authorize", handler: Handler::authorizer(handle), archive: None };

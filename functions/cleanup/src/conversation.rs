@@ -22,12 +22,12 @@ use shared::limits::{
     ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, DELETE_MARK_EVERY, SEGMENT_BYTES_MAX, SEGMENT_MESSAGES_MAX,
     SEGMENT_MESSAGES_MIN,
 };
-use shared::protocol::{ConversationId, Seq, Time};
 use shared::store::conversations::{Look, Meta, Moved};
 use shared::store::log::LogItem;
 use shared::store::segments::Segment;
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
+use wire::{ConversationId, Seq, Time};
 
 /// Gives a conversation its turn, if it is due. After STOP nothing new is begun; then it stays due.
 ///

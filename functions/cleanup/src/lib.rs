@@ -7,15 +7,15 @@ use futures::StreamExt as _;
 use futures::stream::select_all;
 use shared::app::App;
 use shared::archive::Archive;
+use shared::chat::waiting;
 use shared::config::Retention;
 use shared::error::Error;
 use shared::limits::{CLEANUP_AT_ONCE, CLEANUP_STOPS_BEFORE, WORK_SHARDS};
-use shared::protocol::Time;
 use shared::run::{Function, Handler, Handling};
 use shared::store::StoreError;
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count, highest};
-use shared::waiting;
+use wire::Time;
 
 /// The function.
 pub static FUNCTION: Function =

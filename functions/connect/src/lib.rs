@@ -1,11 +1,12 @@
 //! `$connect`: registers a connection in its user's presence. Nothing may be pushed to it before this has returned.
 
 use shared::app::App;
+use shared::auth::{Caller, Handshake};
 use shared::error::Error;
 use shared::limits::CONNECTION_LIFE;
-use shared::protocol::Device;
-use shared::run::{Caller, Function, Handler, Handling, Handshake};
+use shared::run::{Function, Handler, Handling};
 use shared::store::presence::{Added, Connection};
+use wire::Device;
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle), archive: None };

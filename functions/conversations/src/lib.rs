@@ -1,16 +1,18 @@
 //! `getOrCreateDirect`, `getConversations`, `getConversation`.
 
-use shared::app::App;
-use shared::conversation::{Membership, create_direct, create_inboxes, direct_id, tell, view, views};
+use shared::app::{Answered, App};
+use shared::auth::Caller;
+use shared::chat::conversation::{Membership, create_direct, create_inboxes, tell, view, views};
 use shared::error::Error;
-use shared::limits::PAGE_BYTES_MAX;
-use shared::protocol::{
-    Conversation, ConversationId, Cursor, Event, Frame, GetConversation, GetConversations, GetOrCreateDirect,
-    Request as _, UserId,
-};
-use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::run::{Function, Handler, Handling};
+use shared::store::Read;
 use shared::store::inbox::Inbox;
-use shared::store::table::{Key, Read};
+use shared::store::table::Key;
+use wire::limits::PAGE_BYTES_MAX;
+use wire::{
+    Conversation, ConversationId, Cursor, Event, Frame, GetConversation, GetConversations, GetOrCreateDirect,
+    Request as _, UserId, direct_id,
+};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "conversations", handler: Handler::Socket(handle), archive: None };
@@ -106,7 +108,7 @@ impl Place {
     fn of_cursor(cursor: &Cursor) -> Result<Self, Error> {
         let position = cursor.position()?;
         let parts = position.split_once(' ').and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
-        parts.map(|(ms, id)| Self { ms, id }).ok_or_else(Cursor::foreign)
+        parts.map(|(ms, id)| Self { ms, id }).ok_or_else(|| Cursor::foreign().into())
     }
 }
 

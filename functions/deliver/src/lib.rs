@@ -7,12 +7,12 @@ use futures::future::{join, join_all};
 use shared::app::App;
 use shared::error::Error;
 use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
-use shared::protocol::{Event, Status};
 use shared::push::Pushed;
 use shared::queue::{Delivery, Received};
 use shared::run::{Function, Handler, Handling};
-use shared::store::table::Read;
+use shared::store::Read;
 use shared::telemetry::correlated;
+use wire::{Event, Status};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle), archive: None };

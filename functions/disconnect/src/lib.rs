@@ -2,8 +2,9 @@
 //! by the first push that meets 410.
 
 use shared::app::App;
+use shared::auth::Caller;
 use shared::error::Error;
-use shared::run::{Caller, Function, Handler, Handling};
+use shared::run::{Function, Handler, Handling};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "disconnect", handler: Handler::Disconnect(handle), archive: None };

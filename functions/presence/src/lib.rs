@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use shared::app::App;
-use shared::conversation::{Membership, direct_id, tell};
+use shared::app::{Answered, App};
+use shared::auth::Caller;
+use shared::chat::conversation::{Membership, tell};
 use shared::error::Error;
 use shared::limits::TYPING_LIFE;
-use shared::protocol::{Event, Frame, GetPresence, Ping, Request as _, Time, Typing, UserId, UserPresence};
-use shared::run::{Answered, Caller, Function, Handler, Handling};
-use shared::store::table::{Key, Read};
+use shared::run::{Function, Handler, Handling};
+use shared::store::Read;
+use shared::store::table::Key;
+use wire::{Event, Frame, GetPresence, Ping, Request as _, Time, Typing, UserId, UserPresence, direct_id};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle), archive: None };

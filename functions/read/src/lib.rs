@@ -1,17 +1,18 @@
 //! `getMessages`, `markDelivered`, `markRead`, `getReceipts`: history, and how far everybody is in it.
 
-use shared::app::App;
+use shared::app::{Answered, App};
 use shared::archive::Archive;
-use shared::conversation::{Membership, create_inboxes, messages, tell};
+use shared::auth::Caller;
+use shared::chat::conversation::{Membership, create_inboxes, messages, tell};
+use shared::chat::history;
 use shared::error::Error;
-use shared::history;
-use shared::protocol::{
-    ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
-};
-use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::run::{Function, Handler, Handling};
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
+use wire::{
+    ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
+};
 
 /// The function.
 pub static FUNCTION: Function =

@@ -1,16 +1,17 @@
-//! `sendMessage`: one message's way, from the decision to the RECEIPT. The steps are in `shared::send`, a file each.
+//! `sendMessage`: one message's way, from the decision to the RECEIPT. The steps are in `shared::chat::send`, a file each.
 
 use futures::future::join;
-use shared::app::App;
+use shared::app::{Answered, App};
+use shared::auth::Caller;
+use shared::chat::send::Attempt;
+use shared::chat::send::decide::{Decision, Opened, decide};
+use shared::chat::send::drop::drop_finished;
+use shared::chat::send::effects::finish;
+use shared::chat::send::publish::{Placed, publish};
 use shared::error::Error;
-use shared::protocol::{Event, Frame, Request as _, SendMessage};
-use shared::run::{Answered, Caller, Function, Handler, Handling};
-use shared::send::Attempt;
-use shared::send::decide::{Decision, Opened, decide};
-use shared::send::drop::drop_finished;
-use shared::send::effects::finish;
-use shared::send::publish::{Placed, publish};
+use shared::run::{Function, Handler, Handling};
 use shared::store::receipts::Receipt;
+use wire::{Event, Frame, Request as _, SendMessage};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "send", handler: Handler::Socket(handle), archive: None };

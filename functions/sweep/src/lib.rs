@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use shared::app::App;
+use shared::chat::send::Decided;
+use shared::chat::send::drop::drop_finished;
+use shared::chat::send::effects::{finish, give_up};
+use shared::chat::send::publish::{Placed, publish};
 use shared::error::Error;
 use shared::limits::{SWEEP_ACCOUNTS_MAX, SWEEP_AT_ONCE, VOID_AFTER, WAITING_MARK_LIFE};
-use shared::protocol::{Message, Seq, Status, Time, UserId};
 use shared::run::{Function, Handler, Handling};
-use shared::send::drop::drop_finished;
-use shared::send::effects::{finish, give_up};
-use shared::send::publish::{Placed, publish};
-use shared::send::{Decided, SendId};
 use shared::store::accounts::OpenSend;
 use shared::store::work::Work;
 use shared::telemetry::{Metric, count, highest};
+use wire::{Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle), archive: None };

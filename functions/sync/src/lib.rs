@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use futures::future::try_join;
-use shared::app::App;
+use shared::app::{Answered, App};
 use shared::archive::Archive;
-use shared::conversation::shown;
+use shared::auth::Caller;
+use shared::chat::conversation::shown;
+use shared::chat::history;
+use shared::chat::history::Page;
 use shared::error::Error;
-use shared::history::{self, Page};
-use shared::limits::SYNC_MESSAGES_MAX;
-use shared::protocol::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
 use shared::push::Pushed;
-use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::run::{Function, Handler, Handling};
+use shared::store::Read;
 use shared::store::inbox::Inbox;
-use shared::store::table::{Key, Read};
+use shared::store::table::Key;
+use wire::limits::SYNC_MESSAGES_MAX;
+use wire::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
 
 /// The function.
 pub static FUNCTION: Function =

@@ -4,8 +4,8 @@ use serde_json::Value;
 use shared::app::App;
 use shared::archive::Archive;
 use shared::error::Error;
-use shared::protocol::{Time, parse};
 use shared::run::{Function, Handler, Handling};
+use wire::{Time, parse};
 
 /// The function.
 pub static FUNCTION: Function =
@@ -20,6 +20,6 @@ fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
 /// # Errors
 /// [`Error::BadRequest`] that names the field; those of the store and of the archive.
 pub async fn verify(app: &App, order: Value, deadline: Time) -> Result<Value, Error> {
-    let report = shared::verify::verify(app, parse(order)?, deadline).await?;
+    let report = shared::chat::verify::verify(app, parse(order)?, deadline).await?;
     serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
 }

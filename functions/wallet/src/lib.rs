@@ -1,9 +1,10 @@
 //! `getBalance`, `getTransactions`: the caller's coins.
 
-use shared::app::App;
+use shared::app::{Answered, App};
+use shared::auth::Caller;
 use shared::error::Error;
-use shared::protocol::{Event, Frame, GetBalance, GetTransactions, Request as _};
-use shared::run::{Answered, Caller, Function, Handler, Handling};
+use shared::run::{Function, Handler, Handling};
+use wire::{Event, Frame, GetBalance, GetTransactions, Request as _};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "wallet", handler: Handler::Socket(handle), archive: None };

@@ -102,7 +102,7 @@ async fn a_bad_token_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = World::start_in(dir.path(), &[]).await;
     let secret = std::fs::read(dir.path().join("jwt-secret")).expect("is kept");
-    shared::crypto::install();
+    shared::auth::crypto::install();
     let signed = |claims: Value, secret: &[u8]| {
         encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).expect("is signed")
     };

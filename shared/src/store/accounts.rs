@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Time, UserId};
 
-use super::table::{AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number};
+use super::client::error::StoreError;
+use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
+use super::client::{Read, Store, Written};
+use super::table::Key;
 use super::work::{Listing, UNLIST};
 use crate::limits::OPEN_MAX;
-use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
-use crate::send::{Fingerprint, SendId};
 
 /// A send that was decided and is not yet dropped. No content: ACCOUNT is written often and each write costs its size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

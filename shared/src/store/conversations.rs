@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use wire::{ConversationId, Kind, Seq, Time, UserId, direct_id};
 
-use super::table::{AttributeValue, Key, Read, Store, StoreError, Written, from_item, ms, number, text, to_item};
+use super::client::error::StoreError;
+use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
+use super::client::{Read, Store, Written};
+use super::table::Key;
 use super::work::{LIST, Listing, UNLIST, before};
-use crate::conversation::direct_id;
 use crate::limits::CLEANUP_LOOK_EVERY;
-use crate::protocol::{ConversationId, Kind, Seq, Time, UserId};
 
 /// What a conversation is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,13 +2,14 @@
 //! `read <= delivered <= last` always.
 
 use serde::Deserialize;
+use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
-use super::table::{
-    INBOX_PREFIX, Item, Key, Read, Store, StoreError, Update, Written, attribute, from_item, ms, number, text, user_pk,
-};
+use super::client::error::StoreError;
+use super::client::item::{Item, attribute, from_item, ms, number, text};
+use super::client::{Read, Store, Update, Written};
+use super::table::{INBOX_PREFIX, Key, user_pk};
 use super::work::{Listing, UNLIST};
 use crate::limits::INBOX_PAGES_MAX;
-use crate::protocol::{ConversationId, Kind, Seq, Status, Time, UserId};
 
 /// How far a user is in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

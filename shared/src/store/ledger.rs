@@ -3,16 +3,17 @@
 
 use futures::future::try_join;
 use serde::{Deserialize, Serialize};
-
-use super::table::{
-    ENTRY_PREFIX, Item, Key, Read, Store, StoreError, Written, from_item, ms, number, to_item, user_pk,
+use wire::{
+    Coins, ConversationId, Cursor, IdempotencyKey, Limit, Time, Transaction, TransactionKind, TransactionsList, UserId,
 };
+
+use super::client::error::StoreError;
+use super::client::item::{Item, from_item, ms, number, to_item};
+use super::client::{Read, Store, Written};
+use super::table::{ENTRY_PREFIX, Key, user_pk};
 use super::work::{Listing, UNLIST};
 use crate::error::Error;
 use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
-use crate::protocol::{
-    Coins, ConversationId, Cursor, IdempotencyKey, Limit, Time, Transaction, TransactionKind, TransactionsList, UserId,
-};
 use crate::telemetry::{Metric, count};
 
 /// One line of a ledger.
@@ -107,7 +108,7 @@ impl Store {
     ) -> Result<TransactionsList, Error> {
         let below = match cursor.map(Cursor::position).transpose()? {
             // A position that isn't a ledger's must not reach the user's other items.
-            Some(position) if !position.starts_with(ENTRY_PREFIX) => return Err(Cursor::foreign()),
+            Some(position) if !position.starts_with(ENTRY_PREFIX) => return Err(Cursor::foreign().into()),
             Some(position) => position,
             None => format!("{ENTRY_PREFIX}~"),
         };

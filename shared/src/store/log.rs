@@ -3,13 +3,13 @@
 use std::ops::{Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
+use wire::{ClientMessageId, Coins, ConversationId, Message, SendId, Seq, Status, Time, UserId};
 
-use super::table::{
-    Item, Key, LOG_PREFIX, Read, Store, StoreError, Written, conversation_pk, from_item, log_sk, ms, to_item,
-};
+use super::client::error::StoreError;
+use super::client::item::{Item, from_item, ms, to_item};
+use super::client::{Read, Store, Written};
+use super::table::{Key, LOG_PREFIX, conversation_pk, log_sk};
 use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
-use crate::protocol::{ClientMessageId, Coins, ConversationId, Message, Seq, Status, Time, UserId};
-use crate::send::SendId;
 
 /// What a slot holds: a message, or a void where a send was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 //! The only place that knows `DynamoDB`. One table, one overloaded sparse index, no transactions, and no scan but that of [`scan`].
 //!
-//! [`table`] holds every key and the calls that all files share; then one file an item kind: the item, its conditions with
-//! the why, and one method per access pattern. A lost race is a value, never an error.
+//! [`table`] holds every key, [`client`] the calls that all files share; then one file an item kind: the item, its conditions
+//! with the why, and one method per access pattern. A lost race is a value, never an error.
 
 pub mod accounts;
+pub mod client;
 pub mod conversations;
 pub mod inbox;
 pub mod ledger;
@@ -16,4 +17,6 @@ pub mod segments;
 pub mod table;
 pub mod work;
 
-pub use table::{Store, StoreError};
+pub use client::error::StoreError;
+pub use client::item::Item;
+pub use client::{Read, Store};

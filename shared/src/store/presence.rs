@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use wire::{ConnectionId, Device, Time, UserId};
 
-use super::table::{AttributeValue, Item, Key, Read, Store, StoreError, Written, attribute, from_item, ms, number};
+use super::client::error::StoreError;
+use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
+use super::client::{Read, Store, Written};
+use super::table::Key;
 use super::work::{Listing, UNLIST};
 use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX};
-use crate::protocol::{ConnectionId, Device, Time, UserId};
 
 /// One live connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

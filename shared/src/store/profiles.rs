@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use wire::{Coins, UserId};
 
-use super::table::{Key, Read, Store, StoreError, from_item, number};
-use crate::protocol::{Coins, UserId};
+use super::client::error::StoreError;
+use super::client::item::{from_item, number};
+use super::client::{Read, Store};
+use super::table::Key;
 
 /// A user's settings.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, Seq, Time, UserId};
 
-use super::table::{Key, Read, Store, StoreError, from_item, ms, to_item};
-use crate::protocol::{ClientMessageId, Coins, ConversationId, Seq, Time, UserId};
-use crate::send::Fingerprint;
+use super::client::error::StoreError;
+use super::client::item::{from_item, ms, to_item};
+use super::client::{Read, Store};
+use super::table::Key;
 
 /// The end of a send: a number, or void.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The whole table, page by page, for [`crate::verify`] alone: no index lists everything, and one that is broken would hide
+//! The whole table, page by page, for [`crate::chat::verify`] alone: no index lists everything, and one that is broken would hide
 //! what it lacks. What a page shows is a proposal: whoever finds something wrong with it reads strongly before saying so.
 //!
 //! Also what `verify` needs beyond what the functions do: an item with its place in the index, and putting it there.
@@ -7,16 +7,18 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use wire::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
+use super::client::error::StoreError;
+use super::client::item::{Item, from_item, number};
+use super::client::{Read, Store};
 use super::ledger::Entry;
 use super::log::{Slot, seq_of};
 use super::receipts::Receipt;
 use super::table::{
-    ENTRY_PREFIX, INBOX_PREFIX, Item, Key, LOG_PREFIX, RECEIPT_PREFIX, Read, SEGMENT_PREFIX, Store, StoreError,
-    TOPUP_PREFIX, from_item, number, user_pk,
+    ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
 };
 use super::work::{LIST, Listing};
-use crate::protocol::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
 /// What a scan brings of the items: all that a RECEIPT and an ENTRY have. No content.
 const SCANNED: &str = "#pk, #sk, #cmid, #fingerprint, #conversation, #seq, #price, #created_at, #void, #kind, #amount, \

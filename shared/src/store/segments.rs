@@ -2,11 +2,12 @@
 //! from META's `oldest_seq` up to `first_seq`; the one that begins at `first_seq`, if there is one, is being moved.
 
 use serde::{Deserialize, Serialize};
+use wire::{ConversationId, Seq};
 
-use super::table::{
-    Item, Key, Read, SEGMENT_PREFIX, Store, StoreError, Written, conversation_pk, from_item, segment_sk, to_item,
-};
-use crate::protocol::{ConversationId, Seq};
+use super::client::error::StoreError;
+use super::client::item::{Item, from_item, to_item};
+use super::client::{Read, Store, Written};
+use super::table::{Key, SEGMENT_PREFIX, conversation_pk, segment_sk};
 
 /// Consecutive numbers of a conversation, and where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

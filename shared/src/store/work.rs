@@ -12,10 +12,13 @@
 
 use futures::stream::{Stream, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
+use wire::{ConversationId, Time, UserId};
 
-use super::table::{Item, Key, Store, StoreError, Update, text};
+use super::client::error::StoreError;
+use super::client::item::{Item, text};
+use super::client::{Store, Update};
+use super::table::Key;
 use crate::limits::{CLEANUP_PAGE, WORK_SHARDS};
-use crate::protocol::{ConversationId, Time, UserId};
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,14 @@
 //! Any bytes as a frame: the envelope, each action's fields, and what a client is told. No function runs.
 
 use serde_json::Value;
-use shared::conversation::direct_id;
+use shared::chat::send::Attempt;
 use shared::error::Error;
-use shared::limits::{ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
-use shared::protocol::{
-    ConversationId, Cursor, ErrorContext, Event, Frame, GetBalance, GetConversation, GetConversations, GetMessages,
+use wire::limits::{ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
+use wire::{
+    ConversationId, Cursor, Echo, Event, Frame, GetBalance, GetConversation, GetConversations, GetMessages,
     GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, MarkDelivered, MarkRead, Ping, Request, RequestId,
-    SendMessage, Seq, Sync, Time, Typing, UserId, error_frame, parse,
+    SendMessage, Seq, Sync, Time, Typing, UserId, direct_id, error_frame, parse,
 };
-use shared::send::Attempt;
 
 /// Who says it.
 const SPEAKER: &str = "ann";
@@ -43,10 +42,10 @@ pub fn frame(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let frame = match Frame::new(&text) {
         Ok(frame) => frame,
-        Err(error) => return is_told(&error, &ErrorContext::default()),
+        Err(invalid) => return is_told(&invalid.into(), &Echo::default()),
     };
     let Frame { action, request_id, client_message_id, .. } = frame;
-    let echo = ErrorContext { action: Some(action.clone()), request_id, client_message_id };
+    let echo = Echo { action: Some(action.clone()), request_id, client_message_id };
     is_told(&Error::UnknownAction(action), &echo);
     let body: Value = serde_json::from_str(&text).expect("a frame is JSON");
     for read in READERS {
@@ -57,8 +56,8 @@ pub fn frame(bytes: &[u8]) {
 }
 
 /// A refusal's frame says what is wrong, echoes what it must, and isn't too long to be sent.
-fn is_told(error: &Error, echo: &ErrorContext) {
-    let frame = error_frame(error, echo, "trace");
+fn is_told(error: &Error, echo: &Echo) {
+    let frame = error_frame(&error.body("trace"), echo);
     is_sendable(&frame);
     let frame: Value = serde_json::from_slice(&frame).expect("a frame is JSON");
     assert_eq!(frame["success"], false, "{frame:#}");
@@ -74,7 +73,7 @@ fn is_sendable(frame: &[u8]) {
 }
 
 fn read<R: Request>(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
-    parse::<R>(body).map(drop)
+    Ok(parse::<R>(body).map(drop)?)
 }
 
 /// The conversation is the same one, whoever asks.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `store` | `shared::store`: the items, and each conditional write with its condition |
 //! | `step` | where a process can be |
-//! | `send` | `shared::send` (look, decide, publish, effects, drop) and `functions/send` |
+//! | `send` | `shared::chat::send` (look, decide, publish, effects, drop) and `functions/send` |
 //! | `sweep` | `functions/sweep`; the top-up, the archive |
 //! | `rest` | how a conversation leaves the index: `look_again` in `functions/cleanup` |
 //! | `settle` | `settle` in `shared::store::ledger` |

@@ -1,4 +1,4 @@
-//! One send's way. Stands for `shared::send` (look, decide, publish, effects, drop: in this order here, too) and for `send` in
+//! One send's way. Stands for `shared::chat::send` (look, decide, publish, effects, drop: in this order here, too) and for `send` in
 //! `functions/send`. Each request to the store is a step of its own; what is decided from its answer belongs to the same step,
 //! as nobody else can see it.
 

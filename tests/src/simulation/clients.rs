@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use shared::conversation::direct_id;
 use tokio::time::Instant;
+use wire::direct_id;
 
 use super::past::{Past, text};
 use super::plan::{DEVICES, Fault, NAMES, Plan};

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::COINS_MAX;
+use wire::limits::COINS_MAX;
 
 use super::clients::{Ask, Asked, Id, Send};
 use super::plan::{Act, DEVICES, Fault, NAMES, Step};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use shared::limits::{COINS_MAX, CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
+use shared::limits::{CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
 use tokio::time::Instant;
+use wire::limits::COINS_MAX;
 
 use super::clients::holds;
 use super::past::{Past, Place, number, text};

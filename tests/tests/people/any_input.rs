@@ -4,10 +4,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_assume, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use serde_json::{Value, json};
-use shared::conversation::direct_id;
-use shared::protocol::UserId;
 use tests::person::Phone;
 use tests::{Handshake, World};
+use wire::{UserId, direct_id};
 
 /// Cases of a property that runs functions.
 const CASES: u32 = 300;
@@ -136,10 +135,8 @@ fn any_cursor_is_ours_or_refused() {
     let cursor = prop_oneof![
         "[A-Za-z0-9_-]{0,40}".prop_map(String::from),
         // What ours look like inside, and what others' items do.
-        "(ENTRY|INBOX|RECEIPT|USER|MSG)#.{0,20}"
-            .prop_map(|text| shared::protocol::Cursor::new(&text))
-            .prop_map(text_of),
-        "-?[0-9]{1,20} .{0,20}".prop_map(|text| shared::protocol::Cursor::new(&text)).prop_map(text_of),
+        "(ENTRY|INBOX|RECEIPT|USER|MSG)#.{0,20}".prop_map(|text| wire::Cursor::new(&text)).prop_map(text_of),
+        "-?[0-9]{1,20} .{0,20}".prop_map(|text| wire::Cursor::new(&text)).prop_map(text_of),
     ];
     holds(&cursor, async |_, phone, cursor| {
         for action in ["getTransactions", "getConversations"] {
@@ -149,7 +146,7 @@ fn any_cursor_is_ours_or_refused() {
     });
 }
 
-fn text_of(cursor: shared::protocol::Cursor) -> String {
+fn text_of(cursor: wire::Cursor) -> String {
     serde_json::to_value(cursor).ok().and_then(|value| value.as_str().map(str::to_owned)).expect("a cursor is a text")
 }
 

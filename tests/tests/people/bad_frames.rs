@@ -1,6 +1,6 @@
 use serde_json::json;
-use shared::limits::MESSAGE_BYTES_MAX;
 use tests::World;
+use wire::limits::MESSAGE_BYTES_MAX;
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_is_no_request_is_answered_and_the_connection_stays() {

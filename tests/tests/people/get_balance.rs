@@ -1,7 +1,7 @@
 use futures::future::join_all;
 use serde_json::json;
-use shared::limits::COINS_MAX;
 use tests::{Fault, World};
+use wire::limits::COINS_MAX;
 
 #[tokio::test(start_paused = true)]
 async fn a_new_user_has_nothing_and_leaves_nothing() {

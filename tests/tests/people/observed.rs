@@ -326,7 +326,7 @@ async fn say_everything(world: &World) {
     }
     let Ok(accepted) = world.handshake(&Handshake::with_query(&token)).await else { return };
     let phone = Phone { person: world.person("ann"), connection: accepted.connection };
-    let conversation = shared::conversation::direct_id(&"ann".parse().expect("an id"), &"bob".parse().expect("an id"));
+    let conversation = wire::direct_id(&"ann".parse().expect("an id"), &"bob".parse().expect("an id"));
     let routes = world.deployment().websocket.routes.keys().filter(|route| !route.starts_with('$'));
     let actions: Vec<String> = routes.cloned().chain([SECRET.to_owned(), "$connect".to_owned()]).collect();
     for id in [conversation.as_str(), SECRET] {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
-use shared::limits::{MESSAGE_BYTES_MAX, PUSH_ATTEMPTS_MAX};
+use shared::limits::PUSH_ATTEMPTS_MAX;
 use tests::{Fault, Operation, World};
+use wire::limits::MESSAGE_BYTES_MAX;
 
 fn numbers(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(|message| message["seq"].as_u64()).collect()

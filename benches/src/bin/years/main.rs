@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shared::app::Clock;
+use shared::clock::Clock;
 use tests::years::Plan;
 
 /// What goes wrong ends it: it is for whoever reads the sentence.

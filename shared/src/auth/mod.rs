@@ -1,0 +1,9 @@
+//! Who asks, and how they prove it: [`asking`] has what came with a request, [`token`] checks tokens, [`crypto`] their
+//! signatures. Whoever holds a [`Caller`], [`Claims`] or an [`Admin`] has been checked.
+
+pub mod asking;
+pub mod crypto;
+pub mod token;
+
+pub use asking::{Caller, Handshake, HttpRequest};
+pub use token::{Admin, Claims, Verifier};

@@ -1,0 +1,242 @@
+//! Tokens: JSON Web Tokens (RFC 7519), by a shared secret or by the issuer's published keys.
+//!
+//! The algorithm is the deployment's, never the token's. Keys are fetched once and kept; a token that none of them fits
+//! has them fetched again, but never often: a client chooses what its tokens say. Whoever holds [`Claims`] or [`Admin`] has
+//! been checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest as SmithyRequest;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_types::SdkConfig;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use wire::{Time, UserId};
+
+use super::asking::HttpRequest;
+use super::crypto;
+use crate::config::{KeyConfig, TokenConfig};
+use crate::error::Error;
+use crate::limits::{
+    JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
+    TOKEN_LEEWAY,
+};
+use crate::secret::Secrets;
+
+/// What a good token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// Who it is.
+    pub user: UserId,
+    /// When the token ends.
+    pub expires_at: Time,
+    /// What they may do.
+    roles: Vec<String>,
+}
+
+/// Proof that an operator asks: a token with the role `admin`.
+#[derive(Debug)]
+pub struct Admin(());
+
+/// The claims as they are in the token.
+#[derive(Deserialize)]
+struct Body {
+    sub: UserId,
+    /// Seconds since 1970; a fraction is allowed (RFC 7519 section 2, `NumericDate`).
+    exp: f64,
+    /// The same, from when on it is good (section 4.1.5).
+    nbf: Option<f64>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Checks tokens.
+#[derive(Clone)]
+pub struct Verifier {
+    config: TokenConfig,
+    secrets: Secrets,
+    versions: Arc<Mutex<Fetched<Vec<DecodingKey>>>>,
+    published: Arc<Mutex<Fetched<JwkSet>>>,
+}
+
+/// What was fetched last, and when that was last tried.
+struct Fetched<T> {
+    what: Option<T>,
+    at: Option<Time>,
+}
+
+impl<T> Default for Fetched<T> {
+    fn default() -> Self {
+        Self { what: None, at: None }
+    }
+}
+
+impl<T> Fetched<T> {
+    /// Fetches it, unless that is younger than LIFE.
+    async fn renew(
+        &mut self,
+        life: Duration,
+        now: Time,
+        fetch: impl Future<Output = Result<T, String>>,
+    ) -> Result<&T, Error> {
+        let mut failed = None;
+        if self.what.is_none() || self.at.is_none_or(|at| at.after(life) < now) {
+            self.at = Some(now);
+            match fetch.await {
+                Ok(what) => self.what = Some(what),
+                Err(cause) => {
+                    tracing::warn!(cause, "the keys can't be fetched");
+                    failed = Some(cause);
+                }
+            }
+        }
+        // What we have goes on being good; without any, nobody can be told who they are.
+        self.what.as_ref().ok_or_else(|| Error::Unavailable(failed.unwrap_or_default()))
+    }
+}
+
+impl Verifier {
+    /// By the deployment's rules.
+    pub fn new(config: TokenConfig, secrets: Secrets) -> Self {
+        crypto::install();
+        Self { config, secrets, versions: Arc::default(), published: Arc::default() }
+    }
+
+    /// By the deployment's rules, as the functions open it that check tokens.
+    pub fn open(config: TokenConfig, sdk: &SdkConfig) -> Self {
+        Self::new(config, Secrets::new(sdk))
+    }
+
+    /// Says whose token it is, if it is good now.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Unavailable`] when the issuer's keys can't be had.
+    pub async fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Error::Unauthorized);
+        }
+        let (key, algorithm) = self.key(token, now).await?;
+        let mut validation = Validation::new(algorithm);
+        // Checked below, by the clock that we were given.
+        validation.validate_exp = false;
+        // Setting what `aud` or `iss` must be doesn't ask for its being there.
+        let mut required = vec!["exp", "sub"];
+        match &self.config.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                required.push("aud");
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuer) = &self.config.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        validation.set_required_spec_claims(&required);
+        let body = jsonwebtoken::decode::<Body>(token, &key, &validation).map_err(|_| Error::Unauthorized)?.claims;
+        let expires_at = moment(body.exp);
+        if body.nbf.is_some_and(|nbf| moment(nbf) > now.after(TOKEN_LEEWAY)) {
+            return Err(Error::Unauthorized);
+        }
+        if expires_at.after(TOKEN_LEEWAY) < now {
+            return Err(Error::TokenExpired);
+        }
+        Ok(Claims { user: body.sub, expires_at, roles: body.roles })
+    }
+
+    /// Says whether an operator asks.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`], [`Error::TokenExpired`], [`Error::Forbidden`].
+    pub async fn admin(&self, request: &HttpRequest, now: Time) -> Result<Admin, Error> {
+        let token = request.token.as_deref().ok_or(Error::Unauthorized)?;
+        let claims = self.verify(token, now).await?;
+        if claims.roles.iter().any(|role| role == "admin") { Ok(Admin(())) } else { Err(Error::Forbidden) }
+    }
+
+    /// The key that this token must be signed with, and how.
+    async fn key(&self, token: &str, now: Time) -> Result<(DecodingKey, Algorithm), Error> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Error::Unauthorized)?;
+        match &self.config.keys {
+            KeyConfig::Secret(arn) => {
+                if header.alg != Algorithm::HS256 {
+                    return Err(Error::Unauthorized);
+                }
+                Ok((self.version(arn, token, now).await?, Algorithm::HS256))
+            }
+            KeyConfig::Jwks { url, algorithms } => {
+                let algorithm =
+                    algorithms.iter().find(|accepted| **accepted == header.alg).ok_or(Error::Unauthorized)?;
+                let key_id = header.kid.ok_or(Error::Unauthorized)?;
+                Ok((self.published_key(url, &key_id, now).await?, *algorithm))
+            }
+        }
+    }
+
+    /// The version of the secret that this token is signed with.
+    async fn version(&self, arn: &str, token: &str, now: Time) -> Result<DecodingKey, Error> {
+        let mut versions = self.versions.lock().await;
+        for life in [SECRET_LIFE, SECRET_REFETCH_AFTER] {
+            let fetch = async {
+                let versions = self.secrets.versions(arn).await?;
+                Ok(versions.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect())
+            };
+            let keys = versions.renew(life, now, fetch).await?;
+            if let Some(key) = keys.iter().find(|key| signs(key, token)) {
+                return Ok(key.clone());
+            }
+        }
+        Err(Error::Unauthorized)
+    }
+
+    /// The issuer's key with this id.
+    async fn published_key(&self, url: &str, key_id: &str, now: Time) -> Result<DecodingKey, Error> {
+        let mut published = self.published.lock().await;
+        for life in [JWKS_LIFE, JWKS_REFETCH_AFTER] {
+            if let Some(key) = published.renew(life, now, fetch(url)).await?.find(key_id) {
+                return DecodingKey::from_jwk(key).map_err(|_| Error::Unauthorized);
+            }
+        }
+        Err(Error::Unauthorized)
+    }
+}
+
+/// Whether a token is signed with this secret.
+fn signs(key: &DecodingKey, token: &str) -> bool {
+    let Some((message, signature)) = token.rsplit_once('.') else { return false };
+    jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, Algorithm::HS256).unwrap_or_default()
+}
+
+/// A token's seconds as a moment. `as` saturates: a number that no clock reaches just never comes.
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+fn moment(seconds: f64) -> Time {
+    Time { ms: (seconds * 1_000.0) as i64 }
+}
+
+/// Fetches an issuer's keys.
+async fn fetch(url: &str) -> Result<JwkSet, String> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(JWKS_TIMEOUT).read_timeout(JWKS_TIMEOUT).build();
+    let connector = Connector::builder()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .connector_settings(settings)
+        .build();
+    let request = SmithyRequest::get(url).map_err(|error| error.to_string())?;
+    let response = connector.call(request).await.map_err(|error| format!("{error:?}"))?;
+    if !response.status().is_success() {
+        return Err(format!("the issuer answered {}", response.status()));
+    }
+    let mut body = ByteStream::new(response.into_body());
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+        if bytes.len() > JWKS_BYTES_MAX {
+            return Err(format!("the document has more than {JWKS_BYTES_MAX} bytes"));
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}

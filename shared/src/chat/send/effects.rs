@@ -1,0 +1,140 @@
+//! Steps 4 and 5: push and effects, in parallel; then the RECEIPT. Each may be repeated by anybody.
+
+use std::collections::BTreeSet;
+
+use futures::future::{join, try_join_all, try_join3};
+use wire::{Coins, Event, Message, Seq, TransactionKind, UserId};
+
+use super::Decided;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::queue::Delivery;
+use crate::store::inbox::Arrival;
+use crate::store::ledger::Entry;
+use crate::store::presence::Connected;
+use crate::store::{Read, StoreError};
+use crate::telemetry;
+
+/// Does everything that follows from a published message, and then says so in the RECEIPT.
+///
+/// CONNECTED is where a look saw the participants; whoever has connected since, or was about to, is told after the inboxes
+/// are. ANSWERED is whose connection gets the answer instead.
+///
+/// # Errors
+/// Those of the store; whoever looks next finds the send open, and repeats this.
+pub async fn finish(
+    app: &App,
+    decided: &Decided,
+    message: &Message,
+    connected: &[Connected],
+    answered: Option<&Caller>,
+) -> Result<(), Error> {
+    let now = app.clock.now();
+    let told: Vec<Connected> =
+        connected.iter().filter(|to| !is_answered(to, answered) && to.is_settled(now)).cloned().collect();
+    let ((), written) = join(
+        push(app, message, &told),
+        try_join3(entries(app, decided), relist(app, decided), deliver(app, decided, message, &told, answered)),
+    )
+    .await;
+    written?;
+    // Last: where a RECEIPT is, everything is done.
+    Ok(app.store.receipt_put(&decided.sender, &decided.receipt(message.seq, false)).await?)
+}
+
+/// Says in the RECEIPT that the send was given up. No other effect; the drop refunds.
+///
+/// # Errors
+/// Those of the store.
+pub async fn give_up(app: &App, decided: &Decided, seq: Seq) -> Result<(), Error> {
+    Ok(app.store.receipt_put(&decided.sender, &decided.receipt(seq, true)).await?)
+}
+
+/// Tells the inboxes, and then whoever wasn't TOLD at the look: a client that connects and syncs has either seen the inbox
+/// as it is now, or is in presence as it is now.
+async fn deliver(
+    app: &App,
+    decided: &Decided,
+    message: &Message,
+    told: &[Connected],
+    answered: Option<&Caller>,
+) -> Result<(), StoreError> {
+    let members = &decided.meta.members;
+    try_join_all(members.iter().map(|user| arrive(app, decided, user, message.seq))).await?;
+    let told: BTreeSet<&Connected> = told.iter().collect();
+    let now = app.clock.now();
+    let there = app.store.connected(members, now, Read::Strong).await?;
+    let late: Vec<Connected> =
+        there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
+    push(app, message, &late).await;
+    Ok(())
+}
+
+/// Whether a connection gets the answer instead.
+fn is_answered(to: &Connected, answered: Option<&Caller>) -> bool {
+    answered.is_some_and(|caller| caller.connection == to.connection)
+}
+
+/// Pushes a message, and leaves to the queue what fails: before the RECEIPT, so that a death in between leaves it to the
+/// sweep.
+async fn push(app: &App, message: &Message, to: &[Connected]) {
+    let event = Event::MessageNew { message: message.clone() };
+    let failed = app.push.to_all_or_later(&app.store, app.clock.now(), to, &event).await;
+    let delivery = |to: Connected| Delivery {
+        user: to.user,
+        connection: to.connection,
+        conversation: message.conversation_id.clone(),
+        seq: message.seq,
+        correlation_id: telemetry::correlation_id(),
+    };
+    app.queue.later(&failed.into_iter().map(delivery).collect::<Vec<_>>()).await;
+}
+
+/// Has the cleanup look at the conversation again, when it had found nothing more to do there.
+async fn relist(app: &App, decided: &Decided) -> Result<(), StoreError> {
+    if !decided.meta.idle {
+        return Ok(());
+    }
+    app.store.conversation_relist(&decided.meta.id, decided.send.claimed_at).await
+}
+
+/// Tells one participant's inbox.
+async fn arrive(app: &App, decided: &Decided, user: &UserId, seq: Seq) -> Result<(), StoreError> {
+    let peer = decided.other_than(user)?;
+    let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, peer };
+    if *user == decided.sender {
+        app.store.inbox_sent(user, &arrival).await
+    } else {
+        app.store.inbox_receive(user, &arrival).await
+    }
+}
+
+/// Writes the ledger: what the sender paid, what the receiver and the house earned, as recorded when it was decided.
+async fn entries(app: &App, decided: &Decided) -> Result<(), StoreError> {
+    let send = &decided.send;
+    if send.price == Coins(0) {
+        return Ok(());
+    }
+    let receiver = decided.other_than(&decided.sender)?;
+    let signed = |coins: Coins| i64::try_from(coins.0).map_err(|_| StoreError::broken("coins overflow"));
+    let (price, earning) = (signed(send.price)?, signed(send.earning)?);
+    let mut lines = vec![(&decided.sender, "charge", TransactionKind::Charge, -price, receiver)];
+    if earning > 0 {
+        lines.push((receiver, "earn", TransactionKind::Earning, earning, &decided.sender));
+    }
+    if let Some(house) = &send.house {
+        lines.push((house, "share", TransactionKind::Share, price - earning, &decided.sender));
+    }
+    let lines = lines.into_iter().map(|(user, name, kind, amount, counterparty)| async move {
+        let entry = Entry {
+            kind,
+            amount,
+            conversation: Some(send.conversation.clone()),
+            counterparty: Some(counterparty.clone()),
+            created_at: send.claimed_at,
+        };
+        app.store.entry_put(user, &format!("{name}#{}", decided.id.as_str()), &entry).await
+    });
+    try_join_all(lines).await.map(drop)
+}

@@ -1,0 +1,127 @@
+//! Whether what names something else names it right: receipts their slots, top-ups their keys, and items their conversation.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::StreamExt as _;
+use wire::{ConversationId, SendId, Seq, TransactionKind, UserId};
+
+use super::{Check, Finding, place};
+use crate::error::Error;
+use crate::limits::VERIFY_AT_ONCE;
+use crate::store::conversations::Meta;
+use crate::store::receipts::Receipt;
+use crate::store::scan::{Found, Line};
+use crate::store::table::Key;
+
+/// RECEIPTs of one conversation, with whose they are.
+type Receipts<'a> = Vec<(&'a UserId, &'a Receipt)>;
+
+impl Check<'_> {
+    /// Checks what a page's items name.
+    pub(super) async fn cross(&self, items: &[(Key, Found)]) -> Result<Vec<Finding>, Error> {
+        let mut receipts: BTreeMap<&ConversationId, Receipts<'_>> = BTreeMap::new();
+        let mut named: BTreeMap<(&ConversationId, Option<&UserId>), &Key> = BTreeMap::new();
+        let mut topups = Vec::new();
+        for (key, found) in items {
+            match found {
+                Found::Receipt(user, receipt) => {
+                    receipts.entry(&receipt.conversation).or_default().push((user, receipt));
+                    named.insert((&receipt.conversation, Some(user)), key);
+                }
+                Found::Inbox(user, id) => drop(named.insert((id, Some(user)), key)),
+                Found::Log(id) | Found::Segment(id) => drop(named.insert((id, None), key)),
+                Found::Entry(user, line) if line.entry.kind == TransactionKind::Topup => topups.push((user, line)),
+                _ => {}
+            }
+        }
+        let metas = self.app.store.conversations(named.keys().map(|(id, _)| *id)).await?;
+        let mut findings = Vec::new();
+        for ((id, user), key) in named {
+            let members = metas.get(id).map(|meta| &meta.members);
+            if members.is_none_or(|members| user.is_some_and(|user| !members.contains(user))) {
+                let seen = if members.is_some() { "its user isn't in it" } else { "there is no such conversation" };
+                findings.push(Finding::new("an item's conversation is there", place(key), format!("{id}: {seen}")));
+            }
+        }
+        let of_known = receipts.into_iter().filter_map(|(id, receipts)| Some((metas.get(id)?, receipts)));
+        let checks: Vec<_> = of_known.map(|(meta, receipts)| self.receipts(meta, receipts)).collect();
+        let mut checks = futures::stream::iter(checks).buffered(VERIFY_AT_ONCE);
+        while let Some(wrong) = checks.next().await {
+            findings.extend(wrong?);
+        }
+        findings.extend(self.topups(&topups).await?);
+        Ok(findings)
+    }
+
+    /// Each RECEIPT's slot is its send's, in the table or in the archive. A slot never changes its send, so what is read now is
+    /// what was there.
+    async fn receipts(&self, meta: &Meta, receipts: Receipts<'_>) -> Result<Vec<Finding>, Error> {
+        let numbers: Vec<Seq> = receipts.iter().map(|(_, receipt)| receipt.seq).collect();
+        let in_table = numbers.iter().copied().filter(|seq| *seq >= meta.first_seq);
+        let slots = self.app.store.log_slots_at(&meta.id, in_table).await?;
+        let mut holders: HashMap<Seq, SendId> = slots.into_iter().map(|(seq, slot)| (seq, slot.sid)).collect();
+        let archived = numbers.iter().copied().filter(|seq| (meta.oldest_seq..meta.first_seq).contains(seq));
+        self.archived_holders(meta, archived.collect(), &mut holders).await?;
+        let wrong =
+            receipts.into_iter().filter(|(_, receipt)| receipt.seq >= meta.oldest_seq).filter_map(|(user, receipt)| {
+                let id = SendId::new(user, &receipt.client_message_id);
+                let holder = holders.get(&receipt.seq);
+                if holder == Some(&id) {
+                    return None;
+                }
+                let seen = holder.map_or("nothing", |_| "another send");
+                let seen = format!("{seen} is at {} {}", meta.id, receipt.seq);
+                Some(Finding::new(
+                    "a receipt names its slot",
+                    place(&Key::receipt(user, &receipt.client_message_id)),
+                    seen,
+                ))
+            });
+        Ok(wrong.collect())
+    }
+
+    /// Who holds archived slots: each segment is read once.
+    async fn archived_holders(
+        &self,
+        meta: &Meta,
+        mut numbers: Vec<Seq>,
+        holders: &mut HashMap<Seq, SendId>,
+    ) -> Result<(), Error> {
+        numbers.sort_unstable();
+        let mut done = Seq(0);
+        for seq in numbers {
+            if seq <= done {
+                continue;
+            }
+            // Segments that are missing or can't be read are the conversation's finding.
+            let Some(segment) = self.app.store.segment_with(&meta.id, seq).await? else { continue };
+            let Some(archive) = &self.app.archive else { continue };
+            match archive.read(&segment, segment.first..=segment.last).await {
+                Ok(slots) => holders.extend(slots.into_iter().map(|(seq, item)| (seq, item.sid))),
+                Err(Error::Internal(_)) => {}
+                Err(error) => return Err(error),
+            }
+            done = segment.last;
+        }
+        Ok(())
+    }
+
+    /// Each top-up in a ledger is one that its key has fixed.
+    async fn topups(&self, lines: &[(&UserId, &Line)]) -> Result<Vec<Finding>, Error> {
+        let key_of = |user: &UserId, line: &Line| {
+            line.id().strip_prefix("topup#").and_then(|key| key.parse().ok()).map(|key| Key::topup(user, &key))
+        };
+        let keys: Vec<Key> = lines.iter().filter_map(|(user, line)| key_of(user, line)).collect();
+        let fixed = self.app.store.topups(&keys).await?;
+        let wrong = lines.iter().filter_map(|(user, line)| {
+            let amount = key_of(user, line).and_then(|key| fixed.get(&key).copied());
+            if amount.is_some_and(|amount| i64::try_from(amount.0) == Ok(line.entry.amount)) {
+                return None;
+            }
+            let seen = format!("{} added, {:?} fixed", line.entry.amount, amount.map(|amount| amount.0));
+            let key = Key { sk: line.sk.clone(), ..Key::account(user) };
+            Some(Finding::new("coins add up", place(&key), seen))
+        });
+        Ok(wrong.collect())
+    }
+}

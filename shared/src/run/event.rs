@@ -1,0 +1,41 @@
+//! What an invocation is made of: reading its event, and why it may have no answer.
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::telemetry;
+
+/// Reads an event of the type that the function is called with.
+pub(super) fn read<T: serde::de::DeserializeOwned>(event: Value) -> Result<T, InvokeError> {
+    serde_path_to_error::deserialize(event).map_err(|cause| not_ours(&cause.path()))
+}
+
+/// What an event that can't be read gets: where it is wrong, but not what is there, as the event holds what people write.
+pub(super) fn not_ours(place: &dyn std::fmt::Display) -> InvokeError {
+    InvokeError(format!("not an event of this function's: {place}"))
+}
+
+/// Why an invocation has no answer. API Gateway reads the text: "Unauthorized" makes it answer 401.
+#[derive(Debug)]
+pub struct InvokeError(pub(super) String);
+
+impl std::fmt::Display for InvokeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvokeError {}
+
+impl From<InvokeError> for lambda_runtime::Diagnostic {
+    fn from(error: InvokeError) -> Self {
+        Self { error_type: "InvokeError".to_owned(), error_message: error.0 }
+    }
+}
+
+/// An error that only Lambda and the log see.
+#[expect(clippy::needless_pass_by_value, reason = "used as map_err(refused)")]
+pub(super) fn refused(error: Error) -> InvokeError {
+    telemetry::failed(&error);
+    InvokeError(error.to_string())
+}

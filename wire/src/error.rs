@@ -1,0 +1,126 @@
+//! What can be wrong: the codes that a client is told, and what is wrong with what it said.
+
+use std::fmt;
+
+use crate::limits::CONTENT_CHARS_MAX;
+
+/// Defines the codes, a row each: its name on the wire, whether the same request may succeed later, and the HTTP status.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident $name:literal $retryable:literal $status:literal,)*) => {
+        /// Why a request was refused, for a program.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$code,)*];
+
+            /// Its name on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)*
+                }
+            }
+
+            /// Whether the same request may succeed later.
+            pub const fn is_retryable(self) -> bool {
+                match self {
+                    $(Self::$code => $retryable,)*
+                }
+            }
+
+            /// The HTTP status that fits.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$code => $status,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request itself is wrong.
+    BadRequest "bad_request" false 400,
+    /// No such action.
+    UnknownAction "unknown_action" false 400,
+    /// The text is too long.
+    ContentTooLong "content_too_long" false 400,
+    /// There is no text.
+    ContentEmpty "content_empty" false 400,
+    /// No token, or a bad one.
+    Unauthorized "unauthorized" false 401,
+    /// The token was good, once.
+    TokenExpired "token_expired" false 401,
+    /// The token is good, but not for this.
+    Forbidden "forbidden" false 403,
+    /// Not in this conversation, or there is none: both look the same.
+    NotAParticipant "not_a_participant" false 403,
+    /// There is no such thing.
+    NotFound "not_found" false 404,
+    /// A conversation with oneself.
+    SelfConversation "self_conversation" false 400,
+    /// Not enough coins.
+    InsufficientBalance "insufficient_balance" false 402,
+    /// It costs more than the sender would pay.
+    PriceChanged "price_changed" false 409,
+    /// The same clientMessageId with something else.
+    ClientMessageIdReused "client_message_id_reused" false 409,
+    /// The send was given up; nothing was sent or charged.
+    SendExpired "send_expired" false 409,
+    /// Too fast, or too much at once.
+    RateLimited "rate_limited" true 429,
+    /// The same idempotencyKey with another amount.
+    IdempotencyKeyReused "idempotency_key_reused" false 409,
+    /// Something we need didn't answer in time. Trying again is right.
+    Unavailable "unavailable" true 503,
+    /// A bug, or something that an operator must see. The cause is logged, never sent.
+    Internal "internal" true 500,
+}
+
+/// What is wrong with what a client said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// A field, or the whole of it.
+    Field {
+        /// Which, or nothing for the whole.
+        field: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The text is too long.
+    ContentTooLong,
+    /// There is no text.
+    ContentEmpty,
+}
+
+impl Invalid {
+    /// What is wrong in FIELD (nothing: the whole).
+    pub fn field(field: &str, problem: &str) -> Self {
+        Self::Field { field: field.to_owned(), problem: problem.to_owned() }
+    }
+
+    /// What a client is told, for a program.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Field { .. } => Code::BadRequest,
+            Self::ContentTooLong => Code::ContentTooLong,
+            Self::ContentEmpty => Code::ContentEmpty,
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field { field, problem } if field.is_empty() => f.write_str(problem),
+            Self::Field { field, problem } => write!(f, "{field}: {problem}"),
+            Self::ContentTooLong => write!(f, "content: at most {CONTENT_CHARS_MAX} characters"),
+            Self::ContentEmpty => f.write_str("content: write something"),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}

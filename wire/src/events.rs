@@ -1,0 +1,222 @@
+//! What a client is told: one enum, and the frames that carry it.
+
+use serde::Serialize;
+
+use crate::ids::{ConversationId, RequestId, UserId};
+use crate::objects::{Conversation, Message, Status, Transaction, UserPresence};
+use crate::requests::{Request as _, SendMessage};
+use crate::values::{Coins, Cursor, Seq, Time};
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", content = "data", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Answers `ping`.
+    #[serde(rename = "pong")]
+    Pong {
+        /// The server's clock.
+        server_time: Time,
+    },
+    /// A page of one conversation, before `sync:done`.
+    #[serde(rename = "sync:page")]
+    SyncPage {
+        /// Which.
+        conversation_id: ConversationId,
+        /// In the order of their numbers.
+        messages: Vec<Message>,
+        /// Whether another page of this conversation follows.
+        has_more: bool,
+    },
+    /// Answers `sync`.
+    #[serde(rename = "sync:done")]
+    SyncDone {
+        /// How many conversations had something new.
+        conversations: usize,
+        /// How many messages were sent.
+        messages: usize,
+        /// Whether that was all.
+        complete: bool,
+    },
+    /// Answers `getOrCreateDirect`, and tells the other.
+    #[serde(rename = "conversation:created")]
+    ConversationCreated {
+        /// The conversation.
+        conversation: Box<Conversation>,
+        /// Whether this request made it.
+        created: bool,
+    },
+    /// Answers `getConversations`.
+    #[serde(rename = "conversations:list")]
+    ConversationsList {
+        /// Latest activity first.
+        conversations: Vec<Conversation>,
+        /// The unread of all conversations, not only of this page.
+        total_unread: u64,
+        /// Where the next page starts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<Cursor>,
+    },
+    /// Answers `getConversation`.
+    #[serde(rename = "conversation")]
+    Conversation {
+        /// The conversation.
+        conversation: Box<Conversation>,
+    },
+    /// Answers `sendMessage`: it has its number and is safe.
+    #[serde(rename = "message:sent")]
+    MessageSent {
+        /// The message.
+        message: Message,
+        /// Whether another attempt had decided it already.
+        duplicate: bool,
+        /// What the sender can spend now, when the message cost something.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        balance: Option<Coins>,
+    },
+    /// Tells everybody else of a message.
+    #[serde(rename = "message:new")]
+    MessageNew {
+        /// The message.
+        message: Message,
+    },
+    /// Answers `getMessages`.
+    #[serde(rename = "messages:page")]
+    MessagesPage {
+        /// Which.
+        conversation_id: ConversationId,
+        /// In the order of their numbers.
+        messages: Vec<Message>,
+        /// Whether there are more in the direction that was asked for.
+        has_more: bool,
+    },
+    /// Answers `markDelivered` and `markRead`.
+    #[serde(rename = "marked")]
+    Marked {
+        /// Which.
+        conversation_id: ConversationId,
+        /// The caller's horizon now.
+        delivered_seq: Seq,
+        /// The caller's horizon now.
+        read_seq: Seq,
+    },
+    /// Tells the others how far somebody has come.
+    #[serde(rename = "message:status")]
+    MessageStatus {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// Delivered or read.
+        status: Status,
+        /// Up to here.
+        seq: Seq,
+        /// When.
+        at: Time,
+    },
+    /// Answers `getReceipts`.
+    #[serde(rename = "receipts")]
+    Receipts {
+        /// Whose devices have it.
+        delivered: Vec<UserId>,
+        /// Who has read it.
+        read: Vec<UserId>,
+    },
+    /// Answers `typing`.
+    #[serde(rename = "typing:ok")]
+    TypingOk {},
+    /// Tells the others that somebody is writing.
+    #[serde(rename = "typing")]
+    Typing {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// Whether.
+        typing: bool,
+        /// Until when it may be shown.
+        expires_at: Time,
+    },
+    /// Answers `getPresence`.
+    #[serde(rename = "presence")]
+    Presence {
+        /// In the order that was asked for.
+        users: Vec<UserPresence>,
+    },
+    /// Answers `getBalance`.
+    #[serde(rename = "balance")]
+    Balance {
+        /// What the caller can spend.
+        balance: Coins,
+    },
+    /// Answers `getTransactions`.
+    #[serde(rename = "transactions:list")]
+    TransactionsList(TransactionsList),
+}
+
+/// A page of a ledger, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransactionsList {
+    /// Newest first.
+    pub transactions: Vec<Transaction>,
+    /// Where the next page starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<Cursor>,
+}
+
+impl Event {
+    /// The frame that carries this event: as an answer when it names a request, as a push otherwise.
+    pub fn frame(&self, request_id: Option<&RequestId>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            #[serde(flatten)]
+            event: &'a Event,
+            #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+            request_id: Option<&'a RequestId>,
+            success: bool,
+        }
+        // Strings, numbers and lists: serialising them can't fail.
+        serde_json::to_vec(&Envelope { event: self, request_id, success: true }).unwrap_or_default()
+    }
+}
+
+/// The frame that tells a client why its request was refused: with an `error` object, and what it echoes of its request.
+pub fn error_frame(error: &serde_json::Value, echo: &Echo) -> Vec<u8> {
+    let event = if echo.action.as_deref() == Some(SendMessage::ACTION) { "message:error" } else { "error" };
+    let mut body = serde_json::json!({ "event": event, "success": false, "error": error });
+    if let Some(id) = &echo.request_id {
+        body["requestId"] = id.as_str().into();
+    }
+    if let Some(id) = &echo.client_message_id {
+        body["clientMessageId"] = id.as_str().into();
+    }
+    body.to_string().into_bytes()
+}
+
+/// What an error's answer echoes of its request.
+#[derive(Clone, Debug, Default)]
+pub struct Echo {
+    /// The action.
+    pub action: Option<String>,
+    /// The client's name for the request.
+    pub request_id: Option<RequestId>,
+    /// The sender's id of the message.
+    pub client_message_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_frame_of_the_protocol() {
+        let id: RequestId = "r1".parse().expect("an id");
+        let event = Event::Pong { server_time: Time { ms: 1_700_000_000_007 } };
+        let answer: serde_json::Value = serde_json::from_slice(&event.frame(Some(&id))).expect("JSON");
+        let data = serde_json::json!({ "serverTime": "2023-11-14T22:13:20.007Z" });
+        let expected = serde_json::json!({ "event": "pong", "requestId": "r1", "success": true, "data": data });
+        assert_eq!(answer, expected);
+        let push: serde_json::Value = serde_json::from_slice(&event.frame(None)).expect("JSON");
+        assert!(push.get("requestId").is_none());
+    }
+}

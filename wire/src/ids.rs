@@ -1,0 +1,104 @@
+//! Ids: types that exist only if valid. Parse, don't check.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{CLIENT_ID_CHARS_MAX, CONVERSATION_ID_CHARS_MAX, USER_ID_BYTES_MAX};
+
+/// Defines an id: a string that exists only if its rule holds.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let rule: fn(&str) -> bool = $rule;
+                if rule(&text) { Ok(Self(text)) } else { Err($what.to_owned()) }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// Whether TEXT has 1 to MAX characters and no control characters.
+fn short(text: &str, max: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control)
+}
+
+id!(
+    /// Who somebody is: the `sub` of the token.
+    UserId,
+    "a user id has 1 to 128 bytes and no control characters",
+    |text| text.len() <= USER_ID_BYTES_MAX && short(text, USER_ID_BYTES_MAX)
+);
+id!(
+    /// The server's id of a conversation.
+    ConversationId,
+    "a conversation id has 1 to 64 letters, digits, `-` and `_`",
+    |text| {
+        short(text, CONVERSATION_ID_CHARS_MAX) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    }
+);
+id!(
+    /// The sender's id of a message, unique per sender.
+    ClientMessageId,
+    "a clientMessageId has 1 to 64 characters and no control characters",
+    |text| short(text, CLIENT_ID_CHARS_MAX)
+);
+id!(
+    /// The client's name for a request, echoed in its answer.
+    RequestId,
+    "a requestId has at most 64 characters and no control characters",
+    |text| text.is_empty() || short(text, CLIENT_ID_CHARS_MAX)
+);
+id!(
+    /// The caller's name for a top-up, so that a repeat adds nothing.
+    IdempotencyKey,
+    "an idempotencyKey has 1 to 64 characters and no control characters",
+    |text| short(text, CLIENT_ID_CHARS_MAX)
+);
+id!(
+    /// A client's name for the device that it runs on.
+    Device,
+    "a device has 1 to 64 characters and no control characters",
+    |text| short(text, CLIENT_ID_CHARS_MAX)
+);
+id!(
+    /// API Gateway's id of a connection.
+    ConnectionId,
+    "a connection id has 1 to 128 characters and no control characters",
+    |text| short(text, 128)
+);
+
+impl ConversationId {
+    /// One that we derived ourselves, of letters, digits, `-` and `_`.
+    pub(crate) fn derived(text: String) -> Self {
+        Self(text)
+    }
+}

@@ -1,0 +1,28 @@
+//! The wire, version 1: what clients and servers say to each other. No AWS in here, and nothing that waits: clients and load
+//! generators use it, too.
+//!
+//! In reading order: [`ids`] and [`values`], types that exist only if valid; [`requests`], one type per action, and the
+//! [`frame`] that carries one; [`events`] with the [`objects`] that they hold; [`error`] codes; ids that are [`derived`] from
+//! others; [`limits`].
+
+pub mod derived;
+pub mod error;
+pub mod events;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod objects;
+pub mod requests;
+pub mod values;
+
+pub use derived::{Fingerprint, SendId, direct_id, hash};
+pub use error::{Code, Invalid};
+pub use events::{Echo, Event, TransactionsList, error_frame};
+pub use frame::{Frame, parse};
+pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
+pub use objects::{Conversation, Kind, Message, Status, Transaction, TransactionKind, UserPresence};
+pub use requests::{
+    GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
+    GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
+};
+pub use values::{Coins, Content, Cursor, Limit, LogSlot, Seq, Time};

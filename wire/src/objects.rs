@@ -1,0 +1,134 @@
+//! What events hold: messages, conversations, transactions, people.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClientMessageId, ConversationId, UserId};
+use crate::values::{Coins, Seq, Time};
+
+/// How far a message has come: derived from the horizons of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It has its number.
+    Sent,
+    /// Every other participant's device has it.
+    Delivered,
+    /// Every other participant has read it.
+    Read,
+}
+
+/// One message, as a client sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Where it was said.
+    pub conversation_id: ConversationId,
+    /// Its number there.
+    pub seq: Seq,
+    /// Who said it.
+    pub sender_id: UserId,
+    /// The sender's id of it.
+    pub client_message_id: ClientMessageId,
+    /// What was said; empty when it was deleted or given up.
+    pub content: String,
+    /// The number of the message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// What it cost the sender.
+    pub price: Coins,
+    /// When it was accepted.
+    pub created_at: Time,
+    /// How far it has come.
+    pub status: Status,
+    /// Whether it was deleted or given up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// What kind of conversation it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Two people.
+    Direct,
+}
+
+/// One conversation, as one participant sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversation {
+    /// Its id.
+    pub conversation_id: ConversationId,
+    /// What kind it is.
+    pub kind: Kind,
+    /// Who is in it.
+    pub participants: Vec<UserId>,
+    /// How many are in it.
+    pub participant_count: usize,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When it was made.
+    pub created_at: Time,
+    /// The highest number.
+    pub last_seq: Seq,
+    /// The message with that number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Message>,
+    /// When something was last said, or when it was made.
+    pub last_activity_at: Time,
+    /// How far the caller has read.
+    pub read_seq: Seq,
+    /// How far the caller's devices have it.
+    pub delivered_seq: Seq,
+    /// How many messages the caller hasn't read.
+    pub unread: u64,
+    /// What one message costs the caller.
+    pub price: Coins,
+}
+
+/// What a ledger entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransactionKind {
+    /// Coins that an operator added.
+    Topup,
+    /// What a message cost.
+    Charge,
+    /// What a message earned.
+    Earning,
+    /// The house's part of a message's price.
+    Share,
+}
+
+/// One ledger entry.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transaction {
+    /// Its id, unique for this user.
+    pub id: String,
+    /// What it is for.
+    pub kind: TransactionKind,
+    /// Whole coins; negative when they were spent.
+    pub amount: i64,
+    /// The conversation, of a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<ConversationId>,
+    /// The other side, of a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterparty: Option<UserId>,
+    /// When it was decided.
+    pub created_at: Time,
+}
+
+/// Whether somebody is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserPresence {
+    /// Who.
+    pub user_id: UserId,
+    /// Whether a device of theirs is connected.
+    pub online: bool,
+    /// When the last device went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Time>,
+}

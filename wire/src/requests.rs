@@ -1,0 +1,209 @@
+//! What a client may ask: one type per action.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::error::Invalid;
+use crate::ids::{ClientMessageId, ConversationId, UserId};
+use crate::limits::{PRESENCE_USERS_MAX, SYNC_SINCE_MAX};
+use crate::values::{Coins, Cursor, Limit, Seq};
+
+/// What a client may ask: one type per action.
+pub trait Request: DeserializeOwned {
+    /// The `action` that names it.
+    const ACTION: &'static str;
+}
+
+/// Defines a request: its action and its fields.
+macro_rules! request {
+    ($(#[$doc:meta])* $action:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Request for $name {
+            const ACTION: &'static str = $action;
+        }
+    };
+}
+
+request!(
+    /// Asks whether the server is there.
+    "ping" Ping {}
+);
+request!(
+    /// Asks for everything since the client's numbers.
+    "sync" Sync {
+        /// The client's number of each conversation; where it names none, the delivered horizon counts.
+        #[serde(default, deserialize_with = "since")]
+        since: HashMap<ConversationId, Seq>,
+        /// Messages a page.
+        #[serde(default)]
+        limit: Limit,
+    }
+);
+request!(
+    /// Asks for the one conversation with somebody.
+    "getOrCreateDirect" GetOrCreateDirect {
+        /// The other.
+        other_user_id: UserId,
+    }
+);
+request!(
+    /// Asks for the caller's conversations, latest activity first.
+    "getConversations" GetConversations {
+        /// Where the page starts.
+        cursor: Option<Cursor>,
+        /// Conversations a page.
+        #[serde(default)]
+        limit: Limit,
+    }
+);
+request!(
+    /// Asks for one conversation.
+    "getConversation" GetConversation {
+        /// Which.
+        conversation_id: ConversationId,
+    }
+);
+request!(
+    /// Says something.
+    "sendMessage" SendMessage {
+        /// Where; or `to`.
+        conversation_id: Option<ConversationId>,
+        /// To whom; or `conversation_id`.
+        to: Option<UserId>,
+        /// What. [`Content::new`] takes it.
+        content: String,
+        /// The sender's id of it.
+        client_message_id: ClientMessageId,
+        /// Not offered: see [`SendMessage::target`].
+        attachment: Option<serde::de::IgnoredAny>,
+        /// The number of the message that it answers.
+        reply_to: Option<Seq>,
+        /// What it may cost at most.
+        max_price: Option<Coins>,
+    }
+);
+request!(
+    /// Asks for a page of a conversation.
+    "getMessages" GetMessages {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Those below this number.
+        before: Option<Seq>,
+        /// Those above this number.
+        after: Option<Seq>,
+        /// Messages a page.
+        #[serde(default)]
+        limit: Limit,
+    }
+);
+request!(
+    /// Says how far the caller's device has a conversation.
+    "markDelivered" MarkDelivered {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Up to here.
+        seq: Seq,
+    }
+);
+request!(
+    /// Says how far the caller has read a conversation.
+    "markRead" MarkRead {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Up to here.
+        seq: Seq,
+    }
+);
+request!(
+    /// Asks who has a message.
+    "getReceipts" GetReceipts {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Its number.
+        seq: Seq,
+    }
+);
+request!(
+    /// Says that the caller is writing, or has stopped.
+    "typing" Typing {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Whether.
+        typing: bool,
+    }
+);
+request!(
+    /// Asks who is here.
+    "getPresence" GetPresence {
+        /// Whom.
+        #[serde(deserialize_with = "presence_users")]
+        user_ids: Vec<UserId>,
+    }
+);
+request!(
+    /// Asks what the caller can spend.
+    "getBalance" GetBalance {}
+);
+request!(
+    /// Asks for the caller's ledger, newest first.
+    "getTransactions" GetTransactions {
+        /// Where the page starts.
+        cursor: Option<Cursor>,
+        /// Entries a page.
+        #[serde(default)]
+        limit: Limit,
+    }
+);
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To a conversation.
+    Conversation(ConversationId),
+    /// To somebody; the direct conversation is made when there is none.
+    User(UserId),
+}
+
+impl SendMessage {
+    /// Where it goes: exactly one of `conversationId` and `to`.
+    ///
+    /// # Errors
+    /// [`Invalid::Field`] when neither or both were given, or an attachment.
+    pub fn target(&self) -> Result<Target, Invalid> {
+        if self.attachment.is_some() {
+            return Err(Invalid::field("attachment", "this deployment takes no attachments; leave it out"));
+        }
+        match (&self.conversation_id, &self.to) {
+            (Some(conversation), None) => Ok(Target::Conversation(conversation.clone())),
+            (None, Some(user)) => Ok(Target::User(user.clone())),
+            (None, None) => Err(Invalid::field("conversationId", "give conversationId or to")),
+            (Some(_), Some(_)) => Err(Invalid::field("to", "give either conversationId or to, not both")),
+        }
+    }
+}
+
+/// Reads `since`, at most [`SYNC_SINCE_MAX`] conversations.
+fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<ConversationId, Seq>, D::Error> {
+    let since = Option::<HashMap<ConversationId, Seq>>::deserialize(deserializer)?.unwrap_or_default();
+    if since.len() > SYNC_SINCE_MAX {
+        return Err(serde::de::Error::custom(format!("at most {SYNC_SINCE_MAX} conversations")));
+    }
+    Ok(since)
+}
+
+/// Reads `userIds`, 1 to [`PRESENCE_USERS_MAX`].
+fn presence_users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+    let users = Vec::<UserId>::deserialize(deserializer)?;
+    if users.is_empty() || users.len() > PRESENCE_USERS_MAX {
+        return Err(serde::de::Error::custom(format!("1 to {PRESENCE_USERS_MAX} users")));
+    }
+    Ok(users)
+}

@@ -1,0 +1,206 @@
+//! Values that are more than a string or a number: each exists only if its rule holds.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::Invalid;
+use crate::ids::ConversationId;
+use crate::limits::{COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+
+/// A message's number in its conversation: 1, 2, 3 … without holes. 0 stands for "before the first".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The number after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What a JavaScript client can count exactly also leaves room for `+ 1`.
+        whole_number(deserializer).map(Self)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A message's place.
+pub type LogSlot = (ConversationId, Seq);
+
+/// An amount of whole coins, 0 to [`COINS_MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Coins(pub u64);
+
+impl Coins {
+    /// The sum, if it can be held.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).filter(|sum| *sum <= COINS_MAX).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Coins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        whole_number(deserializer).map(Self)
+    }
+}
+
+/// Reads a whole number from 0 to 2^53 - 1.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number > COINS_MAX {
+        return Err(serde::de::Error::custom(format!("at most {COINS_MAX}")));
+    }
+    Ok(number)
+}
+
+/// A moment, in milliseconds since 1970. On the wire RFC 3339, UTC, with milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub ms: i64,
+}
+
+impl Time {
+    /// This much later.
+    pub fn after(self, wait: std::time::Duration) -> Self {
+        Self { ms: self.ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)) }
+    }
+
+    /// This much earlier.
+    pub fn before(self, wait: std::time::Duration) -> Self {
+        Self { ms: self.ms.saturating_sub(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)) }
+    }
+
+    /// How long it is since then; nothing, if it is still to come.
+    pub fn since(self, then: Self) -> std::time::Duration {
+        let ms = self.ms.saturating_sub(then.ms);
+        std::time::Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = jiff::Timestamp::from_millisecond(self.ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        write!(f, "{moment:.3}")
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A message's text: 1 to [`CONTENT_CHARS_MAX`] characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Content(String);
+
+impl Content {
+    /// Takes a text if its length is right.
+    ///
+    /// # Errors
+    /// [`Invalid::ContentEmpty`], [`Invalid::ContentTooLong`].
+    pub fn new(text: String) -> Result<Self, Invalid> {
+        match text.chars().count() {
+            0 => Err(Invalid::ContentEmpty),
+            1..=CONTENT_CHARS_MAX => Ok(Self(text)),
+            _ => Err(Invalid::ContentTooLong),
+        }
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How many items a page may have: 1 to [`PAGE_ITEMS_MAX`], [`PAGE_ITEMS_DEFAULT`] when not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Limit(pub u32);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(PAGE_ITEMS_DEFAULT)
+    }
+}
+
+impl TryFrom<u32> for Limit {
+    type Error = String;
+
+    fn try_from(limit: u32) -> Result<Self, String> {
+        if (1..=PAGE_ITEMS_MAX).contains(&limit) { Ok(Self(limit)) } else { Err("a limit is 1 to 100".to_owned()) }
+    }
+}
+
+/// Where the next page starts. Opaque to clients: base64url of what the store says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// Wraps a position.
+    pub fn new(position: &str) -> Self {
+        use base64::Engine as _;
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(position))
+    }
+
+    /// The position that [`Cursor::new`] wrapped.
+    ///
+    /// # Errors
+    /// [`Invalid::Field`] when it isn't one of ours.
+    pub fn position(&self) -> Result<String, Invalid> {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(&self.0)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(Self::foreign)
+    }
+
+    /// What a cursor that isn't one of ours gets.
+    pub fn foreign() -> Invalid {
+        Invalid::field("cursor", "send the nextCursor of the last answer, unchanged")
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.len() > CURSOR_CHARS_MAX {
+            return Err("send the nextCursor of the last answer, unchanged".to_owned());
+        }
+        Ok(Self(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_counted_in_characters() {
+        assert!(Content::new("🦀".repeat(CONTENT_CHARS_MAX)).is_ok());
+        assert!(matches!(Content::new("x".repeat(CONTENT_CHARS_MAX + 1)), Err(Invalid::ContentTooLong)));
+        assert!(matches!(Content::new(String::new()), Err(Invalid::ContentEmpty)));
+    }
+
+    #[test]
+    fn a_cursor_that_is_not_ours_is_refused() {
+        let ours = Cursor::new("here");
+        assert_eq!(ours.position().ok().as_deref(), Some("here"));
+        for text in ["", "%%%", &"a".repeat(CURSOR_CHARS_MAX + 1)] {
+            let cursor = Cursor::try_from(text.to_owned());
+            assert!(cursor.is_err() || cursor.is_ok_and(|cursor| cursor.position().is_err()), "{text}");
+        }
+    }
+}
