@@ -1,13 +1,4 @@
-//! SQS on one machine: standard queues in memory, with what the functions and Lambda's event source need of it.
-//!
-//! In reading order: this file has the queues and their messages; `api` is the JSON protocol over them, `server` has it on
-//! loopback; [`event_source`] is what Lambda does with a queue: receive batches, call the function, delete what went well.
-//!
-//! What differs from AWS: a restart forgets what waits. What is queued here can always be done without.
-
-mod api;
-pub mod event_source;
-mod server;
+//! The queues and their messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +10,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::template::Queue as Definition;
-pub use server::serve;
 
 /// The queues of a deployment. Clones are the same queues.
 #[derive(Clone)]
@@ -189,18 +179,18 @@ impl State {
     }
 }
 
+/// The queues of the template.
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
+pub(super) fn of_the_template() -> Queues {
     use crate::template::{DEPLOYED, Template};
 
-    /// The queues of the template.
-    pub(super) fn queues() -> Queues {
-        let template = Template::parse(DEPLOYED).expect("parses");
-        Queues::new(template.deploy(&BTreeMap::new(), "http://127.0.0.1:1").expect("deploys").queues)
-    }
+    let template = Template::parse(DEPLOYED).expect("parses");
+    Queues::new(template.deploy(&BTreeMap::new(), "http://127.0.0.1:1").expect("deploys").queues)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn send(queues: &Queues, body: &str) {
         queues.send("Queue", body.to_owned(), Map::new(), Duration::ZERO).expect("there is such a queue");
@@ -208,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_received_is_hidden_until_its_time_is_over() {
-        let queues = queues();
+        let queues = of_the_template();
         send(&queues, "a");
         let first = queues.receive("Queue", 10).remove(0);
         assert!(queues.receive("Queue", 10).is_empty(), "it is hidden");
@@ -224,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_deletes_is_dead_lettered_and_then_forgotten() {
-        let queues = queues();
+        let queues = of_the_template();
         send(&queues, "a");
         for receives in 1..=shared::limits::DELIVER_RECEIVES_MAX {
             queues.readable("Queue").await;

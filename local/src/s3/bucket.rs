@@ -1,9 +1,4 @@
-//! S3 for the functions of this machine: one bucket, whose objects are files below the data directory, or in memory.
-//!
-//! It serves the two calls that the functions make, and no more: `server` is the way there. Like the engine it asks for no
-//! valid signature, and listens on loopback only.
-
-mod server;
+//! The bucket and its objects.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,8 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-
-pub use server::serve;
 
 /// The largest object that is taken, in bytes: four times the largest that the functions write.
 pub const OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
