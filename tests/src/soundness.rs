@@ -7,7 +7,7 @@ use serde_json::Value;
 use wire::limits::COINS_MAX;
 
 use crate::bucket::Bucket;
-use crate::network::kind_of;
+use crate::operation::kind_of;
 use crate::world::World;
 
 /// The items, by kind.
