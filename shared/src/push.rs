@@ -154,10 +154,13 @@ impl Push {
     }
 
     /// Sends a frame to one connection of a user, and takes it out of presence if it has gone: exactly it, and only if it
-    /// can't be about to open. One that is over hears nothing and is closed; the sweep takes it out.
+    /// can't be about to open. One that is over hears nothing, and is closed once its frames aren't answered any more;
+    /// the sweep takes it out.
     async fn to_one(&self, store: &Store, now: Time, to: &Connected, frame: Vec<u8>, attempts_max: u32) -> Pushed {
         if to.is_over {
-            self.close(&to.connection).await;
+            if to.may_be_closed {
+                self.close(&to.connection).await;
+            }
             return Pushed::Gone;
         }
         let pushed = self.attempt(&to.connection, frame, attempts_max).await;

@@ -191,7 +191,7 @@ async fn pushes_meet_expired_tokens(world: &World) {
         });
         ann.sends_to("ida", "too late").await.data();
         world.heals();
-        world.advance(life).await;
+        world.advance(life + TOKEN_LEEWAY).await;
         assert!(ida.is_connected());
         if by_operator {
             world.admin("DELETE", "/api/messages/buffered/ida", None).await;

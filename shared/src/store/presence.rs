@@ -13,7 +13,7 @@ use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{LIST, Listing, UNLIST};
-use crate::limits::{CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, CONNECTIONS_MAX};
+use crate::limits::{CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, CONNECTIONS_MAX, TOKEN_LEEWAY};
 
 /// One live connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,11 @@ impl Connection {
     /// was wrong.
     pub fn is_over(&self, now: Time) -> bool {
         self.expires_at <= now || self.expires_at > latest_end(now)
+    }
+
+    /// Whether it may be closed: no frame on it is answered any more.
+    pub fn may_be_closed(&self, now: Time) -> bool {
+        self.is_over(now) && self.is_over(now.before(TOKEN_LEEWAY))
     }
 }
 
@@ -59,9 +64,9 @@ impl Presence {
         self.connections.iter().filter(move |(_, connection)| !connection.is_over(now))
     }
 
-    /// The connections that can't be alive any more.
+    /// The connections that can't be alive any more, and on which no frame is answered.
     pub fn over(&self, now: Time) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
-        self.connections.iter().filter(move |(_, connection)| connection.is_over(now))
+        self.connections.iter().filter(move |(_, connection)| connection.may_be_closed(now))
     }
 
     /// When the first of the connections ends.
@@ -79,8 +84,10 @@ pub struct Connected {
     pub connection: ConnectionId,
     /// Since when.
     pub since: Time,
-    /// Whether it can't be alive any more: who meets it ends it.
+    /// Whether it can't be alive any more: it hears nothing.
     pub is_over: bool,
+    /// Whether who meets it closes it.
+    pub may_be_closed: bool,
 }
 
 impl Connected {
@@ -274,6 +281,7 @@ impl Store {
                 connection: id.clone(),
                 since: connection.connected_at,
                 is_over: connection.is_over(now),
+                may_be_closed: connection.may_be_closed(now),
             }));
         }
         // The order that a map gives is another each time.

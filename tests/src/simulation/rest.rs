@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{VOID_AFTER, WAITING_MARK_LIFE};
+use shared::limits::{TOKEN_LEEWAY, VOID_AFTER, WAITING_MARK_LIFE};
 use tokio::time::Instant;
 
 use super::clients::{Id, Send, holds};
@@ -74,7 +74,7 @@ impl Stage {
     /// The sweep leaves nothing open, nothing unfolded that fits, and no mark on what has long been delivered.
     async fn sweeps_all(&self, seed: u64) -> Checked {
         tokio::time::sleep(VOID_AFTER + Duration::from_secs(5)).await;
-        let swept_at = self.world.now();
+        let swept_at = self.world.now().before(TOKEN_LEEWAY);
         for _ in 0..SWEEPS_MAX {
             // The schedule may fire twice at once.
             let again = async { if seed.is_multiple_of(8) { self.world.tries_to_sweep().await } else { Ok(()) } };
