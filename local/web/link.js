@@ -5,6 +5,7 @@
 import { Connection, WireError } from './connection.js';
 
 const DEADLINE_MS = 15_000;
+const TRIES_MAX = 3; // an answer can be lost
 const HANDSHAKE_DEADLINE_MS = 10_000;
 const PING_DEADLINE_MS = 5_000;
 const PING_EVERY_MS = 5 * 60_000; // an idle connection is closed after ten minutes
@@ -62,19 +63,22 @@ export class Link {
   }
 
   /**
-   * Asks the server; waits for the connection and outlives its loss, within the deadline. Every action may be repeated.
+   * Asks the server; waits for the connection, outlives its loss and that of an answer, within the deadline.
+   * Every action may be repeated.
    * @param {string} action
    * @param {object} [fields]
    * @returns {Promise<any>} the answer's `data`; rejects with a `WireError`
    */
   async request(action, fields = {}, deadlineMs = DEADLINE_MS) {
     const until = performance.now() + deadlineMs;
-    for (;;) {
+    for (let silences = 0; ; ) {
       await this.untilOnline(until - performance.now());
       try {
-        return await this.ask(action, fields, until - performance.now());
+        return await this.ask(action, fields, Math.min(deadlineMs / TRIES_MAX, until - performance.now()));
       } catch (error) {
-        if (error.code !== 'disconnected') throw error;
+        if (error.code === 'timeout') silences += 1;
+        else if (error.code !== 'disconnected') throw error;
+        if (silences === TRIES_MAX) throw error;
       }
     }
   }
@@ -134,9 +138,9 @@ export class Link {
     this.#attempt = undefined;
     this.#connection = connection;
     this.#failures = 0;
+    this.#renewInTime(token);
     if (former) former.close();
     else this.#setState('online');
-    this.#renewInTime(token);
   }
 
   /** Has another connection take over before the token expires, by the server's clock, or the connection's life ends. */

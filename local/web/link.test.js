@@ -73,6 +73,21 @@ test('an error is a sign of life, silence is not', async (t) => {
   assert.deepEqual([wire.state, server.sockets.map(({ closed }) => closed)], ['online', [true, false]]);
 });
 
+test('a question whose answer is lost is asked again; one that is never answered fails in the end', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const server = new FakeServer();
+  let lost = 1;
+  server.answers.getTransactions = () => (lost-- > 0 ? undefined : { transactions: [] });
+  const wire = await server.online(t);
+  const answer = wire.request('getTransactions');
+  await pass(t, 6_000);
+  assert.deepEqual(await answer, { transactions: [] });
+  lost = Infinity;
+  const never = assert.rejects(wire.request('getTransactions'), { code: 'timeout' });
+  await pass(t, 16_000);
+  await never;
+});
+
 test('a clock that is set while a request waits changes nothing for it', async (t) => {
   const server = new FakeServer();
   server.answers.getTransactions = (_, socket) => {
