@@ -205,7 +205,8 @@ impl Store {
 
     /// Takes the dead connections out; says whether there were any.
     async fn presence_remove_dead(&self, user: &UserId, presence: Presence, now: Time) -> Result<bool, StoreError> {
-        let dead: Vec<ConnectionId> = presence.over(now).map(|(id, _)| id.clone()).collect();
+        let dead: Vec<ConnectionId> =
+            presence.connections.into_iter().filter(|(_, it)| it.is_over(now)).map(|(id, _)| id).collect();
         for id in &dead {
             self.presence_remove(user, id, None).await?;
         }
