@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::engine::{DataDir, PORT_DEFAULT, Port};
 use crate::gateway::Limits;
 use crate::machine::{Dynamodb, Settings};
+use crate::origin::Origin;
 use crate::runtime;
 
 /// The longest time limit that can be set: a year, in seconds.
@@ -81,6 +82,9 @@ pub struct RunArguments {
     /// Where everything is kept; ":memory:" keeps nothing
     #[arg(long, value_name = "DIRECTORY", default_value = ".parley", value_parser = data_dir)]
     data_dir: DataDir,
+    /// Let the pages of this web site in, too: a front end of your own, such as http://localhost:5173; repeatable
+    #[arg(long = "allow-origin", value_name = "URL", value_parser = Origin::parse)]
+    allowed_origins: Vec<Origin>,
     /// The port of the embedded DynamoDB engine; 0 takes a free one [default: 8000, or a free one if that is taken]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
@@ -128,6 +132,7 @@ impl RunArguments {
             host: self.host,
             port: self.port,
             data_dir: self.data_dir,
+            allowed_origins: self.allowed_origins,
             dynamodb: self.dynamodb_endpoint.map_or(Dynamodb::Embedded(port), Dynamodb::Endpoint),
             parameters: BTreeMap::from_iter(self.parameters),
             environments_max: self.environments,
@@ -213,5 +218,7 @@ mod tests {
             refused(&["--dynamodb-endpoint", "http://127.0.0.1:1", "--dynamodb-port", "1"]).contains("cannot be used")
         );
         assert!(refused(&["--host", "localhost"]).contains("--host"));
+        let refused = refused(&["--allow-origin", "localhost:5173/app"]);
+        assert!(refused.contains("--allow-origin") && refused.contains("give http://localhost:5173\n"), "{refused}");
     }
 }

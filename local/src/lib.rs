@@ -3,7 +3,8 @@
 //! In reading order: [`cli`] is the command line; [`machine`] starts and stops the parts; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
 //! [`engine`] is DynamoDB; [`s3`] is S3; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock;
-//! [`lambda`] takes `Invoke`, for what an [`operator`] runs by hand; [`token`] and [`web`] are for trying it out.
+//! [`lambda`] takes `Invoke`, for what an [`operator`] runs by hand; [`token`] and [`web`] are for trying it out, and
+//! [`origin`] says which web sites may.
 
 pub mod cli;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod lambda;
 pub mod logs;
 pub mod machine;
 pub mod operator;
+pub mod origin;
 pub mod queue;
 pub mod runtime;
 pub mod s3;

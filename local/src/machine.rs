@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Port};
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
+use crate::origin::Origin;
 use crate::queue::{self, Queues};
 use crate::runtime::{self, Runtime};
 use crate::s3::{self, Bucket};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub port: u16,
     /// Where everything is kept.
     pub data_dir: DataDir,
+    /// Which web sites may use it besides its own.
+    pub allowed_origins: Vec<Origin>,
     /// Which engine holds the table.
     pub dynamodb: Dynamodb,
     /// Values for the template's parameters.
@@ -188,6 +191,7 @@ impl Machine {
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
+            allowed_origins: settings.allowed_origins,
             tokens: TokenIssuer::new(secret, &parameters),
             limits: settings.limits,
             invoker: invoker.clone(),

@@ -136,6 +136,7 @@ fn settings(place: Place) -> Settings {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: 0,
         data_dir: place.data_dir,
+        allowed_origins: Vec::new(),
         dynamodb: Dynamodb::Embedded(Port::Exactly(0)),
         parameters: place.parameters.into_iter().collect(),
         environments_max: runtime::Settings::ENVIRONMENTS_MAX,

@@ -7,6 +7,9 @@ use std::path::Path;
 use binary::{Machine, parley, soon};
 use rustix::process::Signal;
 use tokio::net::TcpListener;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 async fn start(data_dir: &Path) -> Machine {
     Machine::start(data_dir, &["--no-schedules"]).await
@@ -60,6 +63,34 @@ async fn a_port_in_use_is_named_with_its_flag() {
     assert!(error.contains(&format!("--port {port}")), "{error}");
     let error = refusal(&["--port", "0", "--dynamodb-port", &port, "--data-dir", ":memory:"]).await;
     assert!(error.contains(&format!("--dynamodb-port {port}")), "{error}");
+}
+
+#[tokio::test]
+async fn a_front_end_served_elsewhere_connects_when_it_is_allowed() {
+    let machine =
+        Machine::start(Path::new(":memory:"), &["--no-schedules", "--allow-origin", "http://localhost:5173"]).await;
+    let (status, answer) = machine.http("POST /dev/token", None, r#"{"sub":"ann"}"#).await;
+    assert_eq!(status, 200, "{answer}");
+    let token: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    let connect = async |origin: &str| {
+        let url = format!("ws://{}/ws?token={}", machine.address, token["token"].as_str().expect("a token"));
+        let mut request = url.into_client_request().expect("a request");
+        request.headers_mut().insert("origin", origin.parse().expect("a header"));
+        soon(connect_async(request)).await.map(drop)
+    };
+    connect("http://localhost:5173").await.expect("connects");
+    let refused = connect("http://localhost:4000").await;
+    assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 403));
+    assert!(machine.log().contains("start with --allow-origin http://localhost:4000"), "{}", machine.log());
+    machine.stop(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn an_origin_that_is_none_is_refused_with_the_one_that_is_meant() {
+    for (given, said) in [("http://localhost:5173/app", "give http://localhost:5173"), ("*", "such as http://")] {
+        let error = refusal(&["--data-dir", ":memory:", "--allow-origin", given]).await;
+        assert!(error.contains("--allow-origin") && error.contains(said), "{given}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::invoker::Invoker;
+use crate::origin::Origin;
 use crate::template::{HttpRoute, WebSocketRoutes};
 use crate::token::TokenIssuer;
 
@@ -47,6 +48,8 @@ pub struct Api {
     pub websocket: WebSocketRoutes,
     /// The routes of the HTTP API.
     pub http_routes: Vec<HttpRoute>,
+    /// Which web sites may use it besides its own.
+    pub allowed_origins: Vec<Origin>,
     /// Who signs the tokens of `/dev/token`.
     pub tokens: TokenIssuer,
     /// The limits.

@@ -44,7 +44,7 @@ use answers::{error, json_response};
 pub use api::{Api, BODY_BYTES_MAX, CONNECTIONS_MAX, FRAME_BYTES_MAX, Limits, MESSAGE_BYTES_MAX};
 use connections::Connections;
 use shared::{Shared, background};
-use sites::{refuse_foreign_sites, require_this_machine};
+use sites::{refuse_browsers, refuse_foreign_sites, require_this_machine, share_with};
 
 /// How long the last frames and `$disconnect`s may take when the gateway stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -106,7 +106,8 @@ impl Gateway {
 fn router(shared: Arc<Shared>) -> Router {
     let this_machine_only = Router::new()
         .route("/@connections/{id}", post(management::push).get(management::look).delete(management::close))
-        .route("/dev/token", post(issue_token))
+        .layer(from_fn(refuse_browsers))
+        .route("/dev/token", post(issue_token).layer(share_with(&shared.api.allowed_origins)))
         .layer(from_fn_with_state(Arc::clone(&shared), require_this_machine));
     Router::new()
         .merge(this_machine_only)
@@ -114,7 +115,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/ws", any(websocket::open))
         .fallback(http_api::answer)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(refuse_foreign_sites))
+        .layer(from_fn_with_state(Arc::clone(&shared), refuse_foreign_sites))
         .with_state(shared)
 }
 

@@ -1,27 +1,35 @@
-//! Which callers are let in: none that a foreign web site has sent.
+//! Which callers are let in: of those that web sites send, the machine's own and what `--allow-origin` names.
+//!
+//! Whoever is let in gets from `/ws` and the HTTP API what API Gateway gives: it looks at no `Origin`, and gives the HTTP API of
+//! the template no CORS headers, so other sites' pages can't read its answers. `/dev/token` is there for pages to try things
+//! out: it has them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tracing::Level;
 
 use super::answers::error;
 use super::shared::Shared;
+use crate::logs;
+use crate::origin::Origin;
 
 /// Keeps web sites that a browser on this machine has open from using the machine: by a request from their own page
 /// (another `Origin`), and by a name of theirs that resolves to this machine (DNS rebinding: another `Host`).
-pub(super) async fn refuse_foreign_sites(request: Request, next: Next) -> Response {
-    match foreign(request.headers()) {
-        Some(problem) => error(StatusCode::FORBIDDEN, "forbidden", &problem),
-        None => next.run(request).await,
-    }
+pub(super) async fn refuse_foreign_sites(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let Some(problem) = foreign(request.headers(), &shared.api.allowed_origins) else { return next.run(request).await };
+    // Browsers don't show the answer to a handshake or a preflight: its developer finds it here.
+    logs::line("gateway", None, Level::WARN, &problem);
+    error(StatusCode::FORBIDDEN, "forbidden", &problem)
 }
 
-fn foreign(headers: &HeaderMap) -> Option<String> {
+fn foreign(headers: &HeaderMap, allowed: &[Origin]) -> Option<String> {
     let header = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let host = header(HOST).unwrap_or_default();
     if !is_address_or_localhost(&host) {
@@ -29,7 +37,15 @@ fn foreign(headers: &HeaderMap) -> Option<String> {
     }
     let origin = header(ORIGIN)?;
     let same = origin.split_once("://").is_some_and(|(_, site)| site.eq_ignore_ascii_case(&host));
-    (!same).then(|| format!("Origin is {origin:?}, which is not this machine: other web sites may not use it"))
+    if same || allowed.iter().any(|allowed| allowed.as_str() == origin) {
+        return None;
+    }
+    Some(match Origin::parse(&origin) {
+        Ok(site) => {
+            format!("Origin is {origin:?}, which is not this machine: to let it in, start with --allow-origin {site}")
+        }
+        Err(_) => format!("Origin is {origin:?}, which is no web site that could be let in: serve its page by HTTP"),
+    })
 }
 
 /// Whether a `Host` is an IP address or `localhost`: no foreign name server can make these mean another machine.
@@ -40,6 +56,22 @@ fn is_address_or_localhost(host: &str) -> bool {
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     port(rest) && (name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok())
+}
+
+/// Lets pages of these origins read the answers (CORS), and tells their browsers so before they ask.
+pub(super) fn share_with(origins: &[Origin]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().map(Origin::header)))
+        .allow_methods([Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+}
+
+/// Lets no web page pass, not even one of this machine's own: on AWS these requests carry a signature.
+pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(ORIGIN) {
+        return error(StatusCode::FORBIDDEN, "forbidden", "no web page may ask for this");
+    }
+    next.run(request).await
 }
 
 /// Lets only this machine pass: on AWS these requests carry a signature, or don't exist.

@@ -10,7 +10,7 @@ use super::intrinsic::Scope;
 use super::parameters::{self, Parameter};
 use super::queues::{EventSource, Queue, event_source, queues};
 use super::resources::function_name;
-use super::routes::{HttpRoute, WebSocketRoutes, websocket};
+use super::routes::{HttpRoute, WebSocketRoutes, websocket, without_cors};
 use super::schedules::{Schedule, schedule};
 use super::table::{Table, table};
 use super::yaml::{Node, from_value};
@@ -64,7 +64,7 @@ impl Template {
             .cloned()
             .ok_or_else(|| part("Resources", "is missing"))?;
         let [rules, conditions] = ["Rules", "Conditions"].map(|part| document[part].clone());
-        Ok(Self { parameters, rules, conditions, globals: document["Globals"]["Function"].clone(), resources })
+        Ok(Self { parameters, rules, conditions, globals: document["Globals"].clone(), resources })
     }
 
     /// The deployment that these parameter values make. `websocket_endpoint` is where `@connections` is served: it
@@ -82,6 +82,7 @@ impl Template {
         let (conditions, resources) = (&self.conditions, &self.resources);
         let scope = Scope { parameters, conditions, resources, websocket_endpoint };
         parameters::keep_rules(&self.rules, &scope)?;
+        without_cors(&self.resources, &self.globals["HttpApi"])?;
         let mut deployment = Deployment {
             functions: BTreeMap::new(),
             websocket: websocket(&scope)?,
@@ -95,7 +96,7 @@ impl Template {
             if resource["Type"] == "AWS::Serverless::Function" {
                 let (name, properties) = (function_name(&self.resources, id)?, &resource["Properties"]);
                 events(id, &name, properties, &mut deployment)?;
-                deployment.functions.insert(name, function(id, properties, &self.globals, &scope)?);
+                deployment.functions.insert(name, function(id, properties, &self.globals["Function"], &scope)?);
             }
         }
         Ok(deployment)
@@ -259,6 +260,8 @@ mod tests {
             broken("!Ref LogLevel", "!ImportValue other").contains("doesn't evaluate this form of Fn::ImportValue")
         );
         assert!(broken("!If [ChecksBySecret,", "!If [Nobody,").contains("Conditions.Nobody: must be Fn::Equals"));
+        let cors = broken("DefaultRouteSettings:", "CorsConfiguration: true\n      DefaultRouteSettings:");
+        assert!(cors.contains("AdminApi.Properties.CorsConfiguration"), "{cors}");
         assert!(broken("$default:", "$other:").contains("has no $default"));
         assert!(broken("!GetAtt SendFunction.Arn", "!GetAtt LostFunction.Arn").contains("LostFunction"));
         assert!(broken("Resources:", "Resources: [").contains("not valid YAML"));

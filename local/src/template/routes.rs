@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::{TemplateError, part};
 use super::intrinsic::Scope;
@@ -65,4 +65,17 @@ pub(super) fn websocket(scope: &Scope<'_>) -> Result<WebSocketRoutes, TemplateEr
         authorizer,
         routes,
     })
+}
+
+/// Makes sure that no HTTP API has CORS: API Gateway would answer preflights then, and one machine doesn't. GLOBALS is what all
+/// have that don't say it themselves.
+pub(super) fn without_cors(resources: &Map<String, Value>, globals: &Value) -> Result<(), TemplateError> {
+    let apis = resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::HttpApi");
+    let apis = apis.map(|(id, resource)| (format!("Resources.{id}.Properties"), &resource["Properties"]));
+    for (path, properties) in apis.chain([("Globals.HttpApi".to_owned(), globals)]) {
+        if !properties["CorsConfiguration"].is_null() {
+            return Err(part(format!("{path}.CorsConfiguration"), "one machine gives the HTTP API no CORS headers"));
+        }
+    }
+    Ok(())
 }

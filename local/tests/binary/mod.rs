@@ -1,7 +1,7 @@
 //! The binary, as somebody starts it in a terminal.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -66,6 +66,15 @@ impl Machine {
         rest.split_once(',').expect("and the table").0
     }
 
+    /// What its log says so far.
+    pub(crate) fn log(&self) -> String {
+        let bytes = self.log.metadata().expect("a file").len();
+        let mut log = vec![0; usize::try_from(bytes).expect("it fits")];
+        // The machine writes at the file's position, which reading must not move.
+        self.log.read_exact_at(&mut log, 0).expect("can be read");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Ends it with this signal, and waits until it is gone.
     pub(crate) async fn stop(mut self, signal: Signal) -> ExitStatus {
         let pid = self.process.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it runs");
@@ -94,9 +103,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut log = String::new();
-            let read = self.log.rewind().and_then(|()| self.log.read_to_string(&mut log));
-            eprintln!("the log of http://{} ({read:?}):\n{log}", self.address);
+            eprintln!("the log of http://{}:\n{}", self.address, self.log());
         }
     }
 }
