@@ -129,14 +129,9 @@ async fn transactions(app: &App, _: &Admin, request: &HttpRequest) -> Result<Val
     let user = user(request)?;
     let cursor = request.query.get("cursor").cloned().map(Cursor::try_from).transpose();
     let cursor = cursor.map_err(|problem| Error::bad_request("cursor", &problem))?;
-    let limit = match request.query.get("limit") {
-        None => Limit::default(),
-        Some(text) => {
-            let limit = text.parse::<u32>().ok().and_then(|limit| Limit::try_from(limit).ok());
-            limit.ok_or_else(|| Error::bad_request("limit", "a limit is 1 to 100"))?
-        }
-    };
-    let page = app.store.entries(&user, cursor.as_ref(), limit).await?;
+    let limit = request.query.get("limit").cloned().map(Limit::try_from).transpose();
+    let limit = limit.map_err(|problem| Error::bad_request("limit", &problem))?;
+    let page = app.store.entries(&user, cursor.as_ref(), limit.unwrap_or_default()).await?;
     serde_json::to_value(page).map_err(|error| Error::Internal(error.to_string()))
 }
 

@@ -20,6 +20,6 @@ fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
 /// # Errors
 /// [`Error::BadRequest`] that names the field; those of the store and of the archive.
 pub async fn verify(app: &App, order: Value, deadline: Time) -> Result<Value, Error> {
-    let report = shared::chat::verify::verify(app, parse(order)?, deadline).await?;
+    let report = shared::chat::verify::verify(app, parse(&order.to_string())?, deadline).await?;
     serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
 }

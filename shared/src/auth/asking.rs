@@ -79,8 +79,7 @@ impl HttpRequest {
     /// # Errors
     /// [`Error::BadRequest`] that names the field.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
-        let body = serde_json::from_slice(&self.body)
-            .map_err(|cause| Error::bad_request("", &format!("the body isn't JSON: {cause}")))?;
+        let body = std::str::from_utf8(&self.body).map_err(|_| Error::bad_request("", "the body isn't text in UTF-8"))?;
         Ok(wire::parse(body)?)
     }
 }

@@ -139,3 +139,26 @@ async fn a_wallets_ledger_has_pages_and_names_may_be_of_any_script() {
     assert_eq!((rest["transactions"].as_array().map(Vec::len), rest.get("nextCursor")), (Some(1), None));
     assert_eq!(world.person(name).connects().await.balance().await, 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_number_is_one_however_it_is_written() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    for (n, amount) in ["5", "5.0", "0.5e1", "50E-1"].into_iter().enumerate() {
+        let body = format!(r#"{{"amount":{amount},"idempotencyKey":"{n}","note":1e400}}"#);
+        let answer = world.http("POST", "/api/wallets/ann/credits", Some(&token), Some(body)).await;
+        assert_eq!((answer.status, &answer.body["balance"]), (200, &json!(5 * (n + 1))), "{amount}");
+    }
+    let body = r#"{"price":9007199254740991.0}"#.to_owned();
+    let answer = world.http("PUT", "/api/users/ann/price", Some(&token), Some(body)).await;
+    assert_eq!(answer.body, json!({ "userId": "ann", "price": 9_007_199_254_740_991_u64 }));
+    for limit in ["2", "2.0", "2e0", "20e-1"] {
+        let page = world.admin("GET", &format!("/api/wallets/ann/transactions?limit={limit}"), None).await.body;
+        assert_eq!(page["transactions"].as_array().map(Vec::len), Some(2), "{limit}: {page}");
+    }
+    for limit in ["1.5", "0", "-2", "101", "null", "", "\"2\"", "two", "[2]", "1e400"] {
+        let path = format!("/api/wallets/ann/transactions?limit={}", tests::world::encoded(limit));
+        let error = &world.admin("GET", &path, None).await.body["error"];
+        assert_eq!(error["message"], "limit: expected a whole number from 1 to 100", "{limit}: {error}");
+    }
+}

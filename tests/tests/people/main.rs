@@ -23,3 +23,4 @@ mod sweep;
 mod sync;
 mod typing;
 mod verify;
+mod wrong_types;
