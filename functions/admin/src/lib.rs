@@ -25,23 +25,21 @@ fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Han
             return Ok(json!({ "status": "ok" }));
         }
         let admin = verifier.admin(&request, app.clock.now()).await?;
+        // Also where nobody reads it: who sends what is no text has a fault.
+        request.body()?;
         match request.route.as_str() {
-            "GET /api/messages/buffered/{userId}" => buffered(app, &admin, &user(&request)?).await,
-            "DELETE /api/messages/buffered/{userId}" => clear_buffered(app, &admin, &user(&request)?).await,
+            "GET /api/messages/buffered/{userId}" => buffered(app, &admin, &request.path("userId")?).await,
+            "DELETE /api/messages/buffered/{userId}" => clear_buffered(app, &admin, &request.path("userId")?).await,
             "GET /api/messages/buffer-stats" => buffer_stats(app, &admin).await,
-            "POST /api/wallets/{userId}/credits" => credit(app, &admin, &user(&request)?, request.parse()?).await,
-            "GET /api/wallets/{userId}" => wallet(app, &admin, &user(&request)?).await,
+            "POST /api/wallets/{userId}/credits" => {
+                credit(app, &admin, &request.path("userId")?, request.parse()?).await
+            }
+            "GET /api/wallets/{userId}" => wallet(app, &admin, &request.path("userId")?).await,
             "GET /api/wallets/{userId}/transactions" => transactions(app, &admin, &request).await,
-            "PUT /api/users/{userId}/price" => price(app, &admin, &user(&request)?, request.parse()?).await,
+            "PUT /api/users/{userId}/price" => price(app, &admin, &request.path("userId")?, request.parse()?).await,
             _ => Err(Error::NotFound),
         }
     })
-}
-
-/// The user whom the path names.
-fn user(request: &HttpRequest) -> Result<UserId, Error> {
-    let text = request.path.get("userId").cloned().unwrap_or_default();
-    UserId::try_from(text).map_err(|problem| Error::bad_request("userId", &problem))
 }
 
 /// What waits for a user.
@@ -126,11 +124,9 @@ async fn wallet(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
 
 /// A page of a user's ledger, newest first.
 async fn transactions(app: &App, _: &Admin, request: &HttpRequest) -> Result<Value, Error> {
-    let user = user(request)?;
-    let cursor = request.query.get("cursor").cloned().map(Cursor::try_from).transpose();
-    let cursor = cursor.map_err(|problem| Error::bad_request("cursor", &problem))?;
-    let limit = request.query.get("limit").cloned().map(Limit::try_from).transpose();
-    let limit = limit.map_err(|problem| Error::bad_request("limit", &problem))?;
+    let user: UserId = request.path("userId")?;
+    let cursor: Option<Cursor> = request.query("cursor")?;
+    let limit: Option<Limit> = request.query("limit")?;
     let page = app.store.entries(&user, cursor.as_ref(), limit.unwrap_or_default()).await?;
     serde_json::to_value(page).map_err(|error| Error::Internal(error.to_string()))
 }

@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tests::World;
+use tests::{Handshake, World};
 
 const ROUTES: [(&str, &str); 7] = [
     ("GET", "/api/messages/buffered/ann"),
@@ -138,6 +138,90 @@ async fn a_wallets_ledger_has_pages_and_names_may_be_of_any_script() {
     let rest = world.admin("GET", &next, None).await.body;
     assert_eq!((rest["transactions"].as_array().map(Vec::len), rest.get("nextCursor")), (Some(1), None));
     assert_eq!(world.person(name).connects().await.balance().await, 6);
+}
+
+/// By a fault of the client's or of what is between; nobody else would write to us so.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_no_text_is_refused_after_who_asks() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    for body in ["/w==", "eyJhbW91bnQiOjUsImlkZW1wb3RlbmN5S2V5Ijoi//8ifQ==", "%%%", "eyJ", "e30=\n"] {
+        let binary = |event: &mut Value| (event["body"], event["isBase64Encoded"]) = (body.into(), true.into());
+        assert_eq!(world.http_as("GET", "/healthz", None, binary).await.status, 200, "{body}");
+        for (method, path) in ROUTES {
+            let answer = world.http_as(method, path, None, binary).await;
+            assert_eq!(
+                (answer.status, &answer.body["error"]["code"]),
+                (401, &json!("unauthorized")),
+                "{method} {path}"
+            );
+            let answer = world.http_as(method, path, Some(&token), binary).await;
+            assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("bad_request")), "{method} {path}");
+        }
+    }
+    let text = |event: &mut Value| {
+        event["body"] = "eyJhbW91bnQiOjUsImlkZW1wb3RlbmN5S2V5IjoiayJ9".into();
+        event["isBase64Encoded"] = true.into();
+    };
+    let answer = world.http_as("POST", "/api/wallets/ann/credits", Some(&token), text).await;
+    assert_eq!(answer.body, json!({ "userId": "ann", "balance": 5 }), "text is text, however it travels");
+}
+
+/// API Gateway may hand on a byte that is no text as the sign for that, or as it was written.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_text_names_nobody() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    let body = json!({ "amount": 5, "idempotencyKey": "k", "price": 5 }).to_string();
+    let routes = ROUTES.into_iter().filter(|(_, path)| path.contains("ann"));
+    for (method, path) in routes {
+        for name in ["%FF", "%FE", "an%C3", "%ED%A0%BD", "%EF%BF%BD", "ann%80"] {
+            let path = path.replace("ann", name);
+            for still_encoded in [false, true] {
+                let change = |event: &mut Value| {
+                    event["body"] = body.clone().into();
+                    if still_encoded {
+                        event["pathParameters"]["userId"] = name.into();
+                    }
+                };
+                let answer = world.http_as(method, &path, Some(&token), change).await;
+                if still_encoded && name == "%EF%BF%BD" {
+                    // Whoever calls themselves so.
+                    assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+                    continue;
+                }
+                let named = (&answer.body["error"]["code"], &answer.body["error"]["details"]["field"]);
+                assert_eq!((answer.status, named), (400, (&json!("bad_request"), &json!("userId"))), "{method} {path}");
+            }
+        }
+    }
+    for query in ["limit=%FF", "limit=1%FF", "cursor=%FF", "cursor=QUNDT1VOVA%FE"] {
+        let path = format!("/api/wallets/ann/transactions?{query}");
+        for still_encoded in [false, true] {
+            let change = |event: &mut Value| {
+                let (name, value) = query.split_once('=').expect("a pair");
+                if still_encoded {
+                    event["queryStringParameters"][name] = value.into();
+                }
+            };
+            let answer = world.http_as("GET", &path, Some(&token), change).await;
+            let field = query.split('=').next();
+            assert_eq!((answer.status, answer.body["error"]["details"]["field"].as_str()), (400, field), "{query}");
+        }
+    }
+    // A device's name comes by an address, too; a token and a frame are text, and say what they mean.
+    let handshake = Handshake::with_header(&world.token("\u{fffd}", Value::Null));
+    for device in ["\u{fffd}", "phone %FF"] {
+        assert_eq!(world.handshake(&handshake.clone().and("device", device)).await, Err(400), "{device}");
+    }
+    let phone = world.person("\u{fffd}").connects().await;
+    let sent = phone.sends_to("\u{fffd}\u{fffd}", "hi").await;
+    assert_eq!(sent["message"]["senderId"], "\u{fffd}");
+    // A name may have a percent sign.
+    for (name, path) in [("100%", "100%25"), ("%41", "%2541"), ("50%é", "50%25%C3%A9")] {
+        let answer = world.admin("GET", &format!("/api/wallets/{path}"), None).await;
+        assert_eq!(answer.body, json!({ "userId": name, "balance": 0 }));
+    }
 }
 
 #[tokio::test(start_paused = true)]
