@@ -28,5 +28,5 @@ pub use requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
     GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
 };
-pub use values::{Coins, Content, Cursor, Limit, LogSlot, Seq, Time};
+pub use values::{Coins, Content, Cursor, Limit, LogSlot, Reason, Seq, Time};
 pub use written::parse;

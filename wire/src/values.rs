@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
 use crate::ids::ConversationId;
-use crate::limits::{COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::limits::{
+    COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, REASON_CHARS_MAX,
+};
 use crate::written::parse;
 
 /// A message's number in its conversation: 1, 2, 3 … without holes. 0 stands for "before the first".
@@ -147,6 +149,30 @@ impl Content {
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Why somebody did something, in their own words: at most [`REASON_CHARS_MAX`] characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Reason(String);
+
+impl Reason {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().count() <= REASON_CHARS_MAX {
+            Ok(Self(text))
+        } else {
+            Err(format!("a reason has at most {REASON_CHARS_MAX} characters"))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::Key;
 use shared::store::work::Work;
-use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, UserId};
+use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
@@ -99,7 +99,7 @@ struct Credit {
     amount: Coins,
     idempotency_key: IdempotencyKey,
     /// For the log; the ledger's entry has its key.
-    reason: Option<String>,
+    reason: Option<Reason>,
 }
 
 /// Adds coins, once per idempotency key.
@@ -110,7 +110,8 @@ async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Resu
     match app.store.topup(user, &credit.idempotency_key, credit.amount, app.clock.now()).await? {
         ToppedUp::Reused => Err(Error::IdempotencyKeyReused),
         ToppedUp::Here => {
-            tracing::info!(user = user.as_str(), amount = credit.amount.0, reason = credit.reason, "topped up");
+            let reason = credit.reason.as_ref().map(Reason::as_str);
+            tracing::info!(user = user.as_str(), amount = credit.amount.0, reason, "topped up");
             wallet(app, admin, user).await
         }
     }

@@ -225,6 +225,24 @@ async fn what_is_no_text_names_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reason_has_a_limit() {
+    let world = World::new().await;
+    let credits = async |key: &str, reason: Value| {
+        let body = json!({ "amount": 1, "idempotencyKey": key, "reason": reason });
+        world.admin("POST", "/api/wallets/ann/credits", Some(body)).await
+    };
+    for (n, reason) in [json!("é".repeat(500)), json!("two\nlines"), json!(""), Value::Null].into_iter().enumerate() {
+        assert_eq!(credits(&n.to_string(), reason.clone()).await.status, 200, "{reason}");
+    }
+    for long in ["é".repeat(501), "x".repeat(100_000)] {
+        let answer = credits("long", json!(long)).await;
+        assert_eq!((answer.status, &answer.body["error"]["details"]["field"]), (400, &json!("reason")));
+        assert_eq!(answer.body["error"]["message"], "reason: a reason has at most 500 characters");
+    }
+    assert_eq!(world.admin("GET", "/api/wallets/ann", None).await.body["balance"], 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_whole_number_is_one_however_it_is_written() {
     let world = World::new().await;
     let token = world.token("operator", json!({ "roles": ["admin"] }));
