@@ -1,5 +1,6 @@
 /** The page: shows what the wire knows, and tells the wire what the person does. */
-import { devAddCoins, devSetPrice, devToken, Wire } from '/wire.js';
+import { devAddCoins, devSetPrice, devToken } from './development.js';
+import { Wire } from './wire.js';
 
 const PRESENCE_EVERY_MS = 20_000;
 const NOTICE_MS = 6_000;
@@ -7,9 +8,7 @@ const RUN_MS = 5 * 60_000; // messages of one person within this time stand clos
 const BOTTOM_PX = 80; // nearer than this to the end counts as being there
 const SCREEN = 30; // so many messages fill a screen
 const HISTORY_PX = 300; // nearer than this to the start loads what came before
-const CONTENT_CHARS_MAX = 10_000;
-const TYPING_MIN_MS = 1_000; // two clocks may differ: the end of typing is kept within these
-const TYPING_MAX_MS = 10_000;
+const TYPING_MS = 6_000; // from when it was heard: two clocks may differ, so the time of its end says nothing
 const STOPPED_TYPING_MS = 4_000;
 
 const $ = (id) => document.getElementById(id);
@@ -41,6 +40,7 @@ const ERRORS = {
   rate_limited: () => 'You are sending very fast. Wait a moment.',
   content_too_long: () => 'This message is longer than 10,000 characters.',
   payload_too_large: () => 'This message is too large. Send it in parts.',
+  bad_request: () => 'The server could not read this.',
   content_empty: () => 'There is nothing to send.',
   blocked: () => 'You can’t write to this person.',
   forbidden: () => 'You are not allowed to do this.',
@@ -297,7 +297,7 @@ async function open(conversationId) {
   $('text').value = drafts.get(openId) ?? '';
   below = 0;
   const { unread, readSeq } = wire.conversations.get(openId);
-  const away = missed.get(openId);
+  const away = unread ? missed.get(openId) : undefined; // it may have been read on another device
   if (away) divider = { from: away.from, text: `While you were away: ${messages(away.count)}` };
   missed.delete(openId);
   $('messages').replaceChildren();
@@ -343,10 +343,13 @@ function markRead() {
 function send() {
   const content = $('text').value.trim();
   if (!openId || !content) return;
-  if ([...content].length > CONTENT_CHARS_MAX) return notify(ERRORS.content_too_long());
+  try {
+    wire.send(openId, content, wire.conversations.get(openId).price ?? 0);
+  } catch (error) {
+    return notify(inWords(error)); // the text stays, to be shortened
+  }
   divider = undefined;
   wire.typing(openId, false);
-  wire.send(openId, content, wire.conversations.get(openId).price ?? 0);
   $('text').value = '';
   sizeText();
   atEnd = true;
@@ -405,11 +408,10 @@ function noteMissed(conversationId, seq) {
   if (conversationId === openId) divider = { from: away.from, text: `While you were away: ${messages(away.count)}` };
 }
 
-function onTyping({ detail: { conversationId, userId, typing, expiresAt } }) {
+function onTyping({ detail: { conversationId, userId, typing } }) {
+  if (userId === wire.user) return; // on another device
   stopTyping(conversationId);
-  if (!typing || userId === wire.user) return;
-  const ms = Math.min(TYPING_MAX_MS, Math.max(TYPING_MIN_MS, new Date(expiresAt) - Date.now()));
-  typists.set(conversationId, setTimeout(() => stopTyping(conversationId), ms));
+  if (typing) typists.set(conversationId, setTimeout(() => stopTyping(conversationId), TYPING_MS));
 }
 
 function stopTyping(conversationId) {
@@ -425,7 +427,8 @@ function onState({ detail: { state } }) {
 
 // Start.
 
-async function signIn(name) {
+async function signIn(typed) {
+  const name = typed.toWellFormed(); // a field that is full can cut an emoji in half
   if ((await attempt(() => devToken(name))) === undefined) return showSignIn();
   sessionStorage.setItem('parley.name', name);
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;

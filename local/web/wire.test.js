@@ -1,102 +1,45 @@
-// Run: node --test local/web
+// Run: node --test local/web/*.test.js
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { timeOrderedId, Wire } from './wire.js';
-
-const DEADLINE_MS = 10_000;
-
-/** A server of one conversation, `c`, between ann and bob. `answers` replaces an action's answer: (frame) → data or error. */
-class Server {
-  sockets = [];
-  frames = [];
-  tokens = 0;
-  log = [];
-  answers = {
-    sync: () => ({ conversations: 0, messages: 0, complete: true }),
-    getConversations: () => ({ conversations: [conversation(this.log.length)] }),
-    getMessages: ({ after }) => ({ conversationId: 'c', messages: this.log.slice(after), hasMore: false }),
-    getPresence: () => ({ users: [] }),
-    getBalance: () => ({ balance: 0 }),
-    sendMessage: ({ clientMessageId, content }) => ({ message: message(1, 'ann', content, clientMessageId), balance: 7 }),
-  };
-
-  wire(t, storage) {
-    const server = this;
-    class Socket {
-      constructor(url, protocols) {
-        server.sockets.push(Object.assign(this, { url, protocols }));
-        queueMicrotask(() => this.onopen());
-      }
-      send(text) {
-        queueMicrotask(() => server.take(this, JSON.parse(text)));
-      }
-      close() {
-        queueMicrotask(() => this.onclose());
-      }
-    }
-    const wire = new Wire({ user: 'ann', url: 'ws://x', token: async () => `t${++this.tokens}`, WebSocket: Socket, storage });
-    t.after(() => wire.stop());
-    wire.start();
-    return wire;
-  }
-
-  take(socket, frame) {
-    this.frames.push(frame);
-    const data = (this.answers[frame.action] ?? (() => ({})))(frame, socket);
-    if (data === undefined) return;
-    const answer = data.code ? { event: 'error', success: false, error: data } : { event: 'x', success: true, data };
-    this.say({ requestId: frame.requestId, ...answer }, socket);
-  }
-
-  say(frame, socket = this.sockets.at(-1)) {
-    socket.onmessage({ data: JSON.stringify(frame) });
-  }
-
-  push(...messages) {
-    for (const message of messages) this.say({ event: 'message:new', success: true, data: { message } });
-  }
-
-  of(action) {
-    return this.frames.filter((frame) => frame.action === action);
-  }
-}
-
-const conversation = (lastSeq) => ({
-  conversationId: 'c', participants: ['ann', 'bob'], lastSeq, lastActivityAt: '', readSeq: 0, deliveredSeq: 0, unread: lastSeq,
-});
-const message = (seq, senderId, content = `${seq}`, clientMessageId = `${senderId}-${seq}`) => ({
-  conversationId: 'c', seq, senderId, content, clientMessageId, price: 0, createdAt: '2026-01-01T00:00:00.000Z', status: 'sent',
-});
-const held = (wire) => wire.messages('c').map(({ seq }) => seq);
-
-/** Resolves when `happened` holds; looks after each event of the wire. */
-function until(wire, happened) {
-  if (happened()) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`never: ${happened}`)), DEADLINE_MS);
-    const look = () => happened() && resolve(clearTimeout(timer));
-    for (const type of ['state', 'change', 'message', 'balance']) wire.addEventListener(type, look);
-  });
-}
+import { conversation, FakeServer, held, message, pass, settled, ticks, until } from './fake-server.js';
 
 test('syncs first, and again until it is complete', async (t) => {
-  const server = new Server();
+  const server = new FakeServer();
   server.answers.sync = ({ requestId, since }) => {
     const messages = since.c ? [message(6, 'bob')] : [message(4, 'bob'), message(5, 'bob')];
     server.say({ event: 'sync:page', requestId, success: true, data: { conversationId: 'c', messages, hasMore: false } });
     return { conversations: 1, messages: messages.length, complete: since.c === 5 };
   };
-  const wire = server.wire(t);
-  await until(wire, () => wire.state === 'online');
+  const wire = await server.online(t);
   assert.deepEqual(server.sockets[0].protocols, ['chat.v1', 'bearer.t1']);
   assert.deepEqual(server.frames.slice(0, 2).map(({ action, since }) => [action, since]), [['sync', {}], ['sync', { c: 5 }]]);
   assert.deepEqual(held(wire), [4, 5, 6]);
 });
 
+test('a sync that brings nothing new is not asked for without end', async (t) => {
+  const server = new FakeServer();
+  server.answers.sync = () => ({ conversations: 1, messages: 1_000, complete: false });
+  await server.online(t);
+  assert.equal(server.of('sync').length, 1);
+});
+
+test('a push that overtakes the sync hides nothing that the sync is still to bring', async (t) => {
+  const server = new FakeServer();
+  const page = (...messages) => server.say({ event: 'sync:page', success: true, data: { messages, hasMore: false } });
+  server.answers.sync = ({ since }) => {
+    if (since.d) page(message(2, 'bob'), message(3, 'bob'));
+    else page({ ...message(1, 'eve'), conversationId: 'd' });
+    server.push(message(4, 'bob'));
+    return { complete: Boolean(since.d) };
+  };
+  const wire = await server.online(t);
+  assert.deepEqual(server.of('sync').map(({ since }) => since), [{}, { d: 1 }]);
+  assert.deepEqual(held(wire), [2, 3, 4]);
+});
+
 test('keeps messages by number and asks for what is missing', async (t) => {
-  const server = new Server();
-  const wire = server.wire(t);
-  await until(wire, () => wire.state === 'online');
+  const server = new FakeServer();
+  const wire = await server.online(t);
   server.log = [1, 2, 3, 4].map((seq) => message(seq, 'bob'));
   server.push(server.log[0], server.log[0], server.log[3]);
   await until(wire, () => held(wire).length === 4);
@@ -105,7 +48,7 @@ test('keeps messages by number and asks for what is missing', async (t) => {
 });
 
 test('scrolls up page by page to the first message, wherever it began', async (t) => {
-  const server = new Server();
+  const server = new FakeServer();
   server.log = Array.from({ length: 120 }, (_, at) => message(at + 1, 'bob'));
   server.answers.getMessages = ({ before = Infinity, limit }) => {
     const messages = server.log.filter(({ seq }) => seq < before).slice(-limit);
@@ -117,59 +60,22 @@ test('scrolls up page by page to the first message, wherever it began', async (t
   assert.deepEqual(server.of('getMessages').map(({ before }) => before), [undefined, 71, 21]);
 });
 
-test('a retry after a lost answer carries the same id', async (t) => {
-  const server = new Server();
-  const answer = server.answers.sendMessage;
-  server.answers.sendMessage = (frame, socket) => {
-    server.answers.sendMessage = answer;
-    socket.close();
-  };
+test('an empty page is the beginning, whatever it says of more', async (t) => {
+  const server = new FakeServer();
+  server.answers.getMessages = () => ({ conversationId: 'c', messages: [], hasMore: true });
   const wire = server.wire(t);
-  wire.send('c', 'hi', 0);
-  await until(wire, () => held(wire).length === 1);
-  const [first, second] = server.of('sendMessage');
-  assert.equal(first.clientMessageId, second.clientMessageId);
-  assert.equal(wire.outgoing('c').length, 0);
-  assert.equal(wire.balance, 7);
-});
-
-test('a refused message fails; what was given up goes out under a new id', async (t) => {
-  const server = new Server();
-  const answer = server.answers.sendMessage;
-  server.answers.sendMessage = () => ({ code: 'insufficient_balance', retryable: false, details: { balance: 0, price: 5 } });
-  const wire = server.wire(t);
-  wire.send('c', 'hi', 5);
-  const failed = (code) => until(wire, () => wire.outgoing('c')[0]?.error?.code === code);
-  await failed('insufficient_balance');
-  assert.equal(wire.conversations.get('c').price, 5);
-  server.answers.sendMessage = () => ({ code: 'send_expired', retryable: false });
-  wire.retry(wire.outgoing('c')[0], 5);
-  await failed('send_expired');
-  server.answers.sendMessage = answer;
-  wire.retry(wire.outgoing('c')[0], 5);
-  await until(wire, () => held(wire).length === 1);
-  const [first, second, third] = server.of('sendMessage').map(({ clientMessageId }) => clientMessageId);
-  assert.equal(first, second);
-  assert.notEqual(second, third);
-});
-
-test('an expired token is renewed and the request repeated', async (t) => {
-  const server = new Server();
-  server.answers.getTransactions = () => (server.tokens === 1 ? { code: 'token_expired' } : { transactions: [] });
-  const wire = server.wire(t);
-  assert.deepEqual(await wire.request('getTransactions'), { transactions: [] });
-  assert.equal(server.tokens, 2);
+  await wire.loadOlder('c');
+  assert.equal(wire.hasOlder('c'), false);
 });
 
 test('a status only moves forward, and marks are sent once', async (t) => {
-  const server = new Server();
-  const wire = server.wire(t);
-  await until(wire, () => wire.state === 'online');
-  const status = (status) => ({ event: 'message:status', success: true, data: { conversationId: 'c', userId: 'bob', status, seq: 1 } });
-  server.say(status('read'));
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  server.status('bob', 'read', 1);
   server.push(message(1, 'ann'));
-  server.say(status('delivered'));
-  assert.equal(wire.messages('c')[0].status, 'read');
+  server.status('bob', 'delivered', 1);
+  server.status('bob', 'of a later version', 1);
+  assert.deepEqual(ticks(wire), ['read']);
   server.answers.markRead = ({ seq }) => wire.dispatchEvent(new Event('change')) && { deliveredSeq: seq, readSeq: seq };
   server.push(message(2, 'bob'), message(3, 'bob'));
   wire.markRead('c');
@@ -178,18 +84,133 @@ test('a status only moves forward, and marks are sent once', async (t) => {
   assert.deepEqual([server.of('markRead').map(({ seq }) => seq), server.of('markDelivered').length], [[3], 0]);
 });
 
-test('unsent messages outlive a reload', async (t) => {
-  const kept = new Map();
-  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
-  const server = new Server();
-  server.answers.sendMessage = () => undefined;
-  server.wire(t, storage).send('c', 'hi', 0);
-  const next = new Server();
-  const wire = next.wire(t, storage);
-  await until(wire, () => held(wire).length === 1);
-  assert.equal(next.of('sendMessage')[0].content, 'hi');
+test('a mark that the server could not take is repeated', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const server = new FakeServer();
+  server.answers.markRead = () => ({ code: 'unavailable', retryable: true });
+  const wire = await server.online(t);
+  server.push(message(1, 'bob'));
+  wire.markRead('c');
+  await pass(t, 500);
+  delete server.answers.markRead;
+  await pass(t, 10_000);
+  assert.deepEqual(server.of('markRead').map(({ seq }) => seq), [1, 1]);
 });
 
-test('ids are UUIDs of version 7', () => {
-  assert.match(timeOrderedId(), /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+// Who writes has read.
+
+test('an answer ticks all that stands before it', async (t) => {
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  server.push(message(1, 'ann'), message(2, 'ann'));
+  server.status('bob', 'delivered', 2);
+  assert.deepEqual(ticks(wire), ['delivered', 'delivered']);
+  server.push(message(3, 'bob'));
+  assert.deepEqual(ticks(wire), ['read', 'read']);
+  server.push(message(4, 'ann'));
+  assert.deepEqual(ticks(wire), ['read', 'read', 'sent']);
+});
+
+test('an answer that came while away ticks, too: by sync, by a page of history, as the last of a list', async (t) => {
+  const log = [message(1, 'ann'), message(2, 'bob')];
+  const bySync = new FakeServer();
+  const one = await bySync.online(t);
+  bySync.push(log[0]);
+  bySync.answers.sync = () => bySync.say({ event: 'sync:page', success: true, data: { conversationId: 'c', messages: [log[1]], hasMore: false } }) ?? { complete: true };
+  bySync.sockets[0].close();
+  await until(one, () => held(one).length === 2);
+  assert.deepEqual(ticks(one), ['read']);
+
+  const byPage = new FakeServer();
+  const two = await byPage.online(t);
+  byPage.log = log;
+  await two.loadOlder('c');
+  assert.deepEqual(ticks(two), ['read']);
+
+  const byList = new FakeServer();
+  const three = await byList.online(t);
+  byList.push(log[0]);
+  byList.answers.getConversation = () => ({ conversation: conversation(2, { lastMessage: log[1] }) });
+  await three.refresh('c');
+  assert.deepEqual(ticks(three), ['read']);
+});
+
+test('what the last message has reached while one was away, those before it have', async (t) => {
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  server.push(message(1, 'ann'), message(2, 'ann'));
+  server.answers.getConversation = () => ({ conversation: conversation(2, { lastMessage: { ...message(2, 'ann'), status: 'read' } }) });
+  await wire.refresh('c');
+  assert.deepEqual(ticks(wire), ['read', 'read']);
+  assert.equal(wire.conversations.get('c').lastMessage.status, 'read');
+});
+
+test('a message is ticked when every other participant has it', async (t) => {
+  const server = new FakeServer();
+  server.answers.getConversations = () => ({ conversations: [conversation(0, { participants: ['ann', 'bob', 'eve'] })] });
+  const wire = await server.online(t);
+  server.push(message(1, 'ann'));
+  server.status('bob', 'read', 1);
+  assert.deepEqual(ticks(wire), ['sent']);
+  server.status('eve', 'delivered', 1);
+  assert.deepEqual(ticks(wire), ['delivered']);
+  server.push(message(2, 'eve'));
+  assert.deepEqual(ticks(wire), ['read']);
+});
+
+// Other devices of the same person.
+
+test('what is read on another device is read here, and ticks nothing', async (t) => {
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  const { unread } = wire.conversations.get('c');
+  server.push(message(1, 'ann'), message(2, 'bob'), message(3, 'bob'));
+  assert.deepEqual([unread, wire.conversations.get('c').unread], [0, 2]);
+  server.status('ann', 'delivered', 3);
+  assert.equal(wire.conversations.get('c').unread, 2);
+  server.status('ann', 'read', 3);
+  assert.deepEqual([wire.conversations.get('c').unread, wire.conversations.get('c').readSeq], [0, 3]);
+  server.status('ann', 'read', 2);
+  assert.equal(wire.conversations.get('c').unread, 0);
+  server.push(message(4, 'ann'));
+  server.status('ann', 'read', 4);
+  assert.deepEqual(ticks(wire), ['read', 'sent']);
+});
+
+test('who writes on another device has read there', async (t) => {
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  server.push(message(1, 'bob'), message(2, 'bob'));
+  assert.equal(wire.conversations.get('c').unread, 2);
+  server.push({ ...message(3, 'ann'), price: 5 });
+  assert.equal(wire.conversations.get('c').unread, 0);
+  const asked = server.of('getBalance').length;
+  server.answers.getBalance = () => ({ balance: 2 });
+  await until(wire, () => wire.balance === 2); // it was paid from there
+  assert.equal(server.of('getBalance').length, asked + 1);
+});
+
+test('an answer that is older than what was pushed takes nothing back', async (t) => {
+  const server = new FakeServer();
+  const wire = await server.online(t);
+  server.push(message(1, 'bob'), message(2, 'bob'));
+  server.status('ann', 'read', 2);
+  server.answers.getConversation = () => ({ conversation: conversation(1, { lastMessage: message(1, 'bob') }) });
+  await wire.refresh('c');
+  const { lastSeq, lastMessage, readSeq, unread } = wire.conversations.get('c');
+  assert.deepEqual([lastSeq, lastMessage.seq, readSeq, unread], [2, 2, 2, 0]);
+});
+
+test('what is told of a conversation before it is known counts when it is', async (t) => {
+  const server = new FakeServer();
+  server.answers.getConversations = () => ({ conversations: [] });
+  const wire = await server.online(t);
+  server.answers.getConversation = () => undefined;
+  server.push(message(1, 'ann'), message(2, 'ann'));
+  server.status('bob', 'delivered', 2);
+  server.status('bob', 'read', 1);
+  await settled();
+  server.say({ event: 'conversation:created', success: true, data: { conversation: conversation(2) } });
+  assert.deepEqual(ticks(wire), ['read', 'delivered']);
+  assert.equal(wire.conversations.get('c').unread, 0);
 });

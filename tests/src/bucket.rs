@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use serde_json::Value;
 
-use crate::network::{Operation, lock};
+use crate::lock::lock;
+use crate::operation::Operation;
 
 /// The bucket.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use wire::limits::MESSAGE_BYTES_MAX;
 
-use crate::network::lock;
+use crate::lock::lock;
 use crate::world::{Failed, World};
 
 const DOMAIN: &str = "local.execute-api.us-east-1.amazonaws.com";

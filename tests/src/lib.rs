@@ -5,12 +5,13 @@
 //! 2. [`person`] has the people in it, as values with verbs: `ann.connects()`, `phone.sends_to("bob", "hi")`.
 //! 3. [`gateway`] is API Gateway: from a handshake, a frame or an HTTP request to a function's event and back.
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
-//! 5. [`policy`] is IAM: says whether a function may make a call.
-//! 6. [`engine`] is DynamoDB.
-//! 7. [`bucket`] is S3.
-//! 8. [`soundness`] says what must hold, read from the engine directly.
-//! 9. [`simulation`] runs such worlds from a seed, with faults everywhere.
-//! 10. [`fuzz`] says what must hold for any bytes.
+//! 5. [`operation`] is what such a call asks.
+//! 6. [`policy`] is IAM: says whether a function may make a call.
+//! 7. [`engine`] is DynamoDB.
+//! 8. [`bucket`] is S3.
+//! 9. [`soundness`] says what must hold, read from the engine directly.
+//! 10. [`simulation`] runs such worlds from a seed, with faults everywhere.
+//! 11. [`fuzz`] says what must hold for any bytes.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
@@ -18,8 +19,10 @@ pub mod bucket;
 pub mod engine;
 pub mod fuzz;
 pub mod gateway;
+mod lock;
 pub mod model;
 pub mod network;
+pub mod operation;
 pub mod person;
 pub mod policy;
 pub mod simulation;
@@ -29,6 +32,7 @@ pub mod world;
 pub mod years;
 
 pub use gateway::{Handshake, HttpAnswer};
-pub use network::{Call, Fault, Operation};
+pub use network::{Call, Fault};
+pub use operation::Operation;
 pub use person::{Answer, Person, Phone};
 pub use world::{Setup, World};

@@ -3,7 +3,7 @@
 //! breaks calls when a test asks for it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -14,116 +14,24 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use local::queue::Queues;
-use local::template::{BUCKET_NAME, REGION, TABLE_NAME};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::bucket::Bucket;
 use crate::engine::Engine;
 use crate::gateway::Connections;
+pub(crate) use crate::lock::lock;
+pub use crate::operation::Operation;
+pub(crate) use crate::operation::kind_of;
 use crate::policy::Policies;
 use crate::world::Failed;
 
 /// The longest delay of a call, one way.
 const DELAY_MS_MAX: u64 = 8;
-/// The header that names a call to DynamoDB, to SQS or to Secrets Manager.
-const TARGET: &str = "x-amz-target";
-/// What stands there before DynamoDB's operations.
-const DYNAMODB_PREFIX: &str = "DynamoDB_20120810.";
-/// The one operation of Secrets Manager.
-const SECRET_TARGET: &str = "secretsmanager.GetSecretValue";
-/// What stands there before SQS's operations.
-const QUEUE_PREFIX: &str = "AmazonSQS.";
 
 tokio::task_local! {
     /// The invocation that is running: calls are written down as its.
     pub(crate) static INVOCATION: Arc<Invocation>;
-}
-
-/// Locks, also after a test has panicked with the lock.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The kind of an item: its sort key without what follows the prefix.
-pub(crate) fn kind_of(sk: &str) -> &str {
-    sk.split_once('#').map_or(sk, |(kind, _)| kind)
-}
-
-/// What a call asks.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Operation {
-    /// A call to DynamoDB: its name and its request.
-    Dynamo(String, Value),
-    /// Reading a version of a secret: the secret's ARN and the version's label.
-    Secret(String, String),
-    /// A push to this connection.
-    Push(String),
-    /// Closing this connection.
-    Close(String),
-    /// A call to SQS: its name and its request.
-    Queue(String, Value),
-    /// Writing the object of this name to S3.
-    PutObject(String),
-    /// Reading it.
-    GetObject(String),
-}
-
-impl Operation {
-    /// Whether it writes to DynamoDB.
-    pub fn is_write(&self) -> bool {
-        matches!(self, Self::Dynamo(name, _) if name == "PutItem" || name == "UpdateItem" || name == "BatchWriteItem")
-    }
-
-    /// Whether it writes an item whose sort key starts so.
-    pub fn writes(&self, sk: &str) -> bool {
-        self.is_write() && self.sk().is_some_and(|key| key.starts_with(sk))
-    }
-
-    /// Whether it reads an index.
-    pub fn reads_index(&self) -> bool {
-        matches!(self, Self::Dynamo(_, request) if !request["IndexName"].is_null())
-    }
-
-    /// The sort key of the one item that it is about.
-    pub fn sk(&self) -> Option<&str> {
-        let Self::Dynamo(_, request) = self else { return None };
-        request["Key"]["sk"]["S"].as_str().or_else(|| request["Item"]["sk"]["S"].as_str())
-    }
-
-    /// The kind of the item that it is about, or of the items.
-    pub fn item_kind(&self) -> Option<&str> {
-        let Self::Dynamo(_, request) = self else { return None };
-        let values = &request["ExpressionAttributeValues"];
-        let batch = request["RequestItems"].as_object().and_then(|tables| tables.values().next());
-        let deleted = batch.and_then(|requests| requests[0]["DeleteRequest"]["Key"]["sk"]["S"].as_str());
-        let many = [&values[":sk"]["S"], &values[":from"]["S"]].into_iter().find_map(serde_json::Value::as_str);
-        let sk = self.sk().or(many).or(deleted).or_else(|| batch?["Keys"][0]["sk"]["S"].as_str())?;
-        Some(kind_of(sk))
-    }
-
-    /// Whether it is a read that must not be behind.
-    pub fn is_strong(&self) -> bool {
-        let Self::Dynamo(_, request) = self else { return false };
-        request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true
-    }
-
-    /// Whether it puts an item.
-    pub fn is_put(&self) -> bool {
-        matches!(self, Self::Dynamo(name, _) if name == "PutItem")
-    }
-
-    /// The expression of an update.
-    pub fn update(&self) -> &str {
-        let Self::Dynamo(_, request) = self else { return "" };
-        request["UpdateExpression"].as_str().unwrap_or_default()
-    }
-
-    /// The condition of a write.
-    pub fn condition(&self) -> &str {
-        let Self::Dynamo(_, request) = self else { return "" };
-        request["ConditionExpression"].as_str().unwrap_or_default()
-    }
 }
 
 /// One call that a function made.
@@ -485,37 +393,6 @@ fn units(body: &[u8]) -> f64 {
     }
 }
 
-/// What a request asks.
-fn operation(request: &HttpRequest, body: &[u8]) -> Operation {
-    if let Some(target) = request.headers().get(TARGET) {
-        let request: Value = serde_json::from_slice(body).expect("the SDK writes JSON");
-        if target == SECRET_TARGET {
-            let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
-            return Operation::Secret(text("SecretId"), text("VersionStage"));
-        }
-        if let Some(name) = target.strip_prefix(QUEUE_PREFIX) {
-            return Operation::Queue(name.to_owned(), request);
-        }
-        let name = target.strip_prefix(DYNAMODB_PREFIX).unwrap_or_else(|| panic!("a call to {target}"));
-        return Operation::Dynamo(name.to_owned(), request);
-    }
-    let path = request.uri().split('?').next().unwrap_or_default();
-    if let Some((_, name)) = path.split_once(&format!("//{BUCKET_NAME}.s3.{REGION}.amazonaws.com/")) {
-        return match request.method() {
-            "PUT" => Operation::PutObject(name.to_owned()),
-            "GET" => Operation::GetObject(name.to_owned()),
-            other => panic!("{other} {path}"),
-        };
-    }
-    let (_, id) = path.split_once("/@connections/").unwrap_or_else(|| panic!("a call to {path}"));
-    let id = percent_encoding::percent_decode_str(id).decode_utf8().expect("UTF-8").into_owned();
-    match request.method() {
-        "POST" => Operation::Push(id),
-        "DELETE" => Operation::Close(id),
-        other => panic!("{other} {path}"),
-    }
-}
-
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Network")
@@ -535,7 +412,7 @@ impl HttpConnector for Network {
         let call = Call {
             function: invocation.function,
             trace_id: invocation.trace_id.clone(),
-            operation: operation(&request, &body),
+            operation: Operation::of(&request, &body),
             round_trip: *lock(&invocation.answered) + 1,
             status: None,
             units: 0.0,

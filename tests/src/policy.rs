@@ -15,7 +15,8 @@ use std::sync::Mutex;
 use local::template::{ACCOUNT_ID, API_ID, BUCKET_NAME, Deployment, REGION};
 use serde_json::Value;
 
-use crate::network::{Operation, lock};
+use crate::lock::lock;
+use crate::operation::Operation;
 
 /// The one condition that our policies have: the partition keys that a call names are all of these kinds.
 const CONDITION: (&str, &str) = ("ForAllValues:StringLike", "dynamodb:LeadingKeys");

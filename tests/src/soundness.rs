@@ -1,4 +1,4 @@
-//! What must hold (ARCHITECTURE.md, "What must hold, always"), read from the engine's items, not through any function.
+//! What must hold (ARCHITECTURE.md, "What must hold"), read from the engine's items, not through any function.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use wire::limits::COINS_MAX;
 
 use crate::bucket::Bucket;
-use crate::network::kind_of;
+use crate::operation::kind_of;
 use crate::world::World;
 
 /// The items, by kind.

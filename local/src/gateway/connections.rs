@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::CONNECTIONS_MAX;
+use super::api::CONNECTIONS_MAX;
 use crate::{clock, ids};
 
 /// What may wait for a client that reads slowly, in bytes; more is refused with 429.

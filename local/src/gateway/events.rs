@@ -6,14 +6,13 @@ use std::net::IpAddr;
 
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderName, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::connections::Connection;
-use super::joined;
 use crate::template::{ACCOUNT_ID, API_ID, REGION};
 use crate::{clock, ids};
 
@@ -170,4 +169,10 @@ fn query(uri: &Uri) -> BTreeMap<String, Vec<String>> {
 
 fn common_log_time(time: Timestamp) -> String {
     time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+}
+
+/// A header's values, joined by commas.
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    values.collect::<Vec<_>>().join(",")
 }

@@ -16,7 +16,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use super::{BODY_BYTES_MAX, Shared, events, json_response};
+use super::answers::json_response;
+use super::api::BODY_BYTES_MAX;
+use super::events;
+use super::shared::Shared;
 use crate::logs;
 use crate::template::HttpRoute;
 

@@ -10,8 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::answers::json_response;
+use super::api::MESSAGE_BYTES_MAX;
 use super::connections::Pushed;
-use super::{MESSAGE_BYTES_MAX, Shared, json_response};
+use super::shared::Shared;
 
 /// `POST`: queues a message for the client. 200 says that it is queued, not that the client has it.
 pub(super) async fn push(

@@ -33,8 +33,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::Level;
 
+use super::answers::{error, json_response};
+use super::api::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX};
 use super::connections::{Connection, Outgoing};
-use super::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, Shared, background, error, events, joined, json_response};
+use super::events::{self, joined};
+use super::shared::{Shared, background};
 use crate::runtime::InvokeError;
 use crate::{ids, logs};
 

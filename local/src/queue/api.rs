@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Queues;
+use super::queues::{Message, Queues};
 
 /// What a batch takes.
 const BATCH_MAX: usize = 10;
@@ -22,7 +22,7 @@ impl Queues {
             "ReceiveMessage" => {
                 let max = request["MaxNumberOfMessages"].as_u64().and_then(|max| usize::try_from(max).ok());
                 let received = self.receive(queue, max.unwrap_or(1).min(BATCH_MAX));
-                let messages: Vec<Value> = received.into_iter().map(super::Message::json).collect();
+                let messages: Vec<Value> = received.into_iter().map(Message::json).collect();
                 Ok(json!({ "Messages": messages }))
             }
             "ChangeMessageVisibility" => {
@@ -73,7 +73,7 @@ impl Queues {
     }
 }
 
-impl super::Message {
+impl Message {
     /// As a receiver gets it.
     fn json(self) -> Value {
         json!({
@@ -95,12 +95,12 @@ fn seconds(value: &Value) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::queues;
     use super::*;
+    use crate::queue::queues::of_the_template;
 
     #[tokio::test]
     async fn a_call_that_sqs_refuses_is_refused() {
-        let queues = queues();
+        let queues = of_the_template();
         let entry = json!({ "Id": "0", "MessageBody": "a" });
         for (operation, request, code) in [
             ("PurgeQueue", json!({ "QueueUrl": "Queue" }), "UnsupportedOperation"),

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tracing::Level;
 
-use super::{Message, Queues};
+use super::queues::{Message, Queues};
 use crate::invoker::Invoker;
 use crate::logs;
 use crate::template::{ACCOUNT_ID, EventSource, REGION};

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::Value;
 
-use super::Queues;
+use super::queues::Queues;
 use crate::server::Server;
 
 /// The header that names the call, and what stands before the operation.

@@ -20,7 +20,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::{InvokeError, pool::Answer};
+use super::answer::{Answer, InvokeError};
 
 /// What a function may answer, in bytes: Lambda's limit for a synchronous invocation. See
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.

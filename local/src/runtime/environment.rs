@@ -20,10 +20,11 @@ use tokio::{
 use tracing::Level;
 
 use super::{
-    InvokeError, Spec,
+    answer::InvokeError,
     api::{self, ANSWER_BYTES_MAX, Call, Delivery},
     pool::{Invocation, Pool, Turn},
     process,
+    settings::Spec,
 };
 use crate::logs::ProcessLog;
 

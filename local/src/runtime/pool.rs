@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::{
     sync::{
@@ -22,7 +23,11 @@ use tokio::{
 };
 use tracing::Level;
 
-use super::{InvokeError, Settings, Spec, environment, process::Spawner};
+use super::{
+    answer::{Answer, InvokeError},
+    process::Spawner,
+    settings::{Settings, Spec},
+};
 use crate::logs;
 
 /// After a failed start none is tried for this long; it doubles with each failure in a row.
@@ -30,8 +35,9 @@ const START_BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// It doubles up to this.
 const START_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// What a function says to an event, or why it says nothing.
-pub(super) type Answer = Result<Value, InvokeError>;
+/// Lives the life of one environment of the function with this index: until its process is gone, or the last argument says
+/// that the service ends.
+pub(super) type Live = fn(Arc<Pool>, usize, watch::Receiver<bool>) -> BoxFuture<'static, ()>;
 
 /// One event on its way through a function.
 #[derive(Debug)]
@@ -61,6 +67,8 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     /// What starts processes.
     pub(super) spawner: Spawner,
+    /// What an environment is.
+    live: Live,
     /// True once the service ends. Each environment holds a receiver until its process is gone.
     closing: watch::Sender<bool>,
     random: RandomState,
@@ -101,13 +109,14 @@ struct StartFailure {
 
 impl Pool {
     /// See [`super::Runtime::new`].
-    pub(super) fn new(specs: Vec<Spec>, settings: Settings) -> io::Result<Arc<Self>> {
+    pub(super) fn new(specs: Vec<Spec>, settings: Settings, live: Live) -> io::Result<Arc<Self>> {
         check(&specs, &settings).map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let fleets = specs.iter().map(|_| Fleet::default()).collect();
         Ok(Arc::new(Self {
             specs,
             settings,
             spawner: Spawner::new()?,
+            live,
             closing: watch::Sender::new(false),
             random: RandomState::new(),
             state: Mutex::new(State { fleets, environments: 0, invocations: 0, closing: false }),
@@ -276,7 +285,7 @@ impl Pool {
             state.environments += 1;
             state.fleets[function].environments += 1;
             state.fleets[function].ready_soon += 1;
-            let life = environment::live(Arc::clone(self), function, self.closing.subscribe());
+            let life = (self.live)(Arc::clone(self), function, self.closing.subscribe());
             #[expect(clippy::disallowed_methods, reason = "shutdown waits for it: it holds a receiver of `closing`")]
             tokio::spawn(life);
         }

@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{Program, Spec};
+use super::settings::{Program, Spec};
 
 /// The Region of a function whose variables name none.
 const REGION: &str = "us-east-1";

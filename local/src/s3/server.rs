@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use tokio::task::spawn_blocking;
 use tracing::Level;
 
-use super::{Bucket, OBJECT_BYTES_MAX};
+use super::bucket::{Bucket, OBJECT_BYTES_MAX};
 use crate::logs;
 use crate::server::Server;
 use crate::template::BUCKET_NAME;

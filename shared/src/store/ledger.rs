@@ -140,7 +140,7 @@ impl Store {
         Ok(self.account(user).await?.balance)
     }
 
-    /// One folding. The steps are `a` to `d` of "Coins" in ARCHITECTURE.md.
+    /// One folding. The steps are `a` to `d` in docs/design/coins.md.
     async fn settle_round(&self, user: &UserId) -> Result<Round, StoreError> {
         // a. The version is read before the entries are; the index only proposes.
         let (account, proposed) =

@@ -186,6 +186,7 @@ enum Range {
     BeginsWith,
     Between,
     Below,
+    Above,
 }
 
 impl Condition {
@@ -195,7 +196,12 @@ impl Condition {
         let values = &request["ExpressionAttributeValues"];
         let value = |name: &str| text(values, name).to_owned();
         let Some((_, range)) = condition.split_once(" AND ") else { return Self { pk: value(":pk"), range: None } };
-        let forms = [("begins_with(", Range::BeginsWith), ("BETWEEN", Range::Between), (" < :sk", Range::Below)];
+        let forms = [
+            ("begins_with(", Range::BeginsWith),
+            ("BETWEEN", Range::Between),
+            (" < :sk", Range::Below),
+            (" > :sk", Range::Above),
+        ];
         let form = forms.into_iter().find(|(mark, _)| range.contains(mark)).map(|(_, form)| form);
         let form = form.unwrap_or_else(|| panic!("a query's condition of no known form: {condition}"));
         let bounds = match form {
@@ -212,6 +218,7 @@ impl Condition {
                 Range::BeginsWith => sk.starts_with(low.as_str()),
                 Range::Between => (low.as_str()..=high.as_str()).contains(&sk),
                 Range::Below => sk < low.as_str(),
+                Range::Above => sk > low.as_str(),
             })
     }
 }

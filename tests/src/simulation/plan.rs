@@ -211,6 +211,11 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
     }
 }
 
+/// Longer than any connection lives.
+pub const LONG_TOKEN_LIFE_S: u64 = 86_400;
+/// Where tokens are short: some end while frames are on their way, some in the middle of what people do, some never.
+const TOKEN_LIVES_S: [u64; 4] = [2, 20, 200, LONG_TOKEN_LIFE_S];
+
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -270,6 +275,8 @@ pub struct Plan {
     pub share_percent: u64,
     /// How many messages somebody may send per second in the long run, and at once.
     pub rate: (u64, u64),
+    /// How long tokens are good, in seconds: one of these each.
+    pub token_lives_s: &'static [u64],
     /// How often each fault happens, of 1,000 chances.
     pub faults: BTreeMap<Fault, u64>,
     /// The item kind whose calls break more often than others.
@@ -304,7 +311,9 @@ impl Plan {
         let limit = chance.below(LIMIT_PLANS);
         let acts = all_acts(&mut chance);
         let steps = draw_steps(&mut chance, people, steps, &acts);
-        let mut plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
+        let token_lives_s: &[u64] = if seed % 8 == 5 { &TOKEN_LIVES_S } else { &[LONG_TOKEN_LIFE_S] };
+        let mut plan =
+            Self { seed, people, default_price, share_percent, rate, token_lives_s, faults, focus, calm, steps, muted };
         if default_price > 0 && chance.below(4) > 0 {
             plan.begins();
         }
@@ -408,6 +417,7 @@ impl Plan {
             plan = plan.that_ages();
         }
         match (item, seed % 8) {
+            ("PRESENCE", 0..4) => plan.token_lives_s = &TOKEN_LIVES_S,
             ("INBOX", 1) => plan = plan.whose_marks_grow_old(),
             ("INBOX", 3) => plan = plan.that_is_read_late(),
             _ => {}

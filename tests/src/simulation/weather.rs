@@ -131,6 +131,11 @@ impl State {
         chance.below(1_000) < self.plan.chances_at(fault, call) && !self.healed
     }
 
+    /// Whether nothing goes wrong any more.
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed
+    }
+
     /// A chance that depends on nothing but the seed and a name.
     pub(super) fn chance_of(&self, name: &str) -> Chance {
         let mut chance = Chance(self.plan.seed);

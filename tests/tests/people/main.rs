@@ -5,6 +5,7 @@ mod admin;
 mod any_input;
 mod bad_frames;
 mod cleanup;
+mod clocks;
 mod connecting;
 mod crashes;
 mod deliver;

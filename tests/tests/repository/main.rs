@@ -186,7 +186,15 @@ fn each_floor_of_the_house_uses_those_below_it() {
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let roots = ["wire/src", "shared/src", "tests/tests/people", "tests/tests/repository", "local/tests/chat"];
+    let roots = [
+        "wire/src",
+        "shared/src",
+        "local/src",
+        "benches/src/bin/years",
+        "tests/tests/people",
+        "tests/tests/repository",
+        "local/tests/chat",
+    ];
     let functions: Vec<String> = folders().into_iter().map(|folder| format!("functions/{folder}/src")).collect();
     let circles = roots.into_iter().chain(functions.iter().map(String::as_str)).filter_map(|dir| {
         let imports = Imports::of(&root().join(dir), &sources(dir));
@@ -333,6 +341,20 @@ fn time_limits_and_limits_fit_each_other() {
     assert!(limits::DELETE_AFTER < cleanup.period, "what has moved would be deleted two days later");
     assert!(limits::CLEANUP_STOPS_BEFORE * 2 < deployment.functions["cleanup"].timeout, "it would hardly begin");
     assert!(limits::CONNECTION_LIFE > Duration::from_secs(2 * 3_600), "a connection lives 2 h");
+}
+
+/// Their `Cargo.toml` leaves them out of what is compiled as tests, which takes long where there are none.
+#[test]
+fn no_test_stands_where_none_is_run() {
+    let mut code: Vec<_> = ["functions", "tests/src", "benches/src"].into_iter().flat_map(sources_with_tests).collect();
+    assert!(code.len() > 50, "the code is somewhere else");
+    code.push((PathBuf::from("local/src/main.rs"), read("local/src/main.rs")));
+    for (path, text) in code {
+        let tests = found(r"(?m)^ *#\[((?:\w+::)*test\b|cfg\(test\))", &text);
+        assert!(tests.is_empty(), "{}: a test here would never run; they stand in tests/tests/", path.display());
+        let examples = found(r"(?ms)^ *//[/!] ```(\w*)$.*?```$", &text);
+        assert!(examples.iter().all(|it| it == "sh" || it == "text"), "{}: an example that never runs", path.display());
+    }
 }
 
 /// SAM's cache would deploy what was built before `shared` changed.

@@ -1,5 +1,6 @@
 //! People on the WebSocket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -9,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::Problem;
 use crate::machine::Machine;
+use crate::problem::Problem;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,6 +26,10 @@ pub(crate) struct Client {
 
 /// A message as it is shown, hashed: all of it but how far it has come, which goes on.
 pub(crate) type Digest = [u8; 16];
+/// What each conversation holds.
+pub(crate) type Logs = Vec<Vec<Digest>>;
+/// A token for each person.
+pub(crate) type Tokens = BTreeMap<String, String>;
 
 impl Client {
     /// A token for somebody, which outlives a restart of the machine.

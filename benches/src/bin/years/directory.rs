@@ -10,7 +10,7 @@ use local::template::{DEPLOYED, TABLE_NAME, Template};
 use serde_json::json;
 use tests::years::{Made, Plan, generate};
 
-use crate::Problem;
+use crate::problem::Problem;
 
 /// So many items are written at once.
 const PORTION: usize = 5_000;

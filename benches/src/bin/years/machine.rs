@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use crate::Problem;
+use crate::problem::Problem;
 
 /// How long the machine may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);

@@ -9,6 +9,7 @@
 mod client;
 mod directory;
 mod machine;
+mod problem;
 mod prove;
 mod web;
 
@@ -16,11 +17,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use problem::Problem;
 use shared::clock::Clock;
 use tests::years::Plan;
-
-/// What goes wrong ends it: it is for whoever reads the sentence.
-type Problem = Box<dyn std::error::Error>;
 
 /// Makes years of data from a seed.
 #[derive(Debug, Parser)]

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use tests::years::{Made, Plan};
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Digest, digest};
+use crate::client::{Client, Digest, Logs, Tokens, digest};
 use crate::machine::{Figures, Machine};
-use crate::{Problem, directory, web};
+use crate::problem::Problem;
+use crate::{directory, web};
 
 /// How many people read everything at the same time.
 const READERS: usize = 12;
@@ -33,11 +34,6 @@ const DAY_MS: i64 = 86_400_000;
 const BACKOFF: Duration = Duration::from_millis(100);
 /// How many sends that were archived are repeated.
 const REPEATS: usize = 50;
-
-/// A token for each person.
-pub(crate) type Tokens = BTreeMap<String, String>;
-/// What each conversation holds.
-pub(crate) type Logs = Vec<Vec<Digest>>;
 
 /// What was said while it was cleaned up: conversation, number, and what was shown of it.
 #[derive(Default)]

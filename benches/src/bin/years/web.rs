@@ -10,9 +10,8 @@ use tests::years::Made;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::Problem;
-use crate::client::Digest;
-use crate::prove::{Logs, Tokens};
+use crate::client::{Digest, Logs, Tokens};
+use crate::problem::Problem;
 
 /// What reads conversations through `local/web/wire.js`.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/years/web.js");

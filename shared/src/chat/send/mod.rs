@@ -2,7 +2,7 @@
 //!
 //! One conditional write decides (step 2), one gives the number (step 3); all that follows may be repeated by anybody, any
 //! number of times: by the client's retry, by the sweep, by a process that was thought dead. Why this is safe stands in
-//! ARCHITECTURE.md, "Why nothing is lost or paid twice".
+//! docs/design/guarantees.md.
 
 pub mod decide;
 pub mod drop;
