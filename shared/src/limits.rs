@@ -165,6 +165,8 @@ pub const VERIFY_FINDINGS_MAX: usize = 500;
 pub const VERIFY_RESERVE: Duration = Duration::from_secs(120);
 /// A send, or a line of a ledger, that is older than this has ended in whatever way: the sweep comes every minute.
 pub const VERIFY_SETTLED_AFTER: Duration = Duration::from_secs(3_600);
+/// The longest order, as JSON: its cursor holds a key, 3,072 bytes at most, of which each may need two.
+pub const VERIFY_ORDER_BYTES_MAX: usize = 8 * 1024;
 /// How often an account that changes meanwhile is added up.
 pub const VERIFY_READS_MAX: u32 = 3;
 /// How many segments one query asks for.

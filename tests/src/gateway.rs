@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use wire::limits::MESSAGE_BYTES_MAX;
@@ -214,10 +215,11 @@ impl World {
     /// A client's frame, to the function of its route.
     pub(crate) async fn frame(&self, connection: &str, text: &str) -> Result<Value, Failed> {
         assert!(self.connections().is_open(connection), "the connection is closed: nothing can be said on it");
-        let body: Value = serde_json::from_str(text).unwrap_or_default();
-        let action = body[&self.deployment().websocket.selection_field].as_str();
+        let action = selected(text, &self.deployment().websocket.selection_field);
         // A client can't choose one of the routes that API Gateway has for itself.
-        let known = action.filter(|key| !key.starts_with('$') && self.deployment().websocket.routes.contains_key(*key));
+        let known = action
+            .as_deref()
+            .filter(|key| !key.starts_with('$') && self.deployment().websocket.routes.contains_key(*key));
         let route = known.unwrap_or("$default");
         let event = json!({
             "requestContext": self.context_of(connection, route, "MESSAGE"), "body": text, "isBase64Encoded": false,
@@ -242,6 +244,17 @@ impl World {
 
     /// One HTTP request, to the function of its route.
     pub async fn http(&self, method: &str, path: &str, token: Option<&str>, body: Option<String>) -> HttpAnswer {
+        self.http_as(method, path, token, |event| event["body"] = body.into()).await
+    }
+
+    /// The same, whose event is as CHANGE makes it: with a body that is no text, or as another gateway would write it.
+    pub async fn http_as(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        change: impl FnOnce(&mut Value),
+    ) -> HttpAnswer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let found = self.deployment().http_routes.iter().filter(|route| route.method == method);
         let found: Option<(&_, _)> =
@@ -262,9 +275,9 @@ impl World {
         if let Some(token) = token {
             headers["authorization"] = format!("Bearer {token}").into();
         }
-        let event = json!({
+        let mut event = json!({
             "version": "2.0", "routeKey": key, "rawPath": path, "rawQueryString": query, "headers": headers,
-            "queryStringParameters": query_map, "pathParameters": parameters, "body": body, "isBase64Encoded": false,
+            "queryStringParameters": query_map, "pathParameters": parameters, "isBase64Encoded": false,
             "requestContext": {
                 "accountId": "000000000000", "apiId": "local", "domainName": DOMAIN, "domainPrefix": "local",
                 "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "tests" },
@@ -272,6 +285,7 @@ impl World {
                 "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": self.now().ms,
             },
         });
+        change(&mut event);
         let answer = match self.invoke(&route.function, event).await {
             Ok(answer) => answer,
             Err(failed) => return HttpAnswer { status: 500, body: json!({ "message": format!("{failed:?}") }) },
@@ -325,6 +339,12 @@ impl World {
             "domainName": DOMAIN, "stage": self.deployment().websocket.stage, "apiId": "local",
         })
     }
+}
+
+/// What a frame says in FIELD. What else is in it isn't looked at, as long as it is JSON.
+fn selected(text: &str, field: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+    serde_json::from_str(members.get(field)?.get()).ok()
 }
 
 /// The parameters of a path, if it is one of this route's.

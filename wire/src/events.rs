@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::echo::Echo;
 use crate::ids::{ConversationId, RequestId, UserId};
 use crate::objects::{Conversation, Message, Status, Transaction, UserPresence};
 use crate::requests::{Request as _, SendMessage};
@@ -191,17 +192,6 @@ pub fn error_frame(error: &serde_json::Value, echo: &Echo) -> Vec<u8> {
         body["clientMessageId"] = id.as_str().into();
     }
     body.to_string().into_bytes()
-}
-
-/// What an error's answer echoes of its request.
-#[derive(Clone, Debug, Default)]
-pub struct Echo {
-    /// The action.
-    pub action: Option<String>,
-    /// The client's name for the request.
-    pub request_id: Option<RequestId>,
-    /// The sender's id of the message.
-    pub client_message_id: Option<String>,
 }
 
 #[cfg(test)]

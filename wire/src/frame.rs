@@ -1,22 +1,22 @@
 //! A frame from a client: its envelope, then its action's fields. A wrong field is named by the error.
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::error::Invalid;
 use crate::ids::RequestId;
-use crate::limits::CLIENT_ID_CHARS_MAX;
 use crate::requests::Request;
+use crate::written::{no_json, read};
 
-/// One JSON object from a client, with an `action`.
+/// One JSON object from a client, with an `action`. What an answer echoes of it, also of a text that is none, is
+/// [`crate::Echo`]'s.
 #[derive(Debug)]
 pub struct Frame {
     /// What it asks.
     pub action: String,
     /// The client's name for it.
     pub request_id: Option<RequestId>,
-    /// The sender's id of a message, when there is one: errors echo it.
-    pub client_message_id: Option<String>,
-    body: serde_json::Value,
+    body: Box<RawValue>,
 }
 
 impl Frame {
@@ -25,25 +25,15 @@ impl Frame {
     /// # Errors
     /// [`Invalid::Field`] that says what is wrong.
     pub fn new(text: &str) -> Result<Self, Invalid> {
-        let body: serde_json::Value = serde_json::from_str(text)
-            .map_err(|cause| Invalid::field("", &format!("the frame isn't JSON: {cause}")))?;
-        if !body.is_object() {
-            return Err(Invalid::field("", "the frame isn't a JSON object"));
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Envelope {
+            action: String,
+            request_id: Option<RequestId>,
         }
-        let request_id = match body.get("requestId") {
-            None | Some(serde_json::Value::Null) => None,
-            Some(value) => {
-                let id = serde_json::from_value(value.clone());
-                Some(id.map_err(|cause| Invalid::field("requestId", &cause.to_string()))?)
-            }
-        };
-        let client_message_id = body.get("clientMessageId").and_then(|id| id.as_str());
-        let client_message_id = client_message_id.filter(|id| id.chars().count() <= CLIENT_ID_CHARS_MAX);
-        let Some(action) = body.get("action").and_then(|action| action.as_str()) else {
-            return Err(Invalid::field("action", "give the action's name, a string"));
-        };
-        let action = action.to_owned();
-        Ok(Self { action, request_id, client_message_id: client_message_id.map(str::to_owned), body })
+        let body: Box<RawValue> = serde_json::from_str(text).map_err(|cause| no_json("frame", &cause))?;
+        let Envelope { action, request_id } = read(&body)?;
+        Ok(Self { action, request_id, body })
     }
 
     /// Reads the action's fields. Unknown ones are ignored.
@@ -51,28 +41,8 @@ impl Frame {
     /// # Errors
     /// [`Invalid::Field`] that names the field.
     pub fn parse<R: Request>(self) -> Result<R, Invalid> {
-        parse(self.body)
+        read(&self.body)
     }
-}
-
-/// Reads an object, and says which field is wrong.
-///
-/// # Errors
-/// [`Invalid::Field`] that names the field.
-pub fn parse<T: DeserializeOwned>(body: serde_json::Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(body).map_err(|cause| {
-        let path = cause.path().to_string();
-        let problem = cause.inner().to_string();
-        // A missing field has no path of its own; serde names it in backquotes.
-        let named = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        let field = match (path.as_str(), named) {
-            (".", Some(name)) => name.to_owned(),
-            (".", None) => String::new(),
-            (path, Some(name)) => format!("{path}.{name}"),
-            (path, None) => path.to_owned(),
-        };
-        Invalid::field(&field, &problem)
-    })
 }
 
 #[cfg(test)]
@@ -100,7 +70,7 @@ mod tests {
             (&format!(r#"{{"action":"markRead","requestId":"{long}"}}"#), "requestId: "),
             (r#"{"action":7}"#, "action: "),
             (r#"{}"#, "action: "),
-            (r#"[]"#, "the frame isn't a JSON object"),
+            (r#"[]"#, "expected an object"),
             ("hello", "the frame isn't JSON"),
         ] {
             let error = refusal::<MarkRead>(frame);

@@ -2,10 +2,11 @@
 //! generators use it, too.
 //!
 //! In reading order: [`ids`] and [`values`], types that exist only if valid; [`requests`], one type per action, and the
-//! [`frame`] that carries one; [`events`] with the [`objects`] that they hold; [`error`] codes; ids that are [`derived`] from
-//! others; [`limits`].
+//! [`frame`] that carries one, as it was [`written`]; [`events`] with the [`objects`] that they hold, and the [`echo`] of what
+//! they answer; [`error`] codes; ids that are [`derived`] from others; [`limits`].
 
 pub mod derived;
+pub mod echo;
 pub mod error;
 pub mod events;
 pub mod frame;
@@ -14,15 +15,18 @@ pub mod limits;
 pub mod objects;
 pub mod requests;
 pub mod values;
+pub mod written;
 
 pub use derived::{Fingerprint, SendId, direct_id, hash};
+pub use echo::Echo;
 pub use error::{Code, Invalid};
-pub use events::{Echo, Event, TransactionsList, error_frame};
-pub use frame::{Frame, parse};
+pub use events::{Event, TransactionsList, error_frame};
+pub use frame::Frame;
 pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
 pub use objects::{Conversation, Kind, Message, Status, Transaction, TransactionKind, UserPresence};
 pub use requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
     GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
 };
-pub use values::{Coins, Content, Cursor, Limit, LogSlot, Seq, Time};
+pub use values::{Coins, Content, Cursor, Limit, LogSlot, Reason, Seq, Time};
+pub use written::parse;

@@ -10,6 +10,8 @@ pub const CLIENT_ID_CHARS_MAX: usize = 64;
 pub const CONVERSATION_ID_CHARS_MAX: usize = 64;
 /// The longest message.
 pub const CONTENT_CHARS_MAX: usize = 10_000;
+/// The longest reason: of a top-up, for the log.
+pub const REASON_CHARS_MAX: usize = 500;
 /// The largest page that may be asked for.
 pub const PAGE_ITEMS_MAX: u32 = 100;
 /// The page that is sent when no limit was given.

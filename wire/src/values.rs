@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use serde::de::{Expected, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
 use crate::ids::ConversationId;
-use crate::limits::{COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::limits::{
+    COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, REASON_CHARS_MAX,
+};
+use crate::written::parse;
 
 /// A message's number in its conversation: 1, 2, 3 … without holes. 0 stands for "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -21,8 +25,8 @@ impl Seq {
 
 impl<'de> Deserialize<'de> for Seq {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What a JavaScript client can count exactly also leaves room for `+ 1`.
-        whole_number(deserializer).map(Self)
+        // This leaves room for `+ 1`, too.
+        deserializer.deserialize_u64(Whole::ANY).map(Self)
     }
 }
 
@@ -48,17 +52,43 @@ impl Coins {
 
 impl<'de> Deserialize<'de> for Coins {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        whole_number(deserializer).map(Self)
+        deserializer.deserialize_u64(Whole::ANY).map(Self)
     }
 }
 
-/// Reads a whole number from 0 to 2^53 - 1.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let number = u64::deserialize(deserializer)?;
-    if number > COINS_MAX {
-        return Err(serde::de::Error::custom(format!("at most {COINS_MAX}")));
+/// Takes a whole number from MIN to MAX, and says so where there is another thing.
+struct Whole {
+    min: u64,
+    max: u64,
+}
+
+impl Whole {
+    /// As far as a JavaScript client can count exactly.
+    const ANY: Self = Self { min: 0, max: COINS_MAX };
+}
+
+impl Visitor<'_> for Whole {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {} to {}", self.min, self.max)
     }
-    Ok(number)
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+        let Self { min, max } = self;
+        if (min..=max).contains(&number) {
+            Ok(number)
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(number), &self))
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
 }
 
 /// A moment, in milliseconds since 1970. On the wire RFC 3339, UTC, with milliseconds.
@@ -122,10 +152,37 @@ impl Content {
     }
 }
 
+/// Why somebody did something, in their own words: at most [`REASON_CHARS_MAX`] characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Reason(String);
+
+impl Reason {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.chars().count() <= REASON_CHARS_MAX {
+            Ok(Self(text))
+        } else {
+            Err(format!("a reason has at most {REASON_CHARS_MAX} characters"))
+        }
+    }
+}
+
 /// How many items a page may have: 1 to [`PAGE_ITEMS_MAX`], [`PAGE_ITEMS_DEFAULT`] when not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u32")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub u32);
+
+impl Limit {
+    const RULE: Whole = Whole { min: 1, max: PAGE_ITEMS_MAX as u64 };
+}
 
 impl Default for Limit {
     fn default() -> Self {
@@ -133,11 +190,20 @@ impl Default for Limit {
     }
 }
 
-impl TryFrom<u32> for Limit {
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let limit = deserializer.deserialize_u64(Self::RULE)?;
+        Ok(Self(u32::try_from(limit).unwrap_or(PAGE_ITEMS_MAX)))
+    }
+}
+
+/// From a query, where it is written as in JSON.
+impl TryFrom<String> for Limit {
     type Error = String;
 
-    fn try_from(limit: u32) -> Result<Self, String> {
-        if (1..=PAGE_ITEMS_MAX).contains(&limit) { Ok(Self(limit)) } else { Err("a limit is 1 to 100".to_owned()) }
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = |_| format!("expected {}", &Self::RULE as &dyn Expected);
+        parse(&text).map_err(wrong)
     }
 }
 

@@ -17,7 +17,7 @@ use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::Key;
 use shared::store::work::Work;
-use wire::{Coins, ConversationId, Cursor, Event, IdempotencyKey, Limit, Status, UserId};
+use wire::{Coins, ConversationId, Cursor, Event, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
@@ -28,23 +28,21 @@ fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Han
             return Ok(json!({ "status": "ok" }));
         }
         let admin = verifier.admin(&request, app.clock.now()).await?;
+        // Also where nobody reads it: who sends what is no text has a fault.
+        request.body()?;
         match request.route.as_str() {
-            "GET /api/messages/buffered/{userId}" => buffered(app, &admin, &user(&request)?).await,
-            "DELETE /api/messages/buffered/{userId}" => clear_buffered(app, &admin, &user(&request)?).await,
+            "GET /api/messages/buffered/{userId}" => buffered(app, &admin, &request.path("userId")?).await,
+            "DELETE /api/messages/buffered/{userId}" => clear_buffered(app, &admin, &request.path("userId")?).await,
             "GET /api/messages/buffer-stats" => buffer_stats(app, &admin).await,
-            "POST /api/wallets/{userId}/credits" => credit(app, &admin, &user(&request)?, request.parse()?).await,
-            "GET /api/wallets/{userId}" => wallet(app, &admin, &user(&request)?).await,
+            "POST /api/wallets/{userId}/credits" => {
+                credit(app, &admin, &request.path("userId")?, request.parse()?).await
+            }
+            "GET /api/wallets/{userId}" => wallet(app, &admin, &request.path("userId")?).await,
             "GET /api/wallets/{userId}/transactions" => transactions(app, &admin, &request).await,
-            "PUT /api/users/{userId}/price" => price(app, &admin, &user(&request)?, request.parse()?).await,
+            "PUT /api/users/{userId}/price" => price(app, &admin, &request.path("userId")?, request.parse()?).await,
             _ => Err(Error::NotFound),
         }
     })
-}
-
-/// The user whom the path names.
-fn user(request: &HttpRequest) -> Result<UserId, Error> {
-    let text = request.path.get("userId").cloned().unwrap_or_default();
-    UserId::try_from(text).map_err(|problem| Error::bad_request("userId", &problem))
 }
 
 /// What waits for a user.
@@ -123,7 +121,7 @@ struct Credit {
     amount: Coins,
     idempotency_key: IdempotencyKey,
     /// For the log; the ledger's entry has its key.
-    reason: Option<String>,
+    reason: Option<Reason>,
 }
 
 /// Adds coins, once per idempotency key.
@@ -134,7 +132,8 @@ async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Resu
     match app.store.topup(user, &credit.idempotency_key, credit.amount, app.clock.now()).await? {
         ToppedUp::Reused => Err(Error::IdempotencyKeyReused),
         ToppedUp::Here => {
-            tracing::info!(user = user.as_str(), amount = credit.amount.0, reason = credit.reason, "topped up");
+            let reason = credit.reason.as_ref().map(Reason::as_str);
+            tracing::info!(user = user.as_str(), amount = credit.amount.0, reason, "topped up");
             wallet(app, admin, user).await
         }
     }
@@ -148,17 +147,10 @@ async fn wallet(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
 
 /// A page of a user's ledger, newest first.
 async fn transactions(app: &App, _: &Admin, request: &HttpRequest) -> Result<Value, Error> {
-    let user = user(request)?;
-    let cursor = request.query.get("cursor").cloned().map(Cursor::try_from).transpose();
-    let cursor = cursor.map_err(|problem| Error::bad_request("cursor", &problem))?;
-    let limit = match request.query.get("limit") {
-        None => Limit::default(),
-        Some(text) => {
-            let limit = text.parse::<u32>().ok().and_then(|limit| Limit::try_from(limit).ok());
-            limit.ok_or_else(|| Error::bad_request("limit", "a limit is 1 to 100"))?
-        }
-    };
-    let page = app.store.entries(&user, cursor.as_ref(), limit).await?;
+    let user: UserId = request.path("userId")?;
+    let cursor: Option<Cursor> = request.query("cursor")?;
+    let limit: Option<Limit> = request.query("limit")?;
+    let page = app.store.entries(&user, cursor.as_ref(), limit.unwrap_or_default()).await?;
     serde_json::to_value(page).map_err(|error| Error::Internal(error.to_string()))
 }
 

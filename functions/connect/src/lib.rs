@@ -6,7 +6,6 @@ use shared::error::Error;
 use shared::limits::CONNECTION_LIFE;
 use shared::run::{Function, Handler, Handling};
 use shared::store::presence::{Added, Connection};
-use wire::Device;
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle), archive: None };
@@ -20,8 +19,7 @@ fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
 /// # Errors
 /// [`Error::BadRequest`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
 pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<(), Error> {
-    let device = handshake.device.map(Device::try_from).transpose();
-    let device = device.map_err(|problem| Error::bad_request("device", &problem))?;
+    let device = handshake.device()?;
     let now = app.clock.now();
     let expires_at = now.after(CONNECTION_LIFE).min(caller.token_expires_at());
     let connection = Connection { device, connected_at: now, expires_at };

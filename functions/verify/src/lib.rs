@@ -4,6 +4,7 @@ use serde_json::Value;
 use shared::app::App;
 use shared::archive::Archive;
 use shared::error::Error;
+use shared::limits::VERIFY_ORDER_BYTES_MAX;
 use shared::run::{Function, Handler, Handling};
 use wire::{Time, parse};
 
@@ -20,6 +21,10 @@ fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
 /// # Errors
 /// [`Error::BadRequest`] that names the field; those of the store and of the archive.
 pub async fn verify(app: &App, order: Value, deadline: Time) -> Result<Value, Error> {
-    let report = shared::chat::verify::verify(app, parse(order)?, deadline).await?;
+    let order = order.to_string();
+    if order.len() > VERIFY_ORDER_BYTES_MAX {
+        return Err(Error::bad_request("", &format!("an order has at most {VERIFY_ORDER_BYTES_MAX} bytes")));
+    }
+    let report = shared::chat::verify::verify(app, parse(&order)?, deadline).await?;
     serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
 }

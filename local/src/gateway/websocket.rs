@@ -1,5 +1,6 @@
 //! One connection's life: authorizer, `$connect`, frames, close, `$disconnect`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -312,9 +314,8 @@ async fn read(
 /// Has the route's function work on a frame. Its answer goes nowhere: without route responses API Gateway drops it.
 async fn handle(shared: Arc<Shared>, connection: Arc<Connection>, body: String) {
     let websocket = &shared.api.websocket;
-    let selected = serde_json::from_str::<Value>(&body).ok();
-    let selected = selected.as_ref().and_then(|body| body.get(&websocket.selection_field)?.as_str());
-    let selected = selected.filter(|key| !key.starts_with('$')).and_then(|key| websocket.routes.get_key_value(key));
+    let selected = selected(&body, &websocket.selection_field).filter(|key| !key.starts_with('$'));
+    let selected = selected.and_then(|key| websocket.routes.get_key_value(&key));
     let (route_key, function) = match selected {
         Some((key, function)) => (key.as_str(), function),
         None => ("$default", &websocket.routes["$default"]),
@@ -327,6 +328,12 @@ async fn handle(shared: Arc<Shared>, connection: Arc<Connection>, body: String) 
         let message = json!({ "message": message, "connectionId": connection.id, "requestId": request_id });
         connection.push(Bytes::from(message.to_string()), None);
     }
+}
+
+/// What a frame says in FIELD. What else is in it isn't looked at, as long as it is JSON: its function reads it.
+fn selected(body: &str, field: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(body).ok()?;
+    serde_json::from_str(members.get(field)?.get()).ok()
 }
 
 /// Writes what is queued, until the queue says to close or the client is lost.
@@ -402,4 +409,20 @@ async fn close(socket: Option<Socket>, ending: &Ending) {
         }
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::selected;
+
+    #[test]
+    fn a_frame_is_routed_whatever_its_other_fields_hold() {
+        let route = |body: &str| selected(body, "action");
+        for other in ["1e400", r#""\ud83d""#, "[[[]]]", r#"{"action":"pong"}"#] {
+            assert_eq!(route(&format!(r#"{{"x":{other},"action":"ping"}}"#)).as_deref(), Some("ping"), "{other}");
+        }
+        for body in ["", "7", "[]", "{}", r#"{"action":7}"#, r#"{"action":"ping""#] {
+            assert_eq!(route(body), None, "{body}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use wire::{ConnectionId, RequestId, Time, UserId};
+use percent_encoding::percent_decode_str;
+use wire::{ConnectionId, Device, RequestId, Time, UserId};
 
 use crate::error::Error;
 
@@ -39,7 +40,7 @@ pub struct Handshake {
     /// The token: the first of the three carriers.
     pub token: Option<String>,
     /// The client's name for its device, as given.
-    pub device: Option<String>,
+    device: Option<String>,
     /// Whether it offered [`SUBPROTOCOL`].
     pub(crate) offers_subprotocol: bool,
 }
@@ -57,6 +58,14 @@ impl Handshake {
             offers_subprotocol: protocols.contains(&SUBPROTOCOL),
         }
     }
+
+    /// The client's name for its device.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when that is no such name.
+    pub fn device(&self) -> Result<Option<Device>, Error> {
+        self.device.as_deref().map(|text| addressed("device", text)).transpose()
+    }
 }
 
 /// The token of an `Authorization` header.
@@ -71,23 +80,54 @@ pub struct HttpRequest {
     /// The route as `template.yaml` has it: `GET /api/wallets/{userId}`.
     pub route: String,
     /// The parts of the path that the route names.
-    pub path: HashMap<String, String>,
+    pub(crate) path: HashMap<String, String>,
     /// The query.
-    pub query: HashMap<String, String>,
+    pub(crate) query: HashMap<String, String>,
     /// The token of the `Authorization` header.
     pub token: Option<String>,
-    /// The body.
-    pub(crate) body: Vec<u8>,
+    /// The body; nothing, if it is no text.
+    pub(crate) body: Option<String>,
 }
 
 impl HttpRequest {
+    /// What the path says in a part that the route names.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] that names the part.
+    pub fn path<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<T, Error> {
+        addressed(name, self.path.get(name).map(String::as_str).unwrap_or_default())
+    }
+
+    /// What the query says, if it says it.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] that names it.
+    pub fn query<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.query.get(name).map(|text| addressed(name, text)).transpose()
+    }
+
+    /// The body.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is no text.
+    pub fn body(&self) -> Result<&str, Error> {
+        self.body.as_deref().ok_or_else(|| Error::bad_request("", "the body isn't text in UTF-8"))
+    }
+
     /// Reads the JSON body's fields.
     ///
     /// # Errors
     /// [`Error::BadRequest`] that names the field.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
-        let body = serde_json::from_slice(&self.body)
-            .map_err(|cause| Error::bad_request("", &format!("the body isn't JSON: {cause}")))?;
-        Ok(wire::parse(body)?)
+        Ok(wire::parse(self.body()?)?)
     }
+}
+
+/// Takes what an address says. Its bytes may be no text; what it was meant for can't be told from others then. A gateway
+/// puts the sign for that in their place, or leaves them as they were written.
+fn addressed<T: TryFrom<String, Error = String>>(name: &str, text: &str) -> Result<T, Error> {
+    if text.contains(char::REPLACEMENT_CHARACTER) || percent_decode_str(text).decode_utf8().is_err() {
+        return Err(Error::bad_request(name, "this isn't text in UTF-8"));
+    }
+    T::try_from(text.to_owned()).map_err(|problem| Error::bad_request(name, &problem))
 }

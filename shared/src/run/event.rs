@@ -7,12 +7,9 @@ use crate::telemetry;
 
 /// Reads an event of the type that the function is called with.
 pub(super) fn read<T: serde::de::DeserializeOwned>(event: Value) -> Result<T, InvokeError> {
-    serde_path_to_error::deserialize(event).map_err(|cause| not_ours(&cause.path()))
-}
-
-/// What an event that can't be read gets: where it is wrong, but not what is there, as the event holds what people write.
-pub(super) fn not_ours(place: &dyn std::fmt::Display) -> InvokeError {
-    InvokeError(format!("not an event of this function's: {place}"))
+    // Where it is wrong, but not what is there, as the event holds what people write.
+    let not_ours = |place| InvokeError(format!("not an event of this function's: {place}"));
+    serde_path_to_error::deserialize(event).map_err(|cause| not_ours(cause.path().to_string()))
 }
 
 /// Why an invocation has no answer. API Gateway reads the text: "Unauthorized" makes it answer 401.

@@ -8,7 +8,7 @@ use lambda_http::{RequestExt as _, request::RequestContext};
 use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde_json::{Value, json};
 
-use super::event::{InvokeError, not_ours, read};
+use super::event::{InvokeError, read};
 use super::handler::Serve;
 use crate::app::App;
 use crate::auth::asking::bearer;
@@ -23,9 +23,11 @@ pub(super) async fn serve(
     event: Value,
     trace_id: &str,
 ) -> Result<Value, InvokeError> {
-    let event = lambda_http::request::LambdaRequest::ApiGatewayV2(without_address(read(event)?)?);
+    let mut event = without_address(read(event)?);
+    let body = &text(&mut event);
+    let event = lambda_http::request::LambdaRequest::ApiGatewayV2(event);
     let service = service_fn(|request: lambda_http::Request| async move {
-        let request = asked(&request);
+        let request = asked(&request, body.clone());
         telemetry::asked(&request.route);
         // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
         Ok::<_, std::convert::Infallible>(match handler(app, verifier, request).await {
@@ -43,8 +45,8 @@ pub(super) async fn serve(
     serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
 }
 
-/// From what `lambda_http` made of the event.
-fn asked(request: &lambda_http::Request) -> HttpRequest {
+/// From what `lambda_http` made of the event, and the body.
+fn asked(request: &lambda_http::Request, body: Option<String>) -> HttpRequest {
     let flat = |map: Option<&aws_lambda_events::query_map::QueryMap>| {
         map.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     };
@@ -58,20 +60,25 @@ fn asked(request: &lambda_http::Request) -> HttpRequest {
         path: flat(request.path_parameters_ref()).unwrap_or_default(),
         query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
         token: header.and_then(bearer).map(str::to_owned),
-        body: request.body().to_vec(),
+        body,
     }
 }
 
 /// Leaves out what nobody reads, as the route and the parameters say it, and what `lambda_http` panics at: a host, a path or
-/// a query that makes no address, and a body that isn't base64.
-fn without_address(mut event: ApiGatewayV2httpRequest) -> Result<ApiGatewayV2httpRequest, InvokeError> {
+/// a query that makes no address.
+fn without_address(mut event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
     event.headers.remove(HOST);
     (event.request_context.domain_name, event.request_context.stage) = (None, None);
     (event.raw_path, event.raw_query_string) = (None, None);
-    if std::mem::take(&mut event.is_base64_encoded) {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(event.body.unwrap_or_default());
-        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        event.body = Some(text.ok_or_else(|| not_ours(&"body"))?);
+    event
+}
+
+/// Takes the body out of the event: `lambda_http` panics at one that isn't base64. One that is no text is nobody's matter
+/// before it is known who asks, and for what.
+fn text(event: &mut ApiGatewayV2httpRequest) -> Option<String> {
+    let body = event.body.take().unwrap_or_default();
+    if !std::mem::take(&mut event.is_base64_encoded) {
+        return Some(body);
     }
-    Ok(event)
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(body).ok()?).ok()
 }

@@ -83,19 +83,17 @@ pub(super) async fn frame(handler: Answer, app: &App, event: &ApiGatewayWebsocke
         Ok(caller) => caller,
         Err(error) => return telemetry::failed(&error),
     };
-    let mut echo = Echo::default();
+    let text = event.body.as_deref().unwrap_or_default();
+    let echo = Echo::of(text);
+    if let Some(id) = &echo.request_id {
+        telemetry::correlate(id);
+    }
     let handled = async {
-        let frame = Frame::new(event.body.as_deref().unwrap_or_default())?;
-        echo.action = Some(frame.action.clone());
-        echo.request_id.clone_from(&frame.request_id);
-        echo.client_message_id.clone_from(&frame.client_message_id);
-        caller.request_id.clone_from(&frame.request_id);
-        if let Some(id) = &frame.request_id {
-            telemetry::correlate(id);
-        }
         if caller.expires_at.after(TOKEN_LEEWAY) < app.clock.now() {
             return Err(Error::TokenExpired);
         }
+        let frame = Frame::new(text)?;
+        caller.request_id.clone_from(&frame.request_id);
         telemetry::asked(&frame.action);
         handler(app, caller.clone(), frame).await
     };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shared::chat::send::Attempt;
 use shared::error::Error;
-use wire::limits::{ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
+use wire::limits::{CLIENT_ID_CHARS_MAX, ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
 use wire::{
     ConversationId, Cursor, Echo, Event, Frame, GetBalance, GetConversation, GetConversations, GetMessages,
     GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, MarkDelivered, MarkRead, Ping, Request, RequestId,
@@ -14,7 +14,7 @@ use wire::{
 const SPEAKER: &str = "ann";
 
 /// Reads a frame's fields and looks at what was read.
-type Reader = fn(Value, Option<&RequestId>) -> Result<(), Error>;
+type Reader = fn(&str, Option<&RequestId>) -> Result<(), Error>;
 
 /// One for each action: every frame is read as each of them, whatever action it names.
 const READERS: [Reader; 14] = [
@@ -34,25 +34,46 @@ const READERS: [Reader; 14] = [
     get_transactions,
 ];
 
-/// Reads any bytes as a frame. Nothing may panic, and every refusal must be a frame that can be sent.
+/// Reads any bytes as a frame. Nothing may panic, and every refusal must be a frame that can be sent, and that names what it
+/// answers.
 ///
 /// # Panics
 /// When a rule is broken.
 pub fn frame(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    let echo = Echo::of(&text);
+    echoes_what_is_there(&text, &echo);
     let frame = match Frame::new(&text) {
         Ok(frame) => frame,
-        Err(invalid) => return is_told(&invalid.into(), &Echo::default()),
+        Err(invalid) => return is_told(&invalid.into(), &echo),
     };
-    let Frame { action, request_id, client_message_id, .. } = frame;
-    let echo = Echo { action: Some(action.clone()), request_id, client_message_id };
-    is_told(&Error::UnknownAction(action), &echo);
-    let body: Value = serde_json::from_str(&text).expect("a frame is JSON");
+    assert_eq!((Some(&frame.action), &frame.request_id), (echo.action.as_ref(), &echo.request_id), "both have read it");
+    is_told(&Error::UnknownAction(frame.action), &echo);
     for read in READERS {
-        if let Err(error) = read(body.clone(), echo.request_id.as_ref()) {
+        if let Err(error) = read(&text, echo.request_id.as_ref()) {
             is_told(&error, &echo);
         }
     }
+}
+
+/// What is echoed of an object is what is in it, also when something is wrong with the text behind that.
+fn echoes_what_is_there(text: &str, echo: &Echo) {
+    let Ok(Value::Object(members)) = serde_json::from_str(text) else { return };
+    let member = |name: &str| members.get(name).and_then(Value::as_str);
+    let is_short = |id: &&str| id.chars().count() <= CLIENT_ID_CHARS_MAX;
+    let there = Echo {
+        action: member("action").map(str::to_owned),
+        request_id: member("requestId").and_then(|id| id.parse().ok()),
+        client_message_id: member("clientMessageId").filter(is_short).map(str::to_owned),
+    };
+    assert_eq!(*echo, there);
+    let open = text.trim_end().strip_suffix('}').expect("an object ends so");
+    for broken in [open, &format!("{open},"), &format!("{open},\"content\":\"requestId"), &format!("{text}]\"")] {
+        assert_eq!(Echo::of(broken), there, "{broken}");
+    }
+    assert_eq!(Echo::of(&format!("[{text}]")), Echo::default());
+    let within = Echo::of(&format!("{{\"action\":{text},\"requestId\":[{text}],\"content\":{text}"));
+    assert_eq!(within, Echo::default(), "what is within an object is not its own");
 }
 
 /// A refusal's frame says what is wrong, echoes what it must, and isn't too long to be sent.
@@ -72,25 +93,25 @@ fn is_sendable(frame: &[u8]) {
     assert!(frame.len() <= MESSAGE_BYTES_MAX, "{} bytes can't be sent", frame.len());
 }
 
-fn read<R: Request>(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
-    Ok(parse::<R>(body).map(drop)?)
+fn read<R: Request>(text: &str, _: Option<&RequestId>) -> Result<(), Error> {
+    Ok(parse::<R>(text).map(drop)?)
 }
 
 /// The conversation is the same one, whoever asks.
-fn get_or_create_direct(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
-    let other = parse::<GetOrCreateDirect>(body)?.other_user_id;
+fn get_or_create_direct(text: &str, _: Option<&RequestId>) -> Result<(), Error> {
+    let other = parse::<GetOrCreateDirect>(text)?.other_user_id;
     let id = direct_id(&speaker(), &other);
     assert_eq!(id, direct_id(&other, &speaker()));
     assert_eq!(id.as_str().parse(), Ok::<ConversationId, _>(id.clone()), "our ids are valid");
     Ok(())
 }
 
-fn get_conversations(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
-    parse::<GetConversations>(body)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
+fn get_conversations(text: &str, _: Option<&RequestId>) -> Result<(), Error> {
+    parse::<GetConversations>(text)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
 }
 
-fn get_transactions(body: Value, _: Option<&RequestId>) -> Result<(), Error> {
-    parse::<GetTransactions>(body)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
+fn get_transactions(text: &str, _: Option<&RequestId>) -> Result<(), Error> {
+    parse::<GetTransactions>(text)?.cursor.map_or(Ok(()), |cursor| is_canonical(&cursor))
 }
 
 /// A position has one cursor.
@@ -100,9 +121,10 @@ fn is_canonical(cursor: &Cursor) -> Result<(), Error> {
 }
 
 /// What is said arrives as it was said, and fits a frame.
-fn send_message(body: Value, request_id: Option<&RequestId>) -> Result<(), Error> {
-    let content = body["content"].clone();
-    let attempt = Attempt::new(&speaker(), parse::<SendMessage>(body)?)?;
+fn send_message(text: &str, request_id: Option<&RequestId>) -> Result<(), Error> {
+    let request: SendMessage = parse(text)?;
+    let content = request.content.clone();
+    let attempt = Attempt::new(&speaker(), request)?;
     let message = attempt.message(Seq(1), attempt.max_price.unwrap_or_default(), Time::default());
     let sent = Event::MessageSent { message, duplicate: false, balance: None }.frame(request_id);
     is_sendable(&sent);

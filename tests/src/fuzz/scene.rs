@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
+use wire::{Echo, RequestId};
 
 use crate::network::Operation;
 use crate::person::Phone;
@@ -27,7 +28,7 @@ const PRICE: u64 = 4;
 /// and any other is nothing. Says whether there was anything to play.
 ///
 /// # Panics
-/// When a rule is broken: something panics, a frame hasn't one answer, something refused has left a trace, something is
+/// When a rule is broken: something panics, a frame hasn't one answer, a refusal doesn't name its frame, something refused has left a trace, something is
 /// called our fault, or the world isn't sound.
 pub fn scene(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
@@ -119,7 +120,7 @@ impl Stage {
         }
     }
 
-    /// The answer, if it refuses.
+    /// The answer, if it refuses: it must name what it refuses, whatever can be read of that.
     async fn frame(&self, phone: &Phone, text: &str) -> Option<Value> {
         if !phone.is_connected() {
             return None;
@@ -131,6 +132,12 @@ impl Stage {
         if answer["success"] == true {
             return None;
         }
+        let Echo { action, request_id, client_message_id } = Echo::of(text);
+        let named = (answer["requestId"].as_str(), answer["clientMessageId"].as_str());
+        let asked = (request_id.as_ref().map(RequestId::as_str), client_message_id.as_deref());
+        assert_eq!(named, asked, "a refusal names what it refuses: {answer:#}");
+        let event = if action.as_deref() == Some("sendMessage") { "message:error" } else { "error" };
+        assert_eq!(answer["event"], event, "{answer:#}");
         let error = &answer["error"];
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer:#}");
         assert!(error["code"] != "internal" && error["code"] != "unavailable", "no fault of ours: {answer:#}");

@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tests::World;
+use tests::{Handshake, World};
 
 const ROUTES: [(&str, &str); 7] = [
     ("GET", "/api/messages/buffered/ann"),
@@ -138,4 +138,129 @@ async fn a_wallets_ledger_has_pages_and_names_may_be_of_any_script() {
     let rest = world.admin("GET", &next, None).await.body;
     assert_eq!((rest["transactions"].as_array().map(Vec::len), rest.get("nextCursor")), (Some(1), None));
     assert_eq!(world.person(name).connects().await.balance().await, 6);
+}
+
+/// By a fault of the client's or of what is between; nobody else would write to us so.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_no_text_is_refused_after_who_asks() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    for body in ["/w==", "eyJhbW91bnQiOjUsImlkZW1wb3RlbmN5S2V5Ijoi//8ifQ==", "%%%", "eyJ", "e30=\n"] {
+        let binary = |event: &mut Value| (event["body"], event["isBase64Encoded"]) = (body.into(), true.into());
+        assert_eq!(world.http_as("GET", "/healthz", None, binary).await.status, 200, "{body}");
+        for (method, path) in ROUTES {
+            let answer = world.http_as(method, path, None, binary).await;
+            assert_eq!(
+                (answer.status, &answer.body["error"]["code"]),
+                (401, &json!("unauthorized")),
+                "{method} {path}"
+            );
+            let answer = world.http_as(method, path, Some(&token), binary).await;
+            assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!("bad_request")), "{method} {path}");
+        }
+    }
+    let text = |event: &mut Value| {
+        event["body"] = "eyJhbW91bnQiOjUsImlkZW1wb3RlbmN5S2V5IjoiayJ9".into();
+        event["isBase64Encoded"] = true.into();
+    };
+    let answer = world.http_as("POST", "/api/wallets/ann/credits", Some(&token), text).await;
+    assert_eq!(answer.body, json!({ "userId": "ann", "balance": 5 }), "text is text, however it travels");
+}
+
+/// API Gateway may hand on a byte that is no text as the sign for that, or as it was written.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_text_names_nobody() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    let body = json!({ "amount": 5, "idempotencyKey": "k", "price": 5 }).to_string();
+    let routes = ROUTES.into_iter().filter(|(_, path)| path.contains("ann"));
+    for (method, path) in routes {
+        for name in ["%FF", "%FE", "an%C3", "%ED%A0%BD", "%EF%BF%BD", "ann%80"] {
+            let path = path.replace("ann", name);
+            for still_encoded in [false, true] {
+                let change = |event: &mut Value| {
+                    event["body"] = body.clone().into();
+                    if still_encoded {
+                        event["pathParameters"]["userId"] = name.into();
+                    }
+                };
+                let answer = world.http_as(method, &path, Some(&token), change).await;
+                if still_encoded && name == "%EF%BF%BD" {
+                    // Whoever calls themselves so.
+                    assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+                    continue;
+                }
+                let named = (&answer.body["error"]["code"], &answer.body["error"]["details"]["field"]);
+                assert_eq!((answer.status, named), (400, (&json!("bad_request"), &json!("userId"))), "{method} {path}");
+            }
+        }
+    }
+    for query in ["limit=%FF", "limit=1%FF", "cursor=%FF", "cursor=QUNDT1VOVA%FE"] {
+        let path = format!("/api/wallets/ann/transactions?{query}");
+        for still_encoded in [false, true] {
+            let change = |event: &mut Value| {
+                let (name, value) = query.split_once('=').expect("a pair");
+                if still_encoded {
+                    event["queryStringParameters"][name] = value.into();
+                }
+            };
+            let answer = world.http_as("GET", &path, Some(&token), change).await;
+            let field = query.split('=').next();
+            assert_eq!((answer.status, answer.body["error"]["details"]["field"].as_str()), (400, field), "{query}");
+        }
+    }
+    // A device's name comes by an address, too; a token and a frame are text, and say what they mean.
+    let handshake = Handshake::with_header(&world.token("\u{fffd}", Value::Null));
+    for device in ["\u{fffd}", "phone %FF"] {
+        assert_eq!(world.handshake(&handshake.clone().and("device", device)).await, Err(400), "{device}");
+    }
+    let phone = world.person("\u{fffd}").connects().await;
+    let sent = phone.sends_to("\u{fffd}\u{fffd}", "hi").await;
+    assert_eq!(sent["message"]["senderId"], "\u{fffd}");
+    // A name may have a percent sign.
+    for (name, path) in [("100%", "100%25"), ("%41", "%2541"), ("50%é", "50%25%C3%A9")] {
+        let answer = world.admin("GET", &format!("/api/wallets/{path}"), None).await;
+        assert_eq!(answer.body, json!({ "userId": name, "balance": 0 }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_has_a_limit() {
+    let world = World::new().await;
+    let credits = async |key: &str, reason: Value| {
+        let body = json!({ "amount": 1, "idempotencyKey": key, "reason": reason });
+        world.admin("POST", "/api/wallets/ann/credits", Some(body)).await
+    };
+    for (n, reason) in [json!("é".repeat(500)), json!("two\nlines"), json!(""), Value::Null].into_iter().enumerate() {
+        assert_eq!(credits(&n.to_string(), reason.clone()).await.status, 200, "{reason}");
+    }
+    for long in ["é".repeat(501), "x".repeat(100_000)] {
+        let answer = credits("long", json!(long)).await;
+        assert_eq!((answer.status, &answer.body["error"]["details"]["field"]), (400, &json!("reason")));
+        assert_eq!(answer.body["error"]["message"], "reason: a reason has at most 500 characters");
+    }
+    assert_eq!(world.admin("GET", "/api/wallets/ann", None).await.body["balance"], 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_number_is_one_however_it_is_written() {
+    let world = World::new().await;
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    for (n, amount) in ["5", "5.0", "0.5e1", "50E-1"].into_iter().enumerate() {
+        let body = format!(r#"{{"amount":{amount},"idempotencyKey":"{n}","note":1e400}}"#);
+        let answer = world.http("POST", "/api/wallets/ann/credits", Some(&token), Some(body)).await;
+        assert_eq!((answer.status, &answer.body["balance"]), (200, &json!(5 * (n + 1))), "{amount}");
+    }
+    let body = r#"{"price":9007199254740991.0}"#.to_owned();
+    let answer = world.http("PUT", "/api/users/ann/price", Some(&token), Some(body)).await;
+    assert_eq!(answer.body, json!({ "userId": "ann", "price": 9_007_199_254_740_991_u64 }));
+    for limit in ["2", "2.0", "2e0", "20e-1"] {
+        let page = world.admin("GET", &format!("/api/wallets/ann/transactions?limit={limit}"), None).await.body;
+        assert_eq!(page["transactions"].as_array().map(Vec::len), Some(2), "{limit}: {page}");
+    }
+    for limit in ["1.5", "0", "-2", "101", "null", "", "\"2\"", "two", "[2]", "1e400"] {
+        let path = format!("/api/wallets/ann/transactions?limit={}", tests::world::encoded(limit));
+        let error = &world.admin("GET", &path, None).await.body["error"];
+        assert_eq!(error["message"], "limit: expected a whole number from 1 to 100", "{limit}: {error}");
+    }
 }

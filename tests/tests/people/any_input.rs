@@ -131,6 +131,23 @@ fn any_fields_of_any_action_are_answered_once() {
 }
 
 #[test]
+fn any_frame_that_ends_too_early_is_refused_by_its_name() {
+    let frame = (btree_map("[a-z\\\\\"{\\[:é🦀]{0,8}", any_json(), 0..4), any::<proptest::sample::Index>());
+    holds(&frame, async |_, phone, (fields, cut)| {
+        let rest = Value::from_iter(fields).to_string();
+        let text = format!(r#"{{"requestId":"r","clientMessageId":"m","action":"sendMessage",{}"#, &rest[1..]);
+        // Behind the names.
+        let places: Vec<usize> = text.char_indices().map(|(place, _)| place).skip(62).collect();
+        let frames = phone.writes(&text[..*cut.get(&places)]).await;
+        one_answer(&frames)?;
+        let named =
+            (frames[0]["event"].as_str(), frames[0]["requestId"].as_str(), frames[0]["clientMessageId"].as_str());
+        prop_assert_eq!(named, (Some("message:error"), Some("r"), Some("m")), "{:#?}", frames);
+        Ok(())
+    });
+}
+
+#[test]
 fn any_cursor_is_ours_or_refused() {
     let cursor = prop_oneof![
         "[A-Za-z0-9_-]{0,40}".prop_map(String::from),

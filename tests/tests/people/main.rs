@@ -24,3 +24,4 @@ mod sweep;
 mod sync;
 mod typing;
 mod verify;
+mod wrong_types;

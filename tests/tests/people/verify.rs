@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN, VERIFY_SETTLED_AFTER};
+use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN, VERIFY_ORDER_BYTES_MAX, VERIFY_SETTLED_AFTER};
+use tests::world::Failed;
 use tests::{Fault, World};
 
 /// An item as `DynamoDB` writes it.
@@ -159,4 +160,22 @@ async fn what_is_under_way_is_not_wrong() {
     bob.tries(json!({ "action": "getBalance" })).await;
     world.heals();
     assert_eq!(world.is_verified(false).await, [Value::Null; 0], "half settled");
+}
+
+/// A cursor is what the last slice has said: a page of a scan goes on at an item's key, which has a limit itself.
+#[tokio::test(start_paused = true)]
+async fn an_order_has_a_limit() {
+    let world = World::new().await;
+    let long = "x".repeat(VERIFY_ORDER_BYTES_MAX);
+    for order in [
+        json!({ "cursor": { "began_at": 0, "after": { "pk": long, "sk": "META" }, "unpaid": 0 } }),
+        json!({ "repair": false, "note": long }),
+    ] {
+        let refused = world.invoke("verify", order).await.expect_err("it is refused");
+        assert_eq!(refused, Failed::Error(format!("an order has at most {VERIFY_ORDER_BYTES_MAX} bytes")));
+    }
+    // What a deployment's longest names come to: pk and sk as long as DynamoDB takes them.
+    let key = json!({ "pk": format!("USER#{}", "\"".repeat(128)), "sk": format!("ENTRY#{}", "\"".repeat(1_000)) });
+    let order = json!({ "repair": true, "cursor": { "began_at": i64::MAX, "after": key, "from": ["x".repeat(64), 9], "unpaid": i64::MIN } });
+    assert!(world.invoke("verify", order).await.is_ok());
 }

@@ -43,7 +43,7 @@ pub struct Cursor {
     /// The last item that was checked.
     after: Option<Key>,
     /// The conversation that was begun, and its number at which to go on.
-    from: Option<(ConversationId, u64)>,
+    from: Option<(ConversationId, Seq)>,
     /// What senders were charged, less what others have earned by it, so far. Wraps: in the end only 0 counts.
     unpaid: i64,
 }
@@ -162,7 +162,7 @@ impl Check<'_> {
             *report.checked.entry("archived").or_default() += archived;
             if let Some(at) = stopped {
                 let begun = items.get(whole).and_then(|(key, _)| key.conversation().ok());
-                cursor.from = begun.zip(at.map(|seq| seq.0));
+                cursor.from = begun.zip(at);
                 break;
             }
             whole += 1;
@@ -187,14 +187,14 @@ impl Check<'_> {
     }
 
     /// Checks one item and what belongs to it: of a conversation from this number on.
-    async fn item(&self, found: &Found, from: Option<&(ConversationId, u64)>) -> Result<Checked, Error> {
+    async fn item(&self, found: &Found, from: Option<&(ConversationId, Seq)>) -> Result<Checked, Error> {
         if self.app.clock.now() >= self.stop {
             return Ok(Checked { stopped: Some(None), ..Checked::default() });
         }
         match found {
             Found::Meta(id) => {
                 let from = from.filter(|(begun, _)| begun == id);
-                self.conversation(id, from.map(|(_, seq)| Seq(*seq))).await
+                self.conversation(id, from.map(|(_, seq)| *seq)).await
             }
             Found::Account(user) => self.account(user).await,
             Found::Presence(user) => self.presence(user).await,
