@@ -27,6 +27,9 @@ const AGING_STEPS: u32 = 1_000_000;
 const AGING_SENDS: u64 = 6;
 /// So many messages are sent while a sweep looks at what was marked a day ago.
 const MARKED_SENDS: u64 = 24;
+/// So many messages are sent and sent again at once, so far from each other.
+const CROWDED_SENDS: usize = 6;
+const CROWDED_GAP_MS: u64 = 2;
 /// Who reads late has time for each message.
 const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
@@ -77,6 +80,8 @@ pub enum Fault {
     StaleRead,
     /// A read of the index is behind the table.
     StaleIndex,
+    /// A query or a batch reads each of its items at a moment of its own: it is no snapshot.
+    Torn,
     /// A batch comes back in parts.
     Unprocessed,
     /// A push is answered with 429, 500 or 503.
@@ -101,7 +106,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -115,6 +120,7 @@ impl Fault {
         Self::Paused,
         Self::StaleRead,
         Self::StaleIndex,
+        Self::Torn,
         Self::Unprocessed,
         Self::PushRefused,
         Self::PushUnanswered,
@@ -134,6 +140,7 @@ impl Fault {
             Self::QueueTwice
                 | Self::StaleRead
                 | Self::StaleIndex
+                | Self::Torn
                 | Self::Unprocessed
                 | Self::Skewed
                 | Self::FrameLost
@@ -145,7 +152,7 @@ impl Fault {
     /// How often, of 1,000 chances, a plan that has it may have it: one of these.
     const fn chances(self) -> [u64; 3] {
         match self {
-            Self::StaleRead | Self::StaleIndex | Self::Skewed => [200, 500, 900],
+            Self::StaleRead | Self::StaleIndex | Self::Torn | Self::Skewed => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
             // Twice in a row is what the queue is for.
             Self::PushRefused => [20, 80, 250],
@@ -357,6 +364,24 @@ impl Plan {
         self
     }
 
+    /// Two write at once, and send each message again and again: many look for a free slot of one log, and few of their
+    /// reads are a snapshot.
+    fn that_crowds_a_log(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        self.people = 2;
+        self.default_price = 0;
+        self.rate = (20, 200);
+        self.faults = BTreeMap::from([(Fault::StaleRead, 900), (Fault::Torn, 900)]);
+        self.focus = None;
+        let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Repeats];
+        let crowd = (0..).zip(send.repeat(CROWDED_SENDS)).map(|(n, act)| (CONNECTED_MS + CROWDED_GAP_MS * n, act));
+        let acts = [(BEGINNING_MS, Act::Connects)].into_iter().chain(crowd);
+        let acts = acts.flat_map(|(at_ms, act)| [0, 1].map(|person| (person, at_ms, act)));
+        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
+        self.steps = (1..).zip(acts).map(step).collect();
+        self
+    }
+
     /// In the end the first person writes, and the second has all of it, and reads it only then, bit by bit.
     fn that_is_read_late(mut self) -> Self {
         let mut chance = Chance(!self.seed);
@@ -398,6 +423,7 @@ impl Plan {
         match (seed, item) {
             (15 | 31, "ACCOUNT") => return plan.with_many_open_sends(seed == 15),
             (15, "PRESENCE") => return plan.with_many_connections(),
+            (_, "MSG") if seed % 8 == 1 => return plan.that_crowds_a_log(),
             _ if seed % 16 >= 12 => return plan,
             _ => {}
         }
@@ -424,7 +450,7 @@ impl Plan {
         }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],
-            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500)],
+            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500), (Fault::Torn, 500)],
             2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
             _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40), (Fault::Skewed, 900)],
         };

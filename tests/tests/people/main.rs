@@ -24,4 +24,5 @@ mod sweep;
 mod sync;
 mod typing;
 mod verify;
+mod walk;
 mod wrong_types;
