@@ -1,5 +1,5 @@
-//! The SDK: its settings, its time limits, and what is made of its parts: S3's two calls ([`s3`]), a connection that is opened
-//! before it is needed ([`warm`]).
+//! The SDK: its settings, its time limits, and what is made of its parts: S3's two calls (`s3`), a connection that is opened
+//! before it is needed (`warm`).
 
 pub(crate) mod s3;
 pub(crate) mod warm;
