@@ -237,9 +237,10 @@ impl Store {
         Ok(())
     }
 
-    /// Reads a user's connections, strongly, and where they stand in the index.
+    /// Reads a user's connections, and where they stand in the index, perhaps a moment ago: what has changed since refuses
+    /// whoever acts on it, and the sweep looks again.
     pub async fn presence_stands(&self, user: &UserId) -> Result<Option<Stands>, StoreError> {
-        self.get(Key::presence(user), Read::Strong).await?.map(|item| Stands::of(user, item)).transpose()
+        self.get(Key::presence(user), Read::Eventual).await?.map(|item| Stands::of(user, item)).transpose()
     }
 
     /// Has the sweep look at a user's connections when the first of them ends, **if** they are those that were seen: one that
