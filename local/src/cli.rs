@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::http::Uri;
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::{DataDir, PORT_DEFAULT, Port};
+use crate::data_dir::DataDir;
+use crate::engine::{PORT_DEFAULT, Port};
 use crate::gateway::Limits;
 use crate::machine::{Dynamodb, Settings};
 use crate::origin::Origin;
@@ -82,7 +83,7 @@ pub struct RunArguments {
     /// Where everything is kept; ":memory:" keeps nothing
     #[arg(long, value_name = "DIRECTORY", default_value = ".parley", value_parser = data_dir)]
     data_dir: DataDir,
-    /// Let the pages of this web site in, too: a front end of your own, such as `http://localhost:5173`; repeatable
+    /// Let the pages of this web site use /ws and /dev/token, too: a front end that is served elsewhere; repeatable
     #[arg(long = "allow-origin", value_name = "URL", value_parser = Origin::parse)]
     allowed_origins: Vec<Origin>,
     /// The port of the embedded DynamoDB engine; 0 takes a free one [default: 8000, or a free one if that is taken]

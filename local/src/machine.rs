@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::Level;
 
-use crate::engine::{self, ACCESS_KEY, DataDir, DataLock, Engine, EngineError, Port};
+use crate::data_dir::{self, ARCHIVE_DIRECTORY, DataDir, DataLock, DirectoryError};
+use crate::engine::{self, ACCESS_KEY, Engine, EngineError, Port};
+use crate::file_error::FileError;
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
 use crate::origin::Origin;
@@ -28,13 +29,6 @@ use crate::{ids, lambda, logs, schedule};
 const SECRET_PARAMETER: &str = "JwtSecretArn";
 /// The variable by which the functions know that they need the secret.
 const SECRET_VARIABLE: &str = "JWT_SECRET_ARN";
-const SECRET_FILE: &str = "jwt-secret";
-/// The archive's objects are below this.
-const ARCHIVE_DIRECTORY: &str = "archive";
-/// Who finds the directory locked learns from this file where the machine takes `Invoke`.
-pub const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
-/// The shortest secret that HS256 should have (RFC 7518, section 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 
 /// What the machine is to be.
 #[derive(Clone, Debug)]
@@ -73,19 +67,14 @@ pub enum Dynamodb {
 pub enum StartError {
     /// The template, or a parameter's value.
     Template(TemplateError),
-    /// The engine, its directory or its table.
+    /// The data directory, or a file in it.
+    Directory(DirectoryError),
+    /// The engine, its database or its table.
     Engine(EngineError),
     /// The address that was asked for.
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file with the machine's secret.
-    Secret {
-        /// The file.
-        path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
@@ -103,14 +92,14 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Template(error) => error.fmt(f),
+            Self::Directory(error) => error.fmt(f),
             Self::Engine(error) => error.fmt(f),
             Self::Listen { address, source } => {
                 write!(f, "--host {} --port {}: {source}; --port 0 takes a free port", address.ip(), address.port())
             }
-            Self::Secret { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Secrets(source) => write!(f, "the functions can't be given their secret: {source}"),
             Self::Queues(source) => write!(f, "the queues can't be served: {source}"),
-            Self::Archive(source) => write!(f, "--data-dir: the archive in it can't be served: {source}"),
+            Self::Archive(source) => write!(f, "the archive can't be served: {source}"),
             Self::Functions(source) => write!(f, "the functions can't be run: {source}"),
         }
     }
@@ -121,6 +110,18 @@ impl std::error::Error for StartError {}
 impl From<TemplateError> for StartError {
     fn from(error: TemplateError) -> Self {
         Self::Template(error)
+    }
+}
+
+impl From<DirectoryError> for StartError {
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(error)
+    }
+}
+
+impl From<FileError> for StartError {
+    fn from(error: FileError) -> Self {
+        Self::Directory(error.into())
     }
 }
 
@@ -152,6 +153,7 @@ impl Machine {
     /// A setting can't be met; the error names its flag. Nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let template = Template::parse(DEPLOYED)?;
+        let parameters = parameters(&template, settings.parameters)?;
         let wanted = SocketAddr::new(settings.host, settings.port);
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
@@ -161,9 +163,7 @@ impl Machine {
             DataDir::Path(path) => Some(DataLock::take(path)?),
             DataDir::Memory => None,
         };
-        let parameters = parameters(&template, settings.parameters)?;
         let data_dir = lock.as_ref().map(|lock| lock.path().to_owned());
-        let secret = if token::accepts_secret(&parameters) { Some(secret(lock.as_ref())?) } else { None };
         if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
             logs::show_from(level);
         }
@@ -173,6 +173,9 @@ impl Machine {
         let (engine, dynamodb_endpoint) = match settings.dynamodb {
             Dynamodb::Endpoint(endpoint) => (None, endpoint),
             Dynamodb::Embedded(port) => {
+                if let Some(lock) = &lock {
+                    engine::make_database(lock, &deployment.table).map_err(EngineError::from)?;
+                }
                 let engine = Engine::start(lock.take(), port)?;
                 let endpoint = engine.endpoint();
                 (Some(engine), endpoint)
@@ -180,6 +183,7 @@ impl Machine {
         };
         engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
 
+        let secret = if token::accepts_secret(&parameters) { Some(secret(data_dir.as_deref())?) } else { None };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
         let services = Services::start(secret.clone(), queues.clone(), data_dir.as_deref()).await?;
         let specs = specs(&mut deployment, &services, &dynamodb_endpoint, settings.environments_max);
@@ -187,7 +191,7 @@ impl Machine {
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
         let invoker = Invoker::from(runtime.clone());
-        let lambda = serve_invoke(invoker.clone(), data_dir.as_deref()).await.map_err(StartError::Functions)?;
+        let lambda = serve_invoke(invoker.clone(), data_dir.as_deref()).await?;
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
@@ -288,51 +292,25 @@ impl Services {
 }
 
 /// Serves `Invoke`, and leaves word in the data directory where.
-async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> io::Result<Server> {
-    let server = lambda::serve(invoker).await?;
+async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> Result<Server, StartError> {
+    let server = lambda::serve(invoker).await.map_err(StartError::Functions)?;
     if let Some(directory) = data_dir {
-        fs::write(directory.join(LAMBDA_ENDPOINT_FILE), server.endpoint())?;
+        data_dir::leave_endpoint(directory, &server.endpoint())?;
     }
     Ok(server)
 }
 
 /// The archive's bucket, where everything else is kept.
-fn bucket(data_dir: Option<&Path>) -> Result<Bucket, StartError> {
+fn bucket(data_dir: Option<&Path>) -> Result<Bucket, FileError> {
     match data_dir {
         None => Ok(Bucket::in_memory()),
-        Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)).map_err(StartError::Archive),
+        Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)),
     }
 }
 
 /// This machine's secret: kept, or made for as long as it runs.
-fn secret(lock: Option<&DataLock>) -> Result<String, StartError> {
-    match lock {
-        None => Ok(ids::secret()),
-        Some(lock) => {
-            let path = lock.path().join(SECRET_FILE);
-            kept_secret(&path).map_err(|source| StartError::Secret { path, source })
-        }
-    }
-}
-
-/// The secret in this file, made at the first start, readable for its owner only.
-fn kept_secret(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Ok(secret) if secret.len() >= SECRET_BYTES_MIN => return Ok(secret),
-        // A file that was cut short by a crash is made again.
-        Ok(_) => fs::remove_file(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let secret = ids::secret();
-    let mut file = options.open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()?;
-    Ok(secret)
+fn secret(data_dir: Option<&Path>) -> Result<String, DirectoryError> {
+    data_dir.map_or_else(|| Ok(ids::secret()), data_dir::kept_secret)
 }
 
 /// The functions, with the variables of the template and those with which an AWS SDK finds this machine's services.
@@ -385,19 +363,6 @@ fn raise_open_files_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_secret_is_made_once_and_for_its_owner_only() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join(SECRET_FILE);
-        let secret = kept_secret(&path).expect("is made");
-        assert_eq!(kept_secret(&path).expect("is kept"), secret);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
-        }
-    }
 
     #[test]
     fn a_secret_of_aws_is_no_secret_of_one_machine() {

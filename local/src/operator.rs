@@ -19,10 +19,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::cli::Place;
-use crate::engine::{DataDir, EngineError, Port};
+use crate::data_dir::{DataDir, DirectoryError, LAMBDA_ENDPOINT_FILE};
+use crate::engine::Port;
 use crate::gateway::Limits;
 use crate::lambda::{FUNCTION_ERROR, INVOKE_PATH};
-use crate::machine::{Dynamodb, LAMBDA_ENDPOINT_FILE, Machine, Settings, StartError};
+use crate::machine::{Dynamodb, Machine, Settings, StartError};
 use crate::runtime;
 
 /// What an answer may have at most, in bytes: Lambda's own limit.
@@ -70,7 +71,7 @@ impl Functions {
         let directory = place.data_dir.clone();
         match (Machine::start(settings(place)).await, directory) {
             (Ok(machine), _) => Ok(Self { endpoint: machine.lambda_endpoint(), started: Some(machine) }),
-            (Err(StartError::Engine(EngineError::Locked { .. })), DataDir::Path(path)) => {
+            (Err(StartError::Directory(DirectoryError::Locked { .. })), DataDir::Path(path)) => {
                 Ok(Self { endpoint: running(&path)?, started: None })
             }
             (Err(error), _) => Err(OperatorError::Start(error)),

@@ -2,11 +2,15 @@
 
 mod binary;
 
+use std::fs;
 use std::path::Path;
 
 use binary::{Machine, parley, soon};
 use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -71,7 +75,7 @@ async fn a_front_end_served_elsewhere_connects_when_it_is_allowed() {
         Machine::start(Path::new(":memory:"), &["--no-schedules", "--allow-origin", "http://localhost:5173"]).await;
     let (status, answer) = machine.http("POST /dev/token", None, r#"{"sub":"ann"}"#).await;
     assert_eq!(status, 200, "{answer}");
-    let token: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    let token: Value = serde_json::from_str(&answer).expect("JSON");
     let connect = async |origin: &str| {
         let url = format!("ws://{}/ws?token={}", machine.address, token["token"].as_str().expect("a token"));
         let mut request = url.into_client_request().expect("a request");
@@ -108,6 +112,159 @@ async fn another_engine_can_hold_the_table() {
 async fn a_parameter_that_the_template_refuses_is_named() {
     let error = refusal(&["--port", "0", "--data-dir", ":memory:", "--parameter", "SendBurst=0"]).await;
     assert_eq!(error, "error: --parameter SendBurst: must be 1 or more\n");
+}
+
+/// A data directory that a machine has made, with something in it.
+async fn used_data_dir() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let machine = start(dir.path()).await;
+    let (status, answer) = machine.http("POST /dev/token", None, r#"{"sub":"root","roles":["admin"]}"#).await;
+    assert_eq!(status, 200, "{answer}");
+    let token: Value = serde_json::from_str(&answer).expect("JSON");
+    let credit = r#"{"amount":5,"idempotencyKey":"one"}"#;
+    let (status, answer) = machine.http("POST /api/wallets/ann/credits", token["token"].as_str(), credit).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(machine.stop(Signal::INT).await.success());
+    dir
+}
+
+/// What a machine says instead of starting on this directory.
+async fn refusal_of(data_dir: &Path) -> String {
+    refusal(&["--port", "0", "--dynamodb-port", "0", "--data-dir", data_dir.to_str().expect("a path")]).await
+}
+
+/// The database of a later version of the engine: a number of two digits stands behind the name.
+fn of_a_later_version(mut database: Vec<u8>) -> Vec<u8> {
+    let name = b"schema_version";
+    let at = database.windows(name.len()).position(|bytes| bytes == name).expect("a version") + name.len();
+    assert!(database[at..at + 2].iter().all(u8::is_ascii_digit));
+    database[at..at + 2].copy_from_slice(b"99");
+    database
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_named_and_what_to_do() {
+    let dir = used_data_dir().await;
+    let file = dir.path().join("parley.db");
+    let whole = fs::read(&file).expect("is there");
+    let damaged = format!("error: {} is damaged (", file.display());
+    let anew = format!("restore {} from a copy, all of it, or move it away to begin anew\n", dir.path().display());
+    for (database, why) in [
+        (b"no database, and longer than nothing".to_vec(), "it is no SQLite database"),
+        (whole[..whole.len() / 2].to_vec(), "malformed"),
+        ([&whole[..4_096], &vec![0; whole.len() - 4_096]].concat(), "malformed"),
+        (Vec::new(), "it is empty"),
+    ] {
+        fs::write(&file, &database).expect("is written");
+        let error = refusal_of(dir.path()).await;
+        assert!(error.starts_with(&damaged) && error.contains(why) && error.ends_with(&anew), "{error}");
+        assert_eq!(fs::read(&file).expect("is there"), database, "nothing is made of it");
+    }
+    let verify = refusal(&["verify", "--data-dir", dir.path().to_str().expect("a path")]).await;
+    assert!(verify.starts_with(&damaged), "{verify}");
+
+    fs::write(&file, of_a_later_version(whole.clone())).expect("is written");
+    let error = refusal_of(dir.path()).await;
+    assert!(error.contains(&format!("{} was written by a later version of Parley", file.display())), "{error}");
+
+    // Whoever takes away only one of SQLite's two files would lose what is in the other.
+    fs::remove_file(&file).expect("is there");
+    fs::write(dir.path().join("parley.db-wal"), "what was written last").expect("is written");
+    let error = refusal_of(dir.path()).await;
+    assert!(error.starts_with(&damaged) && error.contains("parley.db-wal"), "{error}");
+
+    fs::remove_file(dir.path().join("parley.db-wal")).expect("is there");
+    fs::write(&file, whole).expect("is written");
+    assert!(start(dir.path()).await.stop(Signal::INT).await.success(), "restored, it is well");
+}
+
+#[tokio::test]
+async fn what_stands_where_something_else_should_is_named() {
+    let dir = used_data_dir().await;
+    for file in ["jwt-secret", "parley.lock", "lambda-endpoint"] {
+        let path = dir.path().join(file);
+        let before = fs::read(&path).expect("is there");
+        fs::remove_file(&path).expect("is there");
+        fs::create_dir(&path).expect("is made");
+        let error = refusal_of(dir.path()).await;
+        let said = format!("error: {} is a directory, and should be a file: move it away\n", path.display());
+        assert_eq!(error, said);
+        fs::remove_dir(&path).expect("is there");
+        fs::write(&path, before).expect("is written");
+    }
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("is written");
+    let of_file = |path: &Path| {
+        let path = path.display();
+        format!("error: {path} is a file, and should be a directory: move it away, or choose another --data-dir\n")
+    };
+    assert_eq!(refusal_of(&file).await, of_file(&file));
+    assert_eq!(refusal_of(&file.join("below/it")).await, of_file(&file));
+    for directory in ["archive/objects", "archive/unfinished", "archive"] {
+        let path = dir.path().join(directory);
+        fs::remove_dir_all(&path).expect("is there");
+        fs::write(&path, "").expect("is written");
+        assert_eq!(refusal_of(dir.path()).await, of_file(&path));
+        fs::remove_file(&path).expect("is there");
+        fs::create_dir(&path).expect("is made");
+    }
+    let database = dir.path().join("parley.db");
+    fs::remove_file(&database).expect("is there");
+    fs::create_dir(&database).expect("is made");
+    let error = refusal_of(dir.path()).await;
+    assert!(
+        error.contains(&format!("{}: unable to open database file; it must be a file", database.display())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_secret_is_never_replaced() {
+    let dir = used_data_dir().await;
+    let file = dir.path().join("jwt-secret");
+    for secret in [&b""[..], b"too short to sign with", &[0xff; 64]] {
+        fs::write(&file, secret).expect("is written");
+        let error = refusal_of(dir.path()).await;
+        assert!(error.starts_with(&format!("error: {} is damaged (", file.display())), "{error}");
+        assert!(error.contains("or remove it to get another one"), "{error}");
+        assert_eq!(fs::read(&file).expect("is there"), secret);
+    }
+    fs::remove_file(&file).expect("is there");
+    assert!(start(dir.path()).await.stop(Signal::INT).await.success(), "without one it makes one");
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    let path = data_dir.to_str().expect("a path");
+    refusal(&["--port", "0", "--data-dir", path, "--parameter", "SendBurst=0"]).await;
+    assert!(!data_dir.exists(), "nothing is made for a parameter that is refused");
+
+    // No file may grow beyond 32 blocks of 512 bytes, as on a disk that is nearly full.
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f 32; exec "$@""#, "sh", env!("CARGO_BIN_EXE_parley")]);
+    command.args(["--port", "0", "--dynamodb-port", "0", "--data-dir", path]).kill_on_drop(true);
+    let output = soon(command.output()).await.expect("runs");
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert!(!output.status.success() && error.contains("parley.db: ") && error.contains("make room"), "{error}");
+    let left: Vec<_> = fs::read_dir(&data_dir).expect("is there").map(|file| file.expect("it").file_name()).collect();
+    assert_eq!(left, ["parley.lock"]);
+    assert!(start(&data_dir).await.stop(Signal::INT).await.success(), "with room it begins");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_said() {
+    let dir = used_data_dir().await;
+    let file = dir.path().join("lambda-endpoint");
+    fs::remove_file(&file).expect("is there");
+    std::os::unix::fs::symlink("/dev/full", &file).expect("is made");
+    let error = refusal_of(dir.path()).await;
+    assert!(
+        error.starts_with(&format!("error: {}: ", file.display())) && error.contains("make room on its disk"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

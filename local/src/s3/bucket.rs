@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 
+use crate::file_error::FileError;
+
 /// The largest object that is taken, in bytes: four times the largest that the functions write.
 pub const OBJECT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest key, in bytes: S3's own limit
@@ -41,13 +43,14 @@ impl Bucket {
     ///
     /// # Errors
     /// The directory can't be used.
-    pub fn in_directory(root: &Path) -> io::Result<Self> {
-        match fs::remove_dir_all(root.join(UNFINISHED)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+    pub fn in_directory(root: &Path) -> Result<Self, FileError> {
+        let unfinished = root.join(UNFINISHED);
+        match fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::new(&unfinished, error)),
             _ => {}
         }
-        for directory in [UNFINISHED, OBJECTS] {
-            fs::create_dir_all(root.join(directory))?;
+        for directory in [unfinished, root.join(OBJECTS)] {
+            fs::create_dir_all(&directory).map_err(|error| FileError::new(&directory, error))?;
         }
         Ok(Self(Arc::new(Kept::Files { root: root.to_owned(), written: AtomicU64::new(0) })))
     }

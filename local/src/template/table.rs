@@ -1,6 +1,6 @@
 //! The table.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::TemplateError;
@@ -8,7 +8,7 @@ use super::resources::only;
 use super::yaml::from_value;
 
 /// The table, in the shape of `AWS::DynamoDB::Table`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Table {
     /// The key attributes of the table and its indexes.
@@ -16,14 +16,15 @@ pub struct Table {
     /// The table's key.
     pub key_schema: Vec<KeyElement>,
     /// The table's indexes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub global_secondary_indexes: Vec<Index>,
     /// Which attribute says when an item expires.
+    #[serde(skip_serializing)]
     pub time_to_live_specification: Option<TimeToLive>,
 }
 
 /// A key attribute and its type.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AttributeDefinition {
     /// The attribute.
@@ -33,7 +34,7 @@ pub struct AttributeDefinition {
 }
 
 /// One part of a key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct KeyElement {
     /// The attribute.
@@ -43,7 +44,7 @@ pub struct KeyElement {
 }
 
 /// A global secondary index.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Index {
     /// The index's name.
@@ -55,18 +56,18 @@ pub struct Index {
 }
 
 /// What an index holds beside its keys.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Projection {
     /// `KEYS_ONLY`, `INCLUDE` or `ALL`.
     pub projection_type: String,
     /// The attributes of `INCLUDE`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub non_key_attributes: Vec<String>,
 }
 
 /// The attribute by which items expire.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TimeToLive {
     /// The attribute.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
-use local::engine::{DATABASE_FILE, DataLock, Engine, Port, ensure_table};
+use local::data_dir::{DATABASE_FILE, DataLock};
+use local::engine::make_database;
 use local::template::{DEPLOYED, TABLE_NAME, Template};
 use serde_json::json;
 use tests::years::{Made, Plan, generate};
@@ -18,11 +19,9 @@ const PORTION: usize = 5_000;
 const PAGE: usize = 1_000;
 
 /// Fills a new directory.
-pub(crate) async fn fill(directory: &Path, plan: &Plan) -> Result<Vec<Made>, Problem> {
+pub(crate) fn fill(directory: &Path, plan: &Plan) -> Result<Vec<Made>, Problem> {
     let table = Template::parse(DEPLOYED)?.deploy(&BTreeMap::new(), "http://127.0.0.1")?.table;
-    let engine = Engine::start(Some(DataLock::take(directory)?), Port::Exactly(0))?;
-    ensure_table(&engine.endpoint(), &table).await?;
-    engine.stop().await;
+    make_database(&DataLock::take(directory)?, &table)?;
     let (_lock, database) = open(directory)?;
     if !scan(&database, None, 1)?.0.is_empty() {
         return Err(format!("--data-dir {}: there is data in it; name a new directory", directory.display()).into());

@@ -57,7 +57,7 @@ impl Machine {
 
     /// Has a function work on an event.
     pub(crate) async fn invokes(&self, function: &str, event: &Value) -> Result<Value, Problem> {
-        let endpoint = fs::read_to_string(self.directory.join(local::machine::LAMBDA_ENDPOINT_FILE))?;
+        let endpoint = fs::read_to_string(self.directory.join(local::data_dir::LAMBDA_ENDPOINT_FILE))?;
         let address = endpoint.trim_start_matches("http://");
         let answer = http(address, &local::lambda::INVOKE_PATH.replace("{name}", function), event).await?;
         match answer.get("errorMessage") {

@@ -75,7 +75,7 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
     if arguments.prove && web > 0 {
         web::can_be_run().await?;
     }
-    let made = directory::fill(&arguments.data_dir, &plan).await?;
+    let made = directory::fill(&arguments.data_dir, &plan)?;
     match arguments.prove {
         true => prove::prove(&arguments.data_dir, &plan, &made, arguments.kills, web).await,
         false => Ok(()),
