@@ -78,7 +78,7 @@ request!(
         conversation_id: Option<ConversationId>,
         /// To whom; or `conversation_id`.
         to: Option<UserId>,
-        /// What. [`Content::new`] takes it.
+        /// What. [`crate::Content::new`] takes it.
         content: String,
         /// The sender's id of it.
         client_message_id: ClientMessageId,

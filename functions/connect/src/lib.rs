@@ -17,7 +17,7 @@ fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
 /// Registers the connection until it must have ended: with its token, at the latest.
 ///
 /// # Errors
-/// [`Error::BadRequest`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
+/// [`Error::Invalid`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
 pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<(), Error> {
     let device = handshake.device()?;
     let now = app.clock.now();

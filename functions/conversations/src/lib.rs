@@ -67,7 +67,7 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
 /// The caller's conversations, latest activity first.
 ///
 /// # Errors
-/// [`Error::BadRequest`] for a cursor that isn't one of ours.
+/// [`Error::Invalid`] for a cursor that isn't one of ours.
 pub async fn get_conversations(app: &App, caller: Caller, request: GetConversations) -> Result<Answered, Error> {
     let after = request.cursor.as_ref().map(Place::of_cursor).transpose()?;
     let inboxes = app.store.inbox_all(&caller.user, Read::Eventual).await?;

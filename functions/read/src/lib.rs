@@ -34,7 +34,7 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 /// A page of a conversation: the newest, or those below or above a number.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`]; [`Error::BadRequest`] when both `before` and `after` are given.
+/// [`Error::NotAParticipant`]; [`Error::Invalid`] when both `before` and `after` are given.
 pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Result<Answered, Error> {
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
     let conversation_id = request.conversation_id;

@@ -19,7 +19,7 @@ fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
 /// Checks a slice; answers what is wrong, and where the next slice begins.
 ///
 /// # Errors
-/// [`Error::BadRequest`] that names the field; those of the store and of the archive.
+/// [`Error::Invalid`] that names the field; those of the store and of the archive.
 pub async fn verify(app: &App, order: Value, deadline: Time) -> Result<Value, Error> {
     let order = order.to_string();
     if order.len() > VERIFY_ORDER_BYTES_MAX {

@@ -31,7 +31,7 @@ pub async fn get_balance(app: &App, caller: Caller, _: GetBalance) -> Result<Ans
 /// A page of the caller's ledger, newest first.
 ///
 /// # Errors
-/// [`Error::BadRequest`] for a cursor that isn't one of ours.
+/// [`Error::Invalid`] for a cursor that isn't one of ours.
 pub async fn get_transactions(app: &App, caller: Caller, request: GetTransactions) -> Result<Answered, Error> {
     let page = app.store.entries(&caller.user, request.cursor.as_ref(), request.limit).await?;
     Ok(app.answer(&caller, &Event::TransactionsList(page)).await)

@@ -62,7 +62,7 @@ impl Handshake {
     /// The client's name for its device.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when that is no such name.
+    /// [`Error::Invalid`] when that is no such name.
     pub fn device(&self) -> Result<Option<Device>, Error> {
         self.device.as_deref().map(|text| addressed("device", text)).transpose()
     }
@@ -93,7 +93,7 @@ impl HttpRequest {
     /// What the path says in a part that the route names.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] that names the part.
+    /// [`Error::Invalid`] that names the part.
     pub fn path<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<T, Error> {
         addressed(name, self.path.get(name).map(String::as_str).unwrap_or_default())
     }
@@ -101,7 +101,7 @@ impl HttpRequest {
     /// What the query says, if it says it.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] that names it.
+    /// [`Error::Invalid`] that names it.
     pub fn query<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<Option<T>, Error> {
         self.query.get(name).map(|text| addressed(name, text)).transpose()
     }
@@ -109,7 +109,7 @@ impl HttpRequest {
     /// The body.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when it is no text.
+    /// [`Error::Invalid`] when it is no text.
     pub fn body(&self) -> Result<&str, Error> {
         self.body.as_deref().ok_or_else(|| Error::bad_request("", "the body isn't text in UTF-8"))
     }
@@ -117,7 +117,7 @@ impl HttpRequest {
     /// Reads the JSON body's fields.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] that names the field.
+    /// [`Error::Invalid`] that names the field.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         Ok(wire::parse(self.body()?)?)
     }

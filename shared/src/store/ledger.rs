@@ -99,7 +99,7 @@ impl Store {
     /// A page of a user's ledger, newest first.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when the cursor isn't one of ours.
+    /// [`Error::Invalid`] when the cursor isn't one of ours.
     pub async fn entries(
         &self,
         user: &UserId,

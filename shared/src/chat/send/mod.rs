@@ -49,7 +49,7 @@ impl Attempt {
     /// From a request.
     ///
     /// # Errors
-    /// [`Error::BadRequest`], [`Error::ContentEmpty`], [`Error::ContentTooLong`], [`Error::SelfConversation`].
+    /// [`Error::Invalid`], [`Error::SelfConversation`].
     pub fn new(sender: &UserId, request: SendMessage) -> Result<Self, Error> {
         let (conversation, to) = match request.target()? {
             Target::Conversation(id) => (id, None),
