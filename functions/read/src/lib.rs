@@ -7,7 +7,6 @@ use shared::chat::conversation::{Membership, create_inboxes, messages, tell};
 use shared::chat::history;
 use shared::error::Error;
 use shared::run::{Function, Handler, Handling};
-use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
@@ -47,7 +46,7 @@ pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Re
     Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
 }
 
-/// Moves the caller's delivered horizon forward, and tells the other, and the caller's other devices.
+/// Moves the caller's delivered horizon forward, and tells the others.
 ///
 /// # Errors
 /// [`Error::NotAParticipant`].
@@ -55,7 +54,7 @@ pub async fn mark_delivered(app: &App, caller: Caller, request: MarkDelivered) -
     mark(app, caller, request.conversation_id, request.seq, Horizon::Delivered).await
 }
 
-/// Moves the caller's read horizon forward, the delivered one with it, and tells the same.
+/// Moves the caller's read horizon forward, the delivered one with it, and tells the others.
 ///
 /// # Errors
 /// [`Error::NotAParticipant`].
@@ -80,7 +79,7 @@ async fn mark(
     let mut seq = seq;
     if let Moved::Beyond(inbox) = &moved {
         // The push may have been faster than the sender's last write; the log knows.
-        seq = seq.min(app.store.log_tail(&conversation_id, Read::Strong).await?);
+        seq = seq.min(app.store.log_tail(&conversation_id).await?);
         if seq > inbox.last_seq {
             app.store.inbox_raise_last(&caller.user, &conversation_id, seq, app.clock.now()).await?;
         }
@@ -100,10 +99,8 @@ async fn mark(
             Horizon::Delivered => Status::Delivered,
             Horizon::Read => Status::Read,
         };
-        let told = [peer, caller.user.clone()];
-        let user_id = caller.user.clone();
-        let event = Event::MessageStatus { conversation_id, user_id, status, seq, at: app.clock.now() };
-        if let Err(error) = tell(app, &told, &event, Some(&caller)).await {
+        let event = Event::MessageStatus { conversation_id, user_id: caller.user, status, seq, at: app.clock.now() };
+        if let Err(error) = tell(app, &[peer], &event).await {
             // The horizon is kept; whoever asks sees it.
             tracing::warn!(%error, cause = error.cause(), "a status could not be told");
         }

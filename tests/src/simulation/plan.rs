@@ -27,9 +27,6 @@ const AGING_STEPS: u32 = 1_000_000;
 const AGING_SENDS: u64 = 6;
 /// So many messages are sent while a sweep looks at what was marked a day ago.
 const MARKED_SENDS: u64 = 24;
-/// So many messages are sent and sent again at once, so far from each other.
-const CROWDED_SENDS: usize = 6;
-const CROWDED_GAP_MS: u64 = 2;
 /// Who reads late has time for each message.
 const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
@@ -80,8 +77,6 @@ pub enum Fault {
     StaleRead,
     /// A read of the index is behind the table.
     StaleIndex,
-    /// A query or a batch reads each of its items at a moment of its own: it is no snapshot.
-    Torn,
     /// A batch comes back in parts.
     Unprocessed,
     /// A push is answered with 429, 500 or 503.
@@ -106,7 +101,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 23] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -120,7 +115,6 @@ impl Fault {
         Self::Paused,
         Self::StaleRead,
         Self::StaleIndex,
-        Self::Torn,
         Self::Unprocessed,
         Self::PushRefused,
         Self::PushUnanswered,
@@ -140,7 +134,6 @@ impl Fault {
             Self::QueueTwice
                 | Self::StaleRead
                 | Self::StaleIndex
-                | Self::Torn
                 | Self::Unprocessed
                 | Self::Skewed
                 | Self::FrameLost
@@ -152,7 +145,7 @@ impl Fault {
     /// How often, of 1,000 chances, a plan that has it may have it: one of these.
     const fn chances(self) -> [u64; 3] {
         match self {
-            Self::StaleRead | Self::StaleIndex | Self::Torn | Self::Skewed => [200, 500, 900],
+            Self::StaleRead | Self::StaleIndex | Self::Skewed => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
             // Twice in a row is what the queue is for.
             Self::PushRefused => [20, 80, 250],
@@ -218,11 +211,6 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
     }
 }
 
-/// Longer than any connection lives.
-pub const LONG_TOKEN_LIFE_S: u64 = 86_400;
-/// Where tokens are short: some end while frames are on their way, some in the middle of what people do, some never.
-const TOKEN_LIVES_S: [u64; 4] = [2, 20, 200, LONG_TOKEN_LIFE_S];
-
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -282,8 +270,6 @@ pub struct Plan {
     pub share_percent: u64,
     /// How many messages somebody may send per second in the long run, and at once.
     pub rate: (u64, u64),
-    /// How long tokens are good, in seconds: one of these each.
-    pub token_lives_s: &'static [u64],
     /// How often each fault happens, of 1,000 chances.
     pub faults: BTreeMap<Fault, u64>,
     /// The item kind whose calls break more often than others.
@@ -318,9 +304,7 @@ impl Plan {
         let limit = chance.below(LIMIT_PLANS);
         let acts = all_acts(&mut chance);
         let steps = draw_steps(&mut chance, people, steps, &acts);
-        let token_lives_s: &[u64] = if seed % 8 == 5 { &TOKEN_LIVES_S } else { &[LONG_TOKEN_LIFE_S] };
-        let mut plan =
-            Self { seed, people, default_price, share_percent, rate, token_lives_s, faults, focus, calm, steps, muted };
+        let mut plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
         if default_price > 0 && chance.below(4) > 0 {
             plan.begins();
         }
@@ -361,24 +345,6 @@ impl Plan {
         let at_ms = last_ms + DAYS.as_millis() as u64;
         let sends = (0..MARKED_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage")));
         self.adds(&mut chance, [(at_ms, Act::Sweeps)].into_iter().chain(sends));
-        self
-    }
-
-    /// Two write at once, and send each message again and again: many look for a free slot of one log, and few of their
-    /// reads are a snapshot.
-    fn that_crowds_a_log(mut self) -> Self {
-        let mut chance = Chance(!self.seed);
-        self.people = 2;
-        self.default_price = 0;
-        self.rate = (20, 200);
-        self.faults = BTreeMap::from([(Fault::StaleRead, 900), (Fault::Torn, 900)]);
-        self.focus = None;
-        let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Repeats];
-        let crowd = (0..).zip(send.repeat(CROWDED_SENDS)).map(|(n, act)| (CONNECTED_MS + CROWDED_GAP_MS * n, act));
-        let acts = [(BEGINNING_MS, Act::Connects)].into_iter().chain(crowd);
-        let acts = acts.flat_map(|(at_ms, act)| [0, 1].map(|person| (person, at_ms, act)));
-        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
-        self.steps = (1..).zip(acts).map(step).collect();
         self
     }
 
@@ -423,7 +389,6 @@ impl Plan {
         match (seed, item) {
             (15 | 31, "ACCOUNT") => return plan.with_many_open_sends(seed == 15),
             (15, "PRESENCE") => return plan.with_many_connections(),
-            (_, "MSG") if seed % 8 == 1 => return plan.that_crowds_a_log(),
             _ if seed % 16 >= 12 => return plan,
             _ => {}
         }
@@ -443,14 +408,13 @@ impl Plan {
             plan = plan.that_ages();
         }
         match (item, seed % 8) {
-            ("PRESENCE", 0..4) => plan.token_lives_s = &TOKEN_LIVES_S,
             ("INBOX", 1) => plan = plan.whose_marks_grow_old(),
             ("INBOX", 3) => plan = plan.that_is_read_late(),
             _ => {}
         }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],
-            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500), (Fault::Torn, 500)],
+            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500)],
             2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
             _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40), (Fault::Skewed, 900)],
         };
