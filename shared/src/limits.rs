@@ -13,6 +13,10 @@ pub const ACTION_CHARS_LOGGED: usize = 64;
 
 /// Pushes that one function sends at the same time.
 pub const PUSHES_AT_ONCE: usize = 64;
+/// Of how many conversations one `sync` asks the log itself whether it goes on.
+pub const SYNC_TAILS_MAX: usize = 25;
+/// To how many people one request pushes by itself.
+pub const TOLD_MAX: usize = 32;
 /// How often one push is tried when the gateway is busy and nothing tries it again later: answers, pages, what isn't kept.
 pub const PUSH_ATTEMPTS_MAX: u32 = 4;
 /// How often a message is pushed before it is left to the queue.
@@ -54,6 +58,9 @@ pub const SECRET_BYTES_MIN: usize = 32;
 pub const SECRET_LIFE: Duration = Duration::from_secs(300);
 /// The least time between two fetches of the secret, whatever signatures the tokens have.
 pub const SECRET_REFETCH_AFTER: Duration = Duration::from_secs(10);
+/// How much two clocks may differ. A time further in the future than its rule could have set, and this, was set by a clock
+/// that was wrong, and isn't believed.
+pub const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(5);
 /// A connection is taken for dead after this: API Gateway ends each after 2 h, and clocks differ.
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
 /// How long a new connection may answer 410 because `$connect`, 10 s at most, has not returned yet; clocks differ.

@@ -101,14 +101,15 @@ impl Push {
         Pushed::Failed
     }
 
-    /// Ends a connection. One that has ended already is no error.
-    pub async fn close(&self, connection: &ConnectionId) {
+    /// Ends a connection, which may have ended already; says whether it has.
+    pub async fn close(&self, connection: &ConnectionId) -> bool {
         let closed = self.client.delete_connection().connection_id(connection.as_str()).send().await;
-        if let Err(error) = closed
-            && error.raw_response().is_none_or(|response| response.status().as_u16() != 410)
-        {
-            tracing::warn!(connection = connection.as_str(), cause = chain(&error), "a connection could not be closed");
+        let Err(error) = closed else { return true };
+        if error.raw_response().is_some_and(|response| response.status().as_u16() == 410) {
+            return true;
         }
+        tracing::warn!(connection = connection.as_str(), cause = chain(&error), "a connection could not be closed");
+        false
     }
 
     /// Sends an event that nobody keeps to connections; who doesn't get it doesn't learn of it.
@@ -153,8 +154,15 @@ impl Push {
     }
 
     /// Sends a frame to one connection of a user, and takes it out of presence if it has gone: exactly it, and only if it
-    /// can't be about to open.
+    /// can't be about to open. One that is over hears nothing, and is closed once its frames aren't answered any more;
+    /// the sweep takes it out.
     async fn to_one(&self, store: &Store, now: Time, to: &Connected, frame: Vec<u8>, attempts_max: u32) -> Pushed {
+        if to.is_over {
+            if to.may_be_closed {
+                self.close(&to.connection).await;
+            }
+            return Pushed::Gone;
+        }
         let pushed = self.attempt(&to.connection, frame, attempts_max).await;
         if pushed != Pushed::Gone || !to.is_settled(now) {
             return pushed;

@@ -62,6 +62,8 @@ pub enum Fault {
     KillBefore,
     /// It does what it should; then the function dies.
     KillAfter,
+    /// Its answer lacks this one of the items that it reads: that was written meanwhile, and no query is a snapshot.
+    Misses(usize),
 }
 
 /// What the edge has drawn for one run of a function.
@@ -84,6 +86,8 @@ pub(crate) struct Passage {
     pub(crate) pause: Option<Duration>,
     /// What breaks.
     pub(crate) fate: Fate,
+    /// It reads each of its items at a moment of its own, from then on: how many writes there were.
+    pub(crate) torn_since: Option<u64>,
 }
 
 /// What becomes of a call at a simulation's edge.
@@ -129,8 +133,8 @@ pub(crate) trait Edge: Send {
     fn opens(&mut self, connection: &str) -> Duration;
     /// A call is about to be made.
     fn passes(&mut self, call: &Call) -> Passage;
-    /// A call has arrived: answers it.
-    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8]) -> (u16, Vec<u8>);
+    /// A call has arrived: answers it; what it reads is torn since then or not.
+    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8], torn_since: Option<u64>) -> (u16, Vec<u8>);
 }
 
 /// Says which calls break.
@@ -279,6 +283,10 @@ impl Network {
             Some(Fault::Refuse(status)) => (status, Vec::new()),
             _ => self.deliver(&call.operation, &body),
         };
+        let body = match fault {
+            Some(Fault::Misses(at)) => without_item(&body, at),
+            _ => body,
+        };
         let lost = matches!(fault, Some(Fault::LoseReply | Fault::KillAfter));
         let units = if status == 200 { units(&body) } else { 0.0 };
         lock(&self.wires.calls).push(Call { status: Some(status).filter(|_| !lost), units, ..call.clone() });
@@ -307,6 +315,7 @@ impl Network {
         *lock(&invocation.paused) = passage.pause;
         tokio::time::sleep(passage.there).await;
         let unreached = || ConnectorError::io("the connection was reset".into());
+        let torn_since = passage.torn_since;
         let (status, body) = match passage.fate {
             Fate::KilledBefore => return die(&invocation).await,
             Fate::Unreached => return Err(unreached()),
@@ -314,21 +323,21 @@ impl Network {
             Fate::Late(wait) => {
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    self.serve(&call, &body);
+                    self.serve(&call, &body, torn_since);
                 });
                 return std::future::pending().await;
             }
             Fate::Twice(wait) => {
-                let answer = self.serve(&call, &body);
+                let answer = self.serve(&call, &body, torn_since);
                 let (network, call) = (self.clone(), call.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    network.serve(&call, &body);
+                    network.serve(&call, &body, torn_since);
                 });
                 answer
             }
             fate => {
-                let (status, body) = self.serve(&call, &body);
+                let (status, body) = self.serve(&call, &body, torn_since);
                 match fate {
                     Fate::KilledAfter => return die(&invocation).await,
                     Fate::Unanswered => return Err(unreached()),
@@ -343,13 +352,13 @@ impl Network {
     }
 
     /// A call has arrived where a simulation answers.
-    fn serve(&self, call: &Call, body: &[u8]) -> (u16, Vec<u8>) {
+    fn serve(&self, call: &Call, body: &[u8], torn_since: Option<u64>) -> (u16, Vec<u8>) {
         if let Operation::Queue(..) = call.operation {
             return self.deliver(&call.operation, body);
         }
         let Wires { engine, bucket, connections, .. } = &*self.wires;
         let services = Services { engine, bucket, connections };
-        self.edge(|edge| edge.serves(&services, call, body)).expect("a simulation has an edge")
+        self.edge(|edge| edge.serves(&services, call, body, torn_since)).expect("a simulation has an edge")
     }
 
     /// Takes a call where it goes.
@@ -381,6 +390,13 @@ impl Network {
 async fn die(invocation: &Invocation) -> Result<HttpResponse, ConnectorError> {
     invocation.killed.notify_one();
     std::future::pending().await
+}
+
+/// A query's answer without one of its items.
+fn without_item(body: &[u8], at: usize) -> Vec<u8> {
+    let mut answer: Value = serde_json::from_slice(body).expect("DynamoDB answers JSON");
+    answer["Items"].as_array_mut().expect("a query's items").remove(at);
+    answer.to_string().into_bytes()
 }
 
 /// The `ConsumedCapacity` of an answer; a batch has one for each table.

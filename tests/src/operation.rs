@@ -79,6 +79,11 @@ impl Operation {
         self.is_write() && self.sk().is_some_and(|key| key.starts_with(sk))
     }
 
+    /// Whether it reads several items, each by itself: no such read is a snapshot.
+    pub fn reads_several(&self) -> bool {
+        matches!(self, Self::Dynamo(name, _) if name == "Query" || name == "BatchGetItem")
+    }
+
     /// Whether it reads an index.
     pub fn reads_index(&self) -> bool {
         matches!(self, Self::Dynamo(_, request) if !request["IndexName"].is_null())

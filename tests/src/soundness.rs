@@ -1,4 +1,4 @@
-//! What must hold (ARCHITECTURE.md, "What must hold, always"), read from the engine's items, not through any function.
+//! What must hold (ARCHITECTURE.md, "What must hold"), read from the engine's items, not through any function.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

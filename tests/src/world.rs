@@ -1,7 +1,7 @@
 //! The world: the functions as `template.yaml` deploys them, on one network, with time that is made.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ struct Inner {
     instances: BTreeMap<&'static str, (&'static Function, OnceLock<Instance>)>,
     clock: Clock,
     began: Arc<Mutex<Instant>>,
+    /// How far the clock was set forward or back, in milliseconds.
+    set_by_ms: Arc<AtomicI64>,
     seed: u64,
     ids: AtomicU64,
 }
@@ -144,11 +146,13 @@ impl World {
         let network = Network::new(engine, Connections::default(), queues, policies, setup.seed);
         let began = Arc::new(Mutex::new(Instant::now()));
         let since = began.clone();
+        let set_by_ms = Arc::new(AtomicI64::default());
+        let set = set_by_ms.clone();
         let clock = Clock::new(move || {
             // Each function's clock is off by its own.
             let skew_ms = INVOCATION.try_with(|invocation| invocation.skew_ms).unwrap_or_default();
             let now = BEGINNING.after(lock(&since).elapsed());
-            Time { ms: now.ms + skew_ms }
+            Time { ms: now.ms + skew_ms + set.load(Ordering::Relaxed) }
         });
         let aws = AwsConfig {
             region: REGION.to_owned(),
@@ -163,7 +167,20 @@ impl World {
         let verifier = Verifier::new(tokens, Secrets::new(&sdk));
         let instances = FUNCTIONS.into_iter().map(|function| (function.name, (function, OnceLock::new()))).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
-        Self { inner: Arc::new(Inner { deployment, network, sdk, verifier, instances, clock, began, seed, ids }) }
+        Self {
+            inner: Arc::new(Inner {
+                deployment,
+                network,
+                sdk,
+                verifier,
+                instances,
+                clock,
+                began,
+                set_by_ms,
+                seed,
+                ids,
+            }),
+        }
     }
 
     /// Somebody, by the id that their token says.
@@ -179,6 +196,11 @@ impl World {
     /// Lets time pass.
     pub async fn advance(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    /// Somebody sets the clock of all functions, forward or back, by so many seconds.
+    pub fn sets_clock(&self, by_seconds: i64) {
+        self.inner.set_by_ms.fetch_add(by_seconds * 1_000, Ordering::Relaxed);
     }
 
     /// Calls break from now on as this says, asked once for each call before it is made.

@@ -325,7 +325,7 @@ impl World {
                 Connection { device: None, connected_at: last_at, expires_at: last_at.after(CONNECTION_LIFE) };
             connections.insert(id.as_str().to_owned(), attribute(connection).expect("a connection"));
         }
-        let listing = (!connections.is_empty()).then(|| Listing::online(name));
+        let listing = (!connections.is_empty()).then(|| Listing::online(last_at.after(CONNECTION_LIFE), name));
         let item = HashMap::from([
             ("connections".to_owned(), AttributeValue::M(connections)),
             ("last_seen_at".to_owned(), number(last_at.ms)),

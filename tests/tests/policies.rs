@@ -22,6 +22,7 @@ async fn everything_that_is_allowed_is_used() {
     a_conversation_is_left_half_made(&world).await;
     pushes_fail(&world).await;
     tokens_expire(&world).await;
+    pushes_meet_expired_tokens(&world).await;
     messages_grow_old(&world).await;
     everything_is_checked(&world).await;
     let (all, used) = (world.policies().all(), world.policies().used());
@@ -172,6 +173,32 @@ async fn tokens_expire(world: &World) {
         world.advance(life + TOKEN_LEEWAY + Duration::from_secs(1)).await;
         assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
         assert!(!phone.is_connected());
+    }
+}
+
+/// An operator's news and a push that is tried again meet connections whose tokens have expired since.
+async fn pushes_meet_expired_tokens(world: &World) {
+    let ann = world.person("ann").connects().await;
+    let life = Duration::from_secs(60);
+    for by_operator in [true, false] {
+        let token = world.token("ida", json!({ "exp": world.now().after(life).ms / 1_000 }));
+        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("the token is good");
+        let ida = Phone { person: world.person("ida"), connection: accepted.connection };
+        world.advance(CONNECT_GRACE).await;
+        let connection = ida.connection.clone();
+        world.breaks(move |call| {
+            matches!(&call.operation, Operation::Push(to) if *to == connection).then_some(Fault::Refuse(503))
+        });
+        ann.sends_to("ida", "too late").await.data();
+        world.heals();
+        world.advance(life + TOKEN_LEEWAY).await;
+        assert!(ida.is_connected());
+        if by_operator {
+            world.admin("DELETE", "/api/messages/buffered/ida", None).await;
+        }
+        assert_ne!(ida.is_connected(), by_operator);
+        world.queue_empties().await;
+        assert!(!ida.is_connected());
     }
 }
 

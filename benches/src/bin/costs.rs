@@ -1,5 +1,5 @@
 //! What one action costs, counted: round trips to the answer one after the other, write units and read units in all.
-//! Ends with 1 when something costs more than ARCHITECTURE.md allows.
+//! Ends with 1 when something costs more than docs/design/costs.md says.
 //!
 //! Counted on the in-process engine from the capacity that it says it consumed, indexes included. A reader's own machine
 //! gives the same figures: nothing here is timed.

@@ -1,20 +1,23 @@
 //! The operators' HTTP API: wallets, prices, what waits for whom. Every route but `/healthz` asks for an [`Admin`].
 
+use std::cmp::Reverse;
+
 use futures::future::{try_join, try_join4};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
+use shared::chat::conversation::tell;
 use shared::chat::waiting;
 use shared::error::Error;
-use shared::limits::STATS_ROWS_MAX;
+use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handler, Handling};
 use shared::store::Read;
-use shared::store::inbox::{Horizon, Inbox};
+use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::Key;
 use shared::store::work::Work;
-use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, UserId};
+use wire::{Coins, ConversationId, Cursor, Event, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
@@ -51,14 +54,33 @@ async fn buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
     Ok(json!({ "userId": user, "undelivered": undelivered, "conversations": conversations }))
 }
 
-/// Marks all of it delivered.
+/// Marks all of it delivered, and tells so: in the conversations that were active last, as one request tells no more people.
 async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
-    let waiting = waiting(app, user).await?;
-    for (id, inbox) in &waiting {
-        app.store.inbox_mark(user, id, Horizon::Delivered, inbox.last_seq).await?;
+    let mut waiting = waiting(app, user).await?;
+    waiting.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
+    for (n, (id, inbox)) in waiting.iter().enumerate() {
+        let moved = app.store.inbox_mark(user, id, Horizon::Delivered, inbox.last_seq).await?;
+        if matches!(moved, Moved::Forward(_)) && n < TOLD_MAX {
+            delivered(app, user, id, inbox).await;
+        }
     }
     let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
     Ok(json!({ "cleared": cleared }))
+}
+
+/// Tells the other in a conversation, and the user's devices, that the user has all of it.
+async fn delivered(app: &App, user: &UserId, id: &ConversationId, inbox: &Inbox) {
+    let event = Event::MessageStatus {
+        conversation_id: id.clone(),
+        user_id: user.clone(),
+        status: Status::Delivered,
+        seq: inbox.last_seq,
+        at: app.clock.now(),
+    };
+    if let Err(error) = tell(app, &[inbox.peer.clone(), user.clone()], &event, None).await {
+        // The horizon is kept; whoever asks sees it.
+        tracing::warn!(%error, cause = error.cause(), "a status could not be told");
+    }
 }
 
 /// A user's conversations that hold something undelivered.

@@ -16,12 +16,14 @@ use std::ops::Range;
 use futures::future::try_join;
 use shared::app::App;
 use shared::archive::{line_bytes, object_name};
+use shared::clock::is_to_come;
 use shared::config::Retention;
 use shared::error::Error;
 use shared::limits::{
     ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, DELETE_MARK_EVERY, SEGMENT_BYTES_MAX, SEGMENT_MESSAGES_MAX,
     SEGMENT_MESSAGES_MIN,
 };
+use shared::store::Read;
 use shared::store::conversations::{Look, Meta, Moved};
 use shared::store::log::LogItem;
 use shared::store::segments::Segment;
@@ -38,6 +40,11 @@ pub async fn look(app: &App, retention: &Retention, stop: Time, id: &Conversatio
     let meta = app.store.conversation(id).await?;
     // The index may be behind: another run has looked.
     let Some(mut meta) = meta.filter(|meta| meta.is_due(now)) else { return Ok(()) };
+    if is_to_come(meta.moved_at, now) {
+        // Nobody knows when it moved: from now on is long enough.
+        let look = Look { at: now.after(DELETE_AFTER), idle: false, deleted_below: None, moved_at: Some(now) };
+        return Ok(app.store.conversation_look_again(id, &look).await?);
+    }
     if meta.moved_at.after(DELETE_AFTER) <= now && !delete(app, stop, &mut meta).await? {
         return Ok(());
     }
@@ -86,7 +93,7 @@ struct Horizons {
 impl Horizons {
     async fn of(app: &App, meta: &Meta) -> Result<Self, Error> {
         let keys: Vec<Key> = meta.members.iter().map(|member| Key::inbox(member, &meta.id)).collect();
-        let (tail, inboxes) = try_join(app.store.log_tail(&meta.id), app.store.inboxes(&keys)).await?;
+        let (tail, inboxes) = try_join(app.store.log_tail(&meta.id, Read::Strong), app.store.inboxes(&keys)).await?;
         if inboxes.len() < keys.len() {
             // Nobody has finished a message here.
             return Ok(Self { delivered: Seq(0), stays: Seq(0) });
@@ -106,8 +113,11 @@ async fn due(
 ) -> Result<Option<Vec<(Seq, LogItem)>>, Error> {
     let now = app.clock.now();
     let (delivered_before, any_before) = (now.before(retention.delivered), now.before(retention.undelivered));
+    // What a clock that was wrong has put into the future is as old as what was said next.
+    let is_undated = |item: &LogItem| is_to_come(item.created_at, now);
     let is_due = |seq: Seq, item: &LogItem| {
-        item.created_at <= any_before || item.created_at <= delivered_before && seq <= horizons.delivered
+        let old = item.created_at <= any_before || item.created_at <= delivered_before && seq <= horizons.delivered;
+        old || is_undated(item)
     };
     let (mut slots, mut bytes, mut full) = (Vec::new(), 0, false);
     let mut next = meta.first_seq;
@@ -134,11 +144,13 @@ async fn due(
             break;
         }
     }
+    slots.truncate(slots.iter().rposition(|(_, item)| !is_undated(item)).map_or(0, |last| last + 1));
     let finished = finished(app, &slots).await?;
     full &= finished == slots.len();
     slots.truncate(finished);
     let enough = full || slots.len() >= SEGMENT_MESSAGES_MIN;
-    let patient = slots.first().is_none_or(|(_, oldest)| oldest.created_at > delivered_before.before(ARCHIVE_PATIENCE));
+    let oldest = slots.iter().find(|(_, item)| !is_undated(item));
+    let patient = oldest.is_none_or(|(_, oldest)| oldest.created_at > delivered_before.before(ARCHIVE_PATIENCE));
     Ok((enough || !patient).then_some(slots))
 }
 
@@ -210,6 +222,6 @@ async fn look_again(app: &App, meta: &Meta, horizons: &Horizons) -> Result<(), E
         false if deleted => (now.after(CLEANUP_LOOK_EVERY), false),
         false => (meta.moved_at.after(DELETE_AFTER), false),
     };
-    let look = Look { at, idle, deleted_below: deleted.then_some(meta.deleted_below) };
+    let look = Look { at, idle, deleted_below: deleted.then_some(meta.deleted_below), moved_at: None };
     Ok(app.store.conversation_look_again(&meta.id, &look).await?)
 }

@@ -14,14 +14,15 @@ fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
     Box::pin(connect(app, caller, handshake))
 }
 
-/// Registers the connection until it must have ended.
+/// Registers the connection until it must have ended: with its token, at the latest.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
 pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<(), Error> {
     let device = handshake.device()?;
     let now = app.clock.now();
-    let connection = Connection { device, connected_at: now, expires_at: now.after(CONNECTION_LIFE) };
+    let expires_at = now.after(CONNECTION_LIFE).min(caller.token_expires_at());
+    let connection = Connection { device, connected_at: now, expires_at };
     match app.store.presence_add(&caller.user, &caller.connection, &connection).await? {
         Added::Here => Ok(()),
         Added::Full => Err(Error::RateLimited { retry_after_ms: 60_000 }),

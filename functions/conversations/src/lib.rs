@@ -54,7 +54,7 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
     if created {
         let told = async {
             let conversation = Box::new(view(app, &seen_by(other)?).await?);
-            tell(app, std::slice::from_ref(other), &Event::ConversationCreated { conversation, created }).await
+            tell(app, std::slice::from_ref(other), &Event::ConversationCreated { conversation, created }, None).await
         };
         if let Err(error) = told.await {
             // It is in their list when they ask.

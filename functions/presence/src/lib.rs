@@ -50,7 +50,7 @@ pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answer
     let answered = app.answer(&caller, &Event::TypingOk {}).await;
     let expires_at = app.clock.now().after(TYPING_LIFE);
     let event = Event::Typing { conversation_id, user_id: caller.user, typing, expires_at };
-    if let Err(error) = tell(app, &others, &event).await {
+    if let Err(error) = tell(app, &others, &event, None).await {
         tracing::warn!(%error, cause = error.cause(), "typing could not be told");
     }
     Ok(answered)

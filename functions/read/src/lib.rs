@@ -7,6 +7,7 @@ use shared::chat::conversation::{Membership, create_inboxes, messages, tell};
 use shared::chat::history;
 use shared::error::Error;
 use shared::run::{Function, Handler, Handling};
+use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
@@ -46,7 +47,7 @@ pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Re
     Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
 }
 
-/// Moves the caller's delivered horizon forward, and tells the others.
+/// Moves the caller's delivered horizon forward, and tells the other, and the caller's other devices.
 ///
 /// # Errors
 /// [`Error::NotAParticipant`].
@@ -54,7 +55,7 @@ pub async fn mark_delivered(app: &App, caller: Caller, request: MarkDelivered) -
     mark(app, caller, request.conversation_id, request.seq, Horizon::Delivered).await
 }
 
-/// Moves the caller's read horizon forward, the delivered one with it, and tells the others.
+/// Moves the caller's read horizon forward, the delivered one with it, and tells the same.
 ///
 /// # Errors
 /// [`Error::NotAParticipant`].
@@ -79,7 +80,7 @@ async fn mark(
     let mut seq = seq;
     if let Moved::Beyond(inbox) = &moved {
         // The push may have been faster than the sender's last write; the log knows.
-        seq = seq.min(app.store.log_tail(&conversation_id).await?);
+        seq = seq.min(app.store.log_tail(&conversation_id, Read::Strong).await?);
         if seq > inbox.last_seq {
             app.store.inbox_raise_last(&caller.user, &conversation_id, seq, app.clock.now()).await?;
         }
@@ -99,8 +100,10 @@ async fn mark(
             Horizon::Delivered => Status::Delivered,
             Horizon::Read => Status::Read,
         };
-        let event = Event::MessageStatus { conversation_id, user_id: caller.user, status, seq, at: app.clock.now() };
-        if let Err(error) = tell(app, &[peer], &event).await {
+        let told = [peer, caller.user.clone()];
+        let user_id = caller.user.clone();
+        let event = Event::MessageStatus { conversation_id, user_id, status, seq, at: app.clock.now() };
+        if let Err(error) = tell(app, &told, &event, Some(&caller)).await {
             // The horizon is kept; whoever asks sees it.
             tracing::warn!(%error, cause = error.cause(), "a status could not be told");
         }

@@ -1,5 +1,5 @@
 //! The sweep, every minute: finishes or voids sends that nobody finished, drops what is finished, folds earnings into
-//! balances, and takes conversations that wait for nothing out of the index.
+//! balances, ends connections whose time is over, and takes conversations that wait for nothing out of the index.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,12 @@ use shared::chat::send::Decided;
 use shared::chat::send::drop::drop_finished;
 use shared::chat::send::effects::{finish, give_up};
 use shared::chat::send::publish::{Placed, publish};
+use shared::clock::is_to_come;
 use shared::error::Error;
 use shared::limits::{SWEEP_ACCOUNTS_MAX, SWEEP_AT_ONCE, VOID_AFTER, WAITING_MARK_LIFE};
 use shared::run::{Function, Handler, Handling};
 use shared::store::accounts::OpenSend;
+use shared::store::table::Key;
 use shared::store::work::Work;
 use shared::telemetry::{Metric, count, highest};
 use wire::{Message, SendId, Seq, Status, Time, UserId};
@@ -38,6 +40,9 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     let unsettled = owners(app, Work::Unsettled).await?;
     let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
     each(app, stop, unsettling.collect()).await;
+    let ended = app.store.work_ended(app.clock.now(), SWEEP_ACCOUNTS_MAX).await?;
+    let ended: BTreeSet<UserId> = ended.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    each(app, stop, ended.iter().map(|user| end_connections(app, user)).collect()).await;
     unlist_delivered(app).await
 }
 
@@ -69,7 +74,7 @@ async fn finish_open(app: &App, user: &UserId) -> Result<(), Error> {
     for (id, send) in account.open {
         count(Metric::OpenSends, 1.0);
         highest(Metric::OldestOpenSend, now.since(send.claimed_at).as_secs_f64());
-        if send.claimed_at <= old {
+        if send.claimed_at <= old || is_to_come(send.claimed_at, now) {
             end(app, user, id, send).await?;
         }
     }
@@ -99,10 +104,27 @@ async fn published(app: &App, decided: &Decided, seq: Seq) -> Result<Message, Er
     Ok(item.message(&decided.meta.id, seq, Status::Sent))
 }
 
+/// Ends a user's connections whose time is over, and lists the others by when the first of them ends.
+async fn end_connections(app: &App, user: &UserId) -> Result<(), Error> {
+    let now = app.clock.now();
+    let Some(stands) = app.store.presence_stands(user).await? else { return Ok(()) };
+    for (connection, until) in stands.presence.over(now).map(|(id, connection)| (id, connection.expires_at)) {
+        // What can't be closed stays, and so stays due.
+        if app.push.close(connection).await {
+            let seen_at = stands.presence.last_seen_at.map_or(until, |ms| until.max(Time { ms }));
+            app.store.presence_remove(user, connection, Some(seen_at.min(now))).await?;
+        }
+    }
+    match app.store.presence_stands(user).await? {
+        Some(stands) => Ok(app.store.presence_list(user, stands).await?),
+        None => Ok(()),
+    }
+}
+
 /// Takes conversations out of the index that were marked long ago and wait for nothing.
 async fn unlist_delivered(app: &App) -> Result<(), Error> {
-    let before = app.clock.now().before(WAITING_MARK_LIFE);
-    let keys = app.store.work_waiting_since(before, SWEEP_ACCOUNTS_MAX).await?;
+    let now = app.clock.now();
+    let keys = app.store.work_waiting_since(now.before(WAITING_MARK_LIFE), now, SWEEP_ACCOUNTS_MAX).await?;
     for (key, inbox) in app.store.inboxes(&keys).await? {
         if inbox.undelivered() == 0 {
             app.store.inbox_unlist(key, &inbox).await?;

@@ -27,6 +27,13 @@ pub struct Caller {
     pub(crate) expires_at: Time,
 }
 
+impl Caller {
+    /// When the token expires: from then on its user hears nothing on this connection.
+    pub fn token_expires_at(&self) -> Time {
+        self.expires_at
+    }
+}
+
 /// What a client says when it connects.
 #[derive(Debug, Default)]
 pub struct Handshake {

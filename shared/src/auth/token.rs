@@ -20,6 +20,7 @@ use wire::{Time, UserId};
 
 use super::asking::HttpRequest;
 use super::crypto;
+use crate::clock::is_to_come;
 use crate::config::{KeyConfig, TokenConfig};
 use crate::error::Error;
 use crate::limits::{
@@ -85,7 +86,7 @@ impl<T> Fetched<T> {
         fetch: impl Future<Output = Result<T, String>>,
     ) -> Result<&T, Error> {
         let mut failed = None;
-        if self.what.is_none() || self.at.is_none_or(|at| at.after(life) < now) {
+        if self.what.is_none() || self.at.is_none_or(|at| at.after(life) < now || is_to_come(at, now)) {
             self.at = Some(now);
             match fetch.await {
                 Ok(what) => self.what = Some(what),

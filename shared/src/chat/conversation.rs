@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use futures::future::{try_join, try_join3};
-use wire::{Coins, Conversation, ConversationId, Kind, LogSlot, Message, Seq, Status, Time, UserId};
+use wire::{Coins, Conversation, ConversationId, Event, Kind, LogSlot, Message, Seq, Status, Time, UserId};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::store::conversations::{Created, Meta};
 use crate::store::inbox::Inbox;
@@ -165,13 +166,15 @@ fn empty_inbox(membership: &Membership) -> Result<Inbox, Error> {
     Ok(Inbox { kind, peer: peer.clone(), last_seq: none, delivered_seq: none, read_seq: none, last_at })
 }
 
-/// Tells everybody else in a conversation something that is not kept: who is not connected doesn't learn of it.
+/// Tells people something that is not kept, but for the one whose connection got the answer: who is not connected doesn't learn
+/// of it.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn tell(app: &App, users: &[UserId], event: &wire::Event) -> Result<(), Error> {
+pub async fn tell(app: &App, users: &[UserId], event: &Event, answered: Option<&Caller>) -> Result<(), Error> {
     let now = app.clock.now();
-    let connected = app.store.connected(users, now, Read::Eventual).await?;
+    let mut connected = app.store.connected(users, now, Read::Eventual).await?;
+    connected.retain(|to| answered.is_none_or(|caller| caller.connection != to.connection));
     app.push.to_all(&app.store, now, &connected, event).await;
     Ok(())
 }

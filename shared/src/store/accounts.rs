@@ -11,7 +11,7 @@ use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{Listing, UNLIST};
-use crate::limits::OPEN_MAX;
+use crate::limits::{CLOCKS_DIFFER_MAX, OPEN_MAX};
 
 /// A send that was decided and is not yet dropped. No content: ACCOUNT is written often and each write costs its size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,8 +87,16 @@ impl Rate {
         Self { interval_ms, ahead_ms: interval_ms.saturating_mul(whole(burst) - 1) }
     }
 
+    /// The highest that a send sets `rate_until` to now, by any clock: what is beyond was set by one that was wrong.
+    fn latest(self, now: Time) -> i64 {
+        now.after(CLOCKS_DIFFER_MAX).ms.saturating_add(self.ahead_ms).saturating_add(self.interval_ms)
+    }
+
     /// How long an account must wait before its next send; nothing when it may send.
     pub fn wait(self, account: &Account, now: Time) -> Option<Duration> {
+        if account.rate_until > self.latest(now) {
+            return None;
+        }
         let wait = account.rate_until - now.ms - self.ahead_ms;
         u64::try_from(wait).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
     }
@@ -155,17 +163,19 @@ impl Store {
     /// Decides a send: records it and takes its price, **if** it is not recorded (once only), **and** the epoch is the one
     /// seen (no drop has removed it since), **and** the balance covers it, **and** there is room, **and** the rate holds.
     ///
-    /// The rate has two forms, as an expression knows no maximum: from now on, when the last send is long ago; from
-    /// `rate_until` on otherwise. The condition of the first holds only while it is the right one.
+    /// The rate has three forms, as an expression knows no maximum: from now on, when the last send is long ago; from
+    /// `rate_until` on otherwise; and as if a whole burst had just been sent, where `rate_until` was set by a clock that was
+    /// wrong. The condition holds only while `rate_until` is where the form is the right one; it is never taken away.
     pub async fn account_claim(&self, user: &UserId, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
-        let now = claim.send.claimed_at.ms;
-        let idle = claim.rate_until <= now;
-        let (rate_set, rate_if, rate_bound) = if idle {
-            (":rate_next", "(attribute_not_exists(#rate_until) OR #rate_until <= :rate_bound)", now)
+        let (rate, now) = (claim.rate, claim.send.claimed_at.ms);
+        let latest = rate.latest(claim.send.claimed_at);
+        let (rate_set, rate_next, rate_from, rate_to) = if claim.rate_until <= now {
+            (":rate_next", now + rate.interval_ms, 0, now)
+        } else if claim.rate_until > latest {
+            (":rate_next", now + rate.ahead_ms + rate.interval_ms, latest + 1, i64::MAX)
         } else {
-            ("#rate_until + :rate_next", "#rate_until <= :rate_bound", now + claim.rate.ahead_ms)
+            ("#rate_until + :rate_next", rate.interval_ms, 0, now + rate.ahead_ms)
         };
-        let rate_next = if idle { now + claim.rate.interval_ms } else { claim.rate.interval_ms };
         let update = self.update(
             Key::account(user),
             &format!(
@@ -174,17 +184,19 @@ impl Store {
             ),
         );
         let update = update
-            .only_if(&format!(
+            .only_if(
                 "attribute_not_exists(#open.#sid) AND #epoch = :epoch AND #balance >= :price \
-                 AND size(#open) < :open_max AND {rate_if}"
-            ))
+                 AND size(#open) < :open_max \
+                 AND (attribute_not_exists(#rate_until) OR #rate_until BETWEEN :rate_from AND :rate_to)",
+            )
             .name("#sid", claim.id.as_str())
             .value(":send", attribute(claim.send)?)
             .value(":price", number(claim.send.price.0))
             .value(":epoch", number(claim.epoch))
             .value(":open_max", number(OPEN_MAX))
             .value(":rate_next", number(rate_next))
-            .value(":rate_bound", number(rate_bound))
+            .value(":rate_from", number(rate_from))
+            .value(":rate_to", number(rate_to))
             .at(&Listing::open(user));
         match update.run().await? {
             Written::Done(item) => Ok(Claimed::Here(from_item(item)?)),

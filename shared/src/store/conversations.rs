@@ -9,7 +9,7 @@ use super::client::error::StoreError;
 use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
 use super::client::{Read, Store, Written};
 use super::table::Key;
-use super::work::{LIST, Listing, UNLIST, before};
+use super::work::{LIST, Listing, UNLIST, before, latest_look};
 use crate::limits::CLEANUP_LOOK_EVERY;
 
 /// What a conversation is.
@@ -67,9 +67,9 @@ impl Meta {
         }
     }
 
-    /// Whether the cleanup was to look at it before a moment.
-    pub fn is_due(&self, moment: Time) -> bool {
-        self.listed.as_ref().is_some_and(|listed| *listed < before(moment))
+    /// Whether the cleanup was to look at it before now, or a clock that was wrong has said when.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.listed.as_ref().is_some_and(|listed| *listed < before(now) || *listed > before(latest_look(now)))
     }
 }
 
@@ -155,13 +155,17 @@ impl Store {
     ///
     /// No condition: of two looks at once each has seen what it says. That goes for [`Look::deleted_below`], too: it is
     /// META's `first_seq`, and what moves after that was read is deleted when no such look can arrive any more
-    /// ([`crate::limits::DELETE_AFTER`]).
+    /// ([`crate::limits::DELETE_AFTER`]). And for [`Look::moved_at`]: what another run moves meanwhile moves in the same minutes.
     pub async fn conversation_look_again(&self, id: &ConversationId, look: &Look) -> Result<(), StoreError> {
         let deleted = if look.deleted_below.is_some() { ", #deleted_below = :below" } else { "" };
         let idle = if look.idle { ", #idle = :idle" } else { "" };
-        let mut update = self.update(Key::meta(id), &format!("{LIST}{deleted}{idle}"));
+        let moved_at = if look.moved_at.is_some() { ", #moved_at = :moved_at" } else { "" };
+        let mut update = self.update(Key::meta(id), &format!("{LIST}{deleted}{idle}{moved_at}"));
         if let Some(below) = look.deleted_below {
             update = update.value(":below", number(below));
+        }
+        if let Some(at) = look.moved_at {
+            update = update.value(":moved_at", number(at.ms));
         }
         if look.idle {
             update = update.value(":idle", AttributeValue::Bool(true));
@@ -213,6 +217,8 @@ pub struct Look {
     pub idle: bool,
     /// The number below which the table has nothing any more, when all is deleted that had moved.
     pub deleted_below: Option<Seq>,
+    /// When what had moved is said to have moved, where a clock that was wrong had said it.
+    pub moved_at: Option<Time>,
 }
 
 /// When the cleanup looks at a conversation in which something was said.

@@ -84,10 +84,10 @@ pub struct LogPage {
 }
 
 impl Store {
-    /// The highest number of a log, strongly; 0 when it is empty.
-    pub async fn log_tail(&self, conversation: &ConversationId) -> Result<Seq, StoreError> {
+    /// The highest number of a log; 0 when it is empty.
+    pub async fn log_tail(&self, conversation: &ConversationId, read: Read) -> Result<Seq, StoreError> {
         let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", conversation_pk(conversation));
-        let page = query.value(":sk", LOG_PREFIX).read(Read::Strong).backwards().limit(1).project("#pk, #sk").page();
+        let page = query.value(":sk", LOG_PREFIX).read(read).backwards().limit(1).project("#pk, #sk").page();
         page.await?.items.first().map_or(Ok(Seq(0)), seq_of)
     }
 

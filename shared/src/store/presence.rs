@@ -1,5 +1,7 @@
 //! PRESENCE: a user's live connections, all in one item: one read finds every device of a user, one batch those of a
 //! hundred users. `$disconnect` may never come, so an entry also ends by its time and by the first 410.
+//!
+//! In the index it stands by the moment when its first connection ends: then the sweep looks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,8 +12,8 @@ use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
-use super::work::{Listing, UNLIST};
-use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX};
+use super::work::{LIST, Listing, UNLIST};
+use crate::limits::{CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, CONNECTIONS_MAX, TOKEN_LEEWAY};
 
 /// One live connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +24,27 @@ pub struct Connection {
     /// Since when.
     #[serde(with = "ms")]
     pub connected_at: Time,
-    /// When it is dead whatever we were told.
+    /// When it is dead whatever we were told: no connection lives longer, and none longer than its token.
     #[serde(with = "ms")]
     pub expires_at: Time,
+}
+
+impl Connection {
+    /// Whether it can't be alive any more. What would live longer than any connection does was registered by a clock that
+    /// was wrong.
+    pub fn is_over(&self, now: Time) -> bool {
+        self.expires_at <= now || self.expires_at > latest_end(now)
+    }
+
+    /// Whether it may be closed: no frame on it is answered any more.
+    pub fn may_be_closed(&self, now: Time) -> bool {
+        self.is_over(now) && self.is_over(now.before(TOKEN_LEEWAY))
+    }
+}
+
+/// When a connection ends at the latest that is registered now, by any clock.
+fn latest_end(now: Time) -> Time {
+    now.after(CONNECTION_LIFE + CLOCKS_DIFFER_MAX)
 }
 
 /// A user's connections.
@@ -41,7 +61,17 @@ pub struct Presence {
 impl Presence {
     /// The connections that are alive, as far as we know.
     pub fn live(&self, now: Time) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
-        self.connections.iter().filter(move |(_, connection)| connection.expires_at > now)
+        self.connections.iter().filter(move |(_, connection)| !connection.is_over(now))
+    }
+
+    /// The connections that can't be alive any more, and on which no frame is answered.
+    pub fn over(&self, now: Time) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.connections.iter().filter(move |(_, connection)| connection.may_be_closed(now))
+    }
+
+    /// When the first of the connections ends.
+    fn first_end(&self) -> Option<Time> {
+        self.connections.values().map(|connection| connection.expires_at).min()
     }
 }
 
@@ -54,6 +84,10 @@ pub struct Connected {
     pub connection: ConnectionId,
     /// Since when.
     pub since: Time,
+    /// Whether it can't be alive any more: it hears nothing.
+    pub is_over: bool,
+    /// Whether who meets it closes it.
+    pub may_be_closed: bool,
 }
 
 impl Connected {
@@ -73,8 +107,44 @@ pub enum Added {
     Full,
 }
 
+/// A user's connections as they are kept, and where they stand in the index.
+#[derive(Clone, Debug)]
+pub struct Stands {
+    /// The connections.
+    pub presence: Presence,
+    /// Their place.
+    listing: Option<Listing>,
+    /// The connections as they are written.
+    connections: AttributeValue,
+}
+
+impl Stands {
+    fn of(user: &UserId, item: Item) -> Result<Self, StoreError> {
+        let connections = item.get("connections").cloned();
+        let connections =
+            connections.ok_or_else(|| StoreError::broken(&format!("the presence of {user} has no connections")))?;
+        Ok(Self { listing: Listing::of(&item), connections, presence: from_item(item)? })
+    }
+
+    /// The place where the connections should stand, while there are any.
+    fn due(&self, user: &UserId) -> Option<Listing> {
+        Some(Listing::online(self.presence.first_end()?, user))
+    }
+
+    /// Whether the sweep would look only after the first connection has ended.
+    fn is_late(&self, user: &UserId) -> bool {
+        let due = self.due(user);
+        self.listing
+            .as_ref()
+            .zip(due)
+            .is_some_and(|(listing, due)| listing.differs_in_time_only(&due) && listing.sk > due.sk)
+    }
+}
+
 /// How often registering is tried: for a user's first connection, and after the dead were taken out.
 const ADD_ATTEMPTS_MAX: u32 = 4;
+/// How often listing is tried while connections come and go.
+const LIST_ATTEMPTS_MAX: u32 = 4;
 
 impl Store {
     /// Registers a connection, **if** the user's item is there and has room: what doesn't exist has no size. Where there is
@@ -89,15 +159,22 @@ impl Store {
             let update = self
                 .update(
                     Key::presence(user),
-                    "SET #connections.#id = :connection, #work_pk = :work_pk, #work_sk = :work_sk",
+                    "SET #connections.#id = :connection, #work_pk = :work_pk, \
+                     #work_sk = if_not_exists(#work_sk, :work_sk)",
                 )
                 .only_if("size(#connections) < :max")
                 .name("#id", id.as_str())
                 .value(":connection", attribute(connection)?)
-                .at(&Listing::online(user))
+                .at(&Listing::online(connection.expires_at, user))
                 .value(":max", number(CONNECTIONS_MAX));
             match update.run().await? {
-                Written::Done(_) => return Ok(Added::Here),
+                Written::Done(item) => {
+                    let stands = Stands::of(user, item)?;
+                    if stands.is_late(user) {
+                        self.presence_list(user, stands).await?;
+                    }
+                    return Ok(Added::Here);
+                }
                 Written::Refused(None) => {
                     if self.presence_create(user, id, connection).await? {
                         return Ok(Added::Here);
@@ -122,14 +199,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let connections = HashMap::from([(id.as_str().to_owned(), attribute(connection)?)]);
         let mut item = Item::from([("connections".to_owned(), AttributeValue::M(connections))]);
-        item.extend(Listing::online(user).item());
+        item.extend(Listing::online(connection.expires_at, user).item());
         Ok(matches!(self.put_new(Key::presence(user), item).await?, Written::Done(_)))
     }
 
     /// Takes the dead connections out; says whether there were any.
     async fn presence_remove_dead(&self, user: &UserId, presence: Presence, now: Time) -> Result<bool, StoreError> {
         let dead: Vec<ConnectionId> =
-            presence.connections.into_iter().filter(|(_, c)| c.expires_at <= now).map(|(id, _)| id).collect();
+            presence.connections.into_iter().filter(|(_, it)| it.is_over(now)).map(|(id, _)| id).collect();
         for id in &dead {
             self.presence_remove(user, id, None).await?;
         }
@@ -160,6 +237,30 @@ impl Store {
         Ok(())
     }
 
+    /// Reads a user's connections, and where they stand in the index, perhaps a moment ago: what has changed since refuses
+    /// whoever acts on it, and the sweep looks again.
+    pub async fn presence_stands(&self, user: &UserId) -> Result<Option<Stands>, StoreError> {
+        self.get(Key::presence(user), Read::Eventual).await?.map(|item| Stands::of(user, item)).transpose()
+    }
+
+    /// Has the sweep look at a user's connections when the first of them ends, **if** they are those that were seen: one that
+    /// has come or gone meanwhile may make it another moment, so it is looked again. Nothing, where it is so already.
+    pub async fn presence_list(&self, user: &UserId, mut seen: Stands) -> Result<(), StoreError> {
+        for _ in 0..LIST_ATTEMPTS_MAX {
+            let Some(due) = seen.due(user) else { return self.presence_unlist(user).await };
+            if seen.listing.as_ref() == Some(&due) {
+                return Ok(());
+            }
+            let update = self.update(Key::presence(user), LIST).only_if("#connections = :seen").at(&due);
+            match update.value(":seen", seen.connections).run().await? {
+                Written::Refused(Some(item)) => seen = Stands::of(user, item)?,
+                Written::Done(_) | Written::Refused(None) => return Ok(()),
+            }
+        }
+        // Whoever changed it last has seen the same, and lists it.
+        Ok(())
+    }
+
     /// Takes a user out of the index of those online, **if** no connection is left.
     async fn presence_unlist(&self, user: &UserId) -> Result<(), StoreError> {
         let update = self.update(Key::presence(user), UNLIST);
@@ -173,15 +274,16 @@ impl Store {
         items.into_iter().map(|item| Ok((Key::of(&item)?.owner()?, from_item(item)?))).collect()
     }
 
-    /// Where these users are connected.
+    /// Where these users are connected, with what can't be alive any more and that nobody has taken out yet.
     pub async fn connected(&self, users: &[UserId], now: Time, read: Read) -> Result<Vec<Connected>, StoreError> {
         let mut connected: Vec<Connected> = Vec::new();
         for (user, presence) in self.presences(users, read).await? {
-            let live = presence.live(now);
-            connected.extend(live.map(|(id, connection)| Connected {
+            connected.extend(presence.connections.iter().map(|(id, connection)| Connected {
                 user: user.clone(),
                 connection: id.clone(),
                 since: connection.connected_at,
+                is_over: connection.is_over(now),
+                may_be_closed: connection.may_be_closed(now),
             }));
         }
         // The order that a map gives is another each time.

@@ -5,12 +5,12 @@
 //! | `OPEN#shard` | user | ACCOUNT | may have open sends: the sweep finishes and drops them |
 //! | `UNSETTLED#shard` | user, entry | ENTRY | an earning that is not yet in the balance |
 //! | `WAITING#shard` | since, user, conversation | INBOX | may hold what no device of its user has |
-//! | `ONLINE#shard` | user | PRESENCE | may have live connections |
+//! | `ONLINE#shard` | when, user | PRESENCE | may have live connections; the first of them ends then, and the sweep looks |
 //! | `ARCHIVE#shard` | when, conversation | META | may have messages to be moved or deleted then: the cleanup looks |
 //!
 //! A row is a proposal: the index lags behind, so whoever acts on one reads the item itself first.
 
-use futures::stream::{Stream, TryStreamExt as _, iter, try_unfold};
+use futures::stream::{Stream, StreamExt as _, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
 use wire::{ConversationId, Time, UserId};
 
@@ -18,7 +18,7 @@ use super::client::error::StoreError;
 use super::client::item::{Item, text};
 use super::client::{Store, Update};
 use super::table::Key;
-use crate::limits::{CLEANUP_PAGE, WORK_SHARDS};
+use crate::limits::{CLEANUP_LOOK_EVERY, CLEANUP_PAGE, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, WORK_SHARDS};
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,11 @@ pub(super) fn before(moment: Time) -> String {
     format!("{:013}", moment.ms)
 }
 
+/// The latest moment for which a look of the cleanup's is set now, by any clock.
+pub(super) fn latest_look(now: Time) -> Time {
+    now.after(CLEANUP_LOOK_EVERY + CLOCKS_DIFFER_MAX)
+}
+
 /// What takes an item out of the index.
 pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 
@@ -91,9 +96,9 @@ impl Listing {
         Self { pk: Work::Open.pk(user.as_str()), sk: user.as_str().to_owned() }
     }
 
-    /// Where a PRESENCE with connections stands.
-    pub fn online(user: &UserId) -> Self {
-        Self { pk: Work::Online.pk(user.as_str()), sk: user.as_str().to_owned() }
+    /// Where a PRESENCE with connections stands whose first connection ends then.
+    pub fn online(until: Time, user: &UserId) -> Self {
+        Self { pk: Work::Online.pk(user.as_str()), sk: format!("{}{SEPARATOR}{user}", before(until)) }
     }
 
     /// Where an ENTRY stands that isn't in the balance.
@@ -149,22 +154,46 @@ impl Store {
         Ok(rows)
     }
 
-    /// The conversations that were marked as waiting before a moment, at most MAX.
-    pub async fn work_waiting_since(&self, before: Time, max: usize) -> Result<Vec<Key>, StoreError> {
-        let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
-        let range = ("#work_sk < :sk", self::before(before));
-        let shards =
-            (0..WORK_SHARDS).map(|shard| self.work_rows(Work::Waiting.shard_pk(shard), Some(range.clone()), each));
-        Ok(futures::future::try_join_all(shards).await?.into_iter().flatten().collect())
+    /// The conversations that were marked as waiting before a moment, or by a clock that was wrong, at most MAX.
+    pub async fn work_waiting_since(&self, before: Time, now: Time, max: usize) -> Result<Vec<Key>, StoreError> {
+        self.work_outside(Work::Waiting, before, now.after(CLOCKS_DIFFER_MAX), max).await
     }
 
-    /// The conversations of one shard that the cleanup was to look at before a moment, what was due first in front: read
-    /// page by page, as they are asked for.
-    pub fn work_looks(&self, shard: u64, before: Time) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
+    /// The users whose connections are due: the first of them has ended, stands further in the future than any connection
+    /// lives, or has no time, as an earlier version listed them. At most MAX.
+    pub async fn work_ended(&self, now: Time, max: usize) -> Result<Vec<Key>, StoreError> {
+        self.work_outside(Work::Online, now, now.after(CONNECTION_LIFE + CLOCKS_DIFFER_MAX), max).await
+    }
+
+    /// What stands before one moment or after another, over all shards: of each shard at most its part of MAX of both.
+    async fn work_outside(&self, work: Work, before: Time, after: Time, max: usize) -> Result<Vec<Key>, StoreError> {
+        let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
+        let ranges = [("#work_sk < :sk", self::before(before)), ("#work_sk > :sk", self::before(after))];
+        let rows = (0..WORK_SHARDS).flat_map(|shard| {
+            let rows = move |range| self.work_rows(work.shard_pk(shard), Some(range), each);
+            ranges.clone().map(rows)
+        });
+        Ok(futures::future::try_join_all(rows).await?.into_iter().flatten().collect())
+    }
+
+    /// The conversations of one shard that the cleanup was to look at before a moment, what was due first in front, and behind
+    /// them those whose look was set by a clock that was wrong: read page by page, as they are asked for.
+    pub fn work_looks(&self, shard: u64, now: Time) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
+        let latest = latest_look(now);
+        self.work_looks_in(shard, "#work_sk < :sk", now).chain(self.work_looks_in(shard, "#work_sk > :sk", latest))
+    }
+
+    /// The conversations of one shard whose looks stand in a range.
+    fn work_looks_in(
+        &self,
+        shard: u64,
+        range: &'static str,
+        moment: Time,
+    ) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
         let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
             let Some(start) = from else { return Ok(None) };
-            let query = self.query("#work_pk = :pk AND #work_sk < :sk").value(":pk", Work::Archive.shard_pk(shard));
-            let query = query.value(":sk", self::before(before)).on_work_index().starting_after(start);
+            let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", Work::Archive.shard_pk(shard));
+            let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
             let page = query.limit(CLEANUP_PAGE).page().await?;
             let rows = iter(page.items.into_iter().map(|item| Key::of(&item)));
             Ok(Some((rows, page.next.map(Some))))

@@ -1,5 +1,5 @@
-//! The send protocol and settling, explored exhaustively: what ARCHITECTURE.md says of them ("Why nothing is lost or paid
-//! twice", "Coins") is tried in every order of requests that a few processes can have.
+//! The send protocol and settling, explored exhaustively: what docs/design/guarantees.md and docs/design/coins.md say of
+//! them is tried in every order of requests that a few processes can have.
 //!
 //! A state is the table and where each process is. A step is one request to the store, a read or a conditional write, with
 //! what its caller decides from the answer. Every order of steps is tried. The steps have the names of the code, file by file:

@@ -4,6 +4,7 @@
 //! and a page that is asked for later has n. That is linearizability for a log whose numbers are its order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -12,6 +13,11 @@ use wire::direct_id;
 use super::past::{Past, text};
 use super::plan::{DEVICES, Fault, NAMES, Plan};
 use super::writes::Checked;
+
+/// After so long API Gateway ends a connection.
+pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
+/// How long after its token a connection may still hear of something: a function's life, and what clocks differ.
+const HEARD_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// A conversation's id.
 pub(super) type Id = String;
@@ -23,6 +29,8 @@ pub(super) struct Device {
     pub(super) connection: Option<String>,
     /// Since when.
     pub(super) since: Option<Instant>,
+    /// When it ends, with its token or because no connection lives longer.
+    pub(super) until: Option<Instant>,
     /// Whether it has synced since it connected.
     pub(super) synced: bool,
     /// What it holds: by conversation and number.
@@ -103,6 +111,8 @@ struct Horizons {
 pub(super) struct Clients {
     pub(super) devices: Vec<Vec<Device>>,
     connections: BTreeMap<String, (usize, usize)>,
+    /// When each connection's token ends.
+    ends: BTreeMap<String, Instant>,
     /// Every conversation that there may be, and who is in it.
     pub(super) pairs: BTreeMap<Id, [usize; 2]>,
     pub(super) asks: BTreeMap<String, Ask>,
@@ -142,6 +152,7 @@ impl Clients {
         Self {
             devices: vec![vec![Device::default(); DEVICES]; plan.people],
             connections: BTreeMap::new(),
+            ends: BTreeMap::new(),
             pairs,
             asks: BTreeMap::new(),
             sends: BTreeMap::new(),
@@ -174,12 +185,20 @@ impl Clients {
         *known = seq.max(*known);
     }
 
+    /// How many connections there have been.
+    pub(super) fn count(&self) -> usize {
+        self.connections.len()
+    }
+
     /// A device has connected.
-    pub(super) fn connects(&mut self, person: usize, device: usize, connection: String) {
+    pub(super) fn connects(&mut self, person: usize, device: usize, connection: String, token_life: Duration) {
         self.connections.insert(connection.clone(), (person, device));
+        let token_ends = Instant::now() + token_life;
+        self.ends.insert(connection.clone(), token_ends);
         let device = &mut self.devices[person][device];
         device.connection = Some(connection);
         device.since = Some(Instant::now());
+        device.until = Some(token_ends.min(Instant::now() + CONNECTION_LIFE));
         device.synced = false;
     }
 
@@ -210,6 +229,12 @@ impl Clients {
     pub(super) fn receives(&mut self, past: &Past, connection: &str, frame: &Value) -> Checked {
         // A connection that is still being made, or that has ended.
         let Some(&(person, device)) = self.connections.get(connection) else { return Ok(()) };
+        // What was looked up in time may be on its way until its function's life ends.
+        let late = self.ends.get(connection).is_some_and(|end| *end + HEARD_AFTER_MAX < Instant::now());
+        let answer = frame["requestId"].is_string();
+        holds("nobody hears anything once the token has expired", answer || !late, || {
+            format!("{} heard {frame}", NAMES[person])
+        })?;
         let data = &frame["data"];
         self.may_see(person, data)?;
         let messages = data["messages"].as_array().into_iter().flatten().chain(data.get("message"));
@@ -265,7 +290,14 @@ impl Clients {
         if ask.pries {
             let refused = matches!(
                 code,
-                Some("not_a_participant" | "unavailable" | "internal" | "insufficient_balance" | "rate_limited")
+                Some(
+                    "not_a_participant"
+                        | "unavailable"
+                        | "internal"
+                        | "insufficient_balance"
+                        | "rate_limited"
+                        | "token_expired"
+                )
             );
             return holds("strangers are refused", refused, || {
                 format!("{} got {frame} for {}", NAMES[person], ask.frame)

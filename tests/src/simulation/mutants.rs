@@ -1,6 +1,8 @@
 //! What the code would do without one of its guards, made at the network edge: no guard has to be listed, and none can be
 //! forgotten. A guard is a part of a condition, or a strong read, as it is seen on the wire; the orders are listed here.
 
+use std::collections::BTreeMap;
+
 use local::template::TABLE_NAME;
 use serde_json::{Value, json};
 
@@ -36,16 +38,19 @@ pub enum Mutant {
     DroppedEarly,
     /// Who resumes a send starts from the log's end, not from the recorded base.
     BaseReadLate,
+    /// A walk over the log goes on behind what it has seen, not at the first number that it lacks.
+    WalkSkips,
     /// Everybody is in every conversation.
     EverybodyIsIn,
 }
 
 /// The orders, and what else isn't seen on the wire.
-pub const ORDERS: [Mutant; 5] = [
+pub const ORDERS: [Mutant; 6] = [
     Mutant::ReceiptReadEarly,
     Mutant::ReceiptWrittenEarly,
     Mutant::DroppedEarly,
     Mutant::BaseReadLate,
+    Mutant::WalkSkips,
     Mutant::EverybodyIsIn,
 ];
 
@@ -62,6 +67,7 @@ impl std::fmt::Display for Mutant {
             Self::ReceiptWrittenEarly => f.write_str("order: RECEIPT is written after the effects"),
             Self::DroppedEarly => f.write_str("order: RECEIPT is written before the drop"),
             Self::BaseReadLate => f.write_str("order: the tail is read before the claim, and kept"),
+            Self::WalkSkips => f.write_str("order: a walk goes on at the first number missing"),
             Self::EverybodyIsIn => f.write_str("membership is checked"),
         }
     }
@@ -141,6 +147,7 @@ impl Mutant {
             }
             Self::ReceiptWrittenEarly => "RECEIPT",
             Self::EverybodyIsIn => "META",
+            Self::WalkSkips => "MSG",
             Self::ReceiptReadEarly | Self::DroppedEarly | Self::BaseReadLate => "ACCOUNT",
         }
     }
@@ -191,7 +198,7 @@ impl Mutant {
 
     /// Whether it changes answers.
     pub(super) fn rewrites(&self) -> bool {
-        matches!(self, Self::DroppedEarly | Self::BaseReadLate | Self::EverybodyIsIn)
+        matches!(self, Self::DroppedEarly | Self::BaseReadLate | Self::WalkSkips | Self::EverybodyIsIn)
     }
 
     /// An answer without the guard.
@@ -208,6 +215,11 @@ impl Mutant {
                 for send in answer["Item"]["open"]["M"].as_object_mut().into_iter().flat_map(|open| open.values_mut()) {
                     let log = format!("CONV#{}", text(&send["M"], "conv"));
                     send["M"]["base"] = json!({ "N": past.tail_at(&log, past.version()).to_string() });
+                }
+            }
+            (Self::WalkSkips, read) if read.starts_with("Query MSG") && read.ends_with("the walk") => {
+                if let Some(items) = answer["Items"].as_array_mut() {
+                    fill(items, &call.operation);
                 }
             }
             (Self::DroppedEarly, "BatchGetItem RECEIPT") => {
@@ -236,6 +248,21 @@ impl Mutant {
         }
         receipt(past, &json!({ "pk": { "S": pk }, "sk": { "S": sk } }))
     }
+}
+
+/// Each slot that a walk lacks below the highest that it has looks as if it were somebody else's.
+fn fill(slots: &mut Vec<Value>, walk: &Operation) {
+    let Operation::Dynamo(_, request) = walk else { return };
+    let seq = |sk: &str| sk.trim_start_matches("MSG#").parse::<u64>().unwrap_or_default();
+    let from = seq(text(&request["ExpressionAttributeValues"], ":from"));
+    let mut seen: BTreeMap<u64, Value> = slots.drain(..).map(|slot| (seq(text(&slot, "sk")), slot)).collect();
+    let Some((highest, last)) = seen.last_key_value().map(|(highest, last)| (*highest, last.clone())) else { return };
+    for seq in from..highest {
+        let sk = format!("MSG#{seq:020}");
+        let other = json!({ "pk": last["pk"], "sk": { "S": sk }, "sid": { "S": "somebody else's" } });
+        seen.entry(seq).or_insert(other);
+    }
+    slots.extend(seen.into_values());
 }
 
 /// The RECEIPT that an open and published send will have.

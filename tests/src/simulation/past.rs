@@ -113,46 +113,51 @@ impl Past {
         found.into_iter()
     }
 
-    /// Answers a read with the state after so many writes.
-    pub(super) fn read(&self, operation: &str, request: &Value, version: u64) -> String {
+    /// Answers a read, with each item as it was after so many writes as MOMENT says.
+    pub(super) fn read(&self, operation: &str, request: &Value, moment: &mut impl FnMut() -> u64) -> String {
         match operation {
             "GetItem" => {
-                let item = self.at(&place(&request["Key"]), version);
+                let item = self.at(&place(&request["Key"]), moment());
                 item.map_or_else(|| json!({}), |item| json!({ "Item": item })).to_string()
             }
             "BatchGetItem" => {
                 let keys = request["RequestItems"][TABLE_NAME]["Keys"].as_array().into_iter().flatten();
-                let items: Vec<&Value> = keys.filter_map(|key| self.at(&place(key), version)).collect();
+                let items: Vec<&Value> = keys.filter_map(|key| self.at(&place(key), moment())).collect();
                 json!({ "Responses": { TABLE_NAME: items }, "UnprocessedKeys": {} }).to_string()
             }
-            "Query" => self.query(request, version),
+            "Query" => self.query(request, moment),
             other => panic!("{other} reads nothing"),
         }
     }
 
-    fn query(&self, request: &Value, version: u64) -> String {
+    fn query(&self, request: &Value, moment: &mut impl FnMut() -> u64) -> String {
         let index = !request["IndexName"].is_null();
+        let order = |item: &'_ Value| {
+            let listed = if index { text(item, "work_sk").to_owned() } else { String::new() };
+            (listed, place(item))
+        };
         let condition = Condition::new(request);
         let mut found: Vec<&Value> = if index {
-            let all = self.items.keys().filter_map(|place| self.at(place, version));
+            let all = self.items.keys().filter_map(|place| self.at(place, moment()));
             let mut rows: Vec<&Value> = all.filter(|item| condition.holds(item, "work_pk", "work_sk")).collect();
-            rows.sort_by_key(|item| (text(item, "work_sk"), text(item, "pk"), text(item, "sk")));
+            rows.sort_by_key(|item| order(item));
             rows
         } else {
             let range = self.items.range((condition.pk.clone(), String::new())..);
             let range = range.take_while(|((pk, _), _)| *pk == condition.pk);
             range
-                .filter_map(|(place, _)| self.at(place, version))
+                .filter_map(|(place, _)| self.at(place, moment()))
                 .filter(|item| condition.holds(item, "pk", "sk"))
                 .collect()
         };
-        if request["ScanIndexForward"] == false {
-            found.reverse();
+        let backwards = request["ScanIndexForward"] == false;
+        let after = &request["ExclusiveStartKey"];
+        if !after.is_null() {
+            // Where the key stands, also when its item isn't there any more, or isn't seen.
+            found.retain(|item| if backwards { order(item) < order(after) } else { order(item) > order(after) });
         }
-        if let Some(after) = request["ExclusiveStartKey"].as_object() {
-            let after = place(&Value::Object(after.clone()));
-            let passed = found.iter().position(|item| place(item) == after).map_or(0, |at| at + 1);
-            found.drain(..passed);
+        if backwards {
+            found.reverse();
         }
         let limit = request["Limit"].as_u64().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let names: &[&str] = if index { &["pk", "sk", "work_pk", "work_sk"] } else { &["pk", "sk"] };
@@ -186,6 +191,7 @@ enum Range {
     BeginsWith,
     Between,
     Below,
+    Above,
 }
 
 impl Condition {
@@ -195,7 +201,12 @@ impl Condition {
         let values = &request["ExpressionAttributeValues"];
         let value = |name: &str| text(values, name).to_owned();
         let Some((_, range)) = condition.split_once(" AND ") else { return Self { pk: value(":pk"), range: None } };
-        let forms = [("begins_with(", Range::BeginsWith), ("BETWEEN", Range::Between), (" < :sk", Range::Below)];
+        let forms = [
+            ("begins_with(", Range::BeginsWith),
+            ("BETWEEN", Range::Between),
+            (" < :sk", Range::Below),
+            (" > :sk", Range::Above),
+        ];
         let form = forms.into_iter().find(|(mark, _)| range.contains(mark)).map(|(_, form)| form);
         let form = form.unwrap_or_else(|| panic!("a query's condition of no known form: {condition}"));
         let bounds = match form {
@@ -212,6 +223,7 @@ impl Condition {
                 Range::BeginsWith => sk.starts_with(low.as_str()),
                 Range::Between => (low.as_str()..=high.as_str()).contains(&sk),
                 Range::Below => sk < low.as_str(),
+                Range::Above => sk > low.as_str(),
             })
     }
 }

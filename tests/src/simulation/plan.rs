@@ -27,6 +27,19 @@ const AGING_STEPS: u32 = 1_000_000;
 const AGING_SENDS: u64 = 6;
 /// So many messages are sent while a sweep looks at what was marked a day ago.
 const MARKED_SENDS: u64 = 24;
+/// So many messages are sent and sent again at once, so far from each other.
+const CROWDED_SENDS: usize = 6;
+const CROWDED_GAP_MS: u64 = 2;
+/// So often a clock is set to the wrong hour or back; between two things that happen meanwhile is so much time.
+const WRONG_CLOCK_TURNS: usize = 9;
+const WRONG_CLOCK_GAP_MS: u64 = 300;
+/// By so much a clock is wrong, in seconds.
+pub(super) const WRONG_CLOCK_S: i64 = 3_600;
+/// So many messages are decided and get no further.
+const DEAD_SENDS: u64 = 8;
+/// Who gives them up comes so often, so far apart.
+const DEAD_SWEEPS: u64 = 6;
+const DEAD_SWEEPS_GAP_MS: u64 = 30;
 /// Who reads late has time for each message.
 const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
@@ -77,6 +90,8 @@ pub enum Fault {
     StaleRead,
     /// A read of the index is behind the table.
     StaleIndex,
+    /// A query or a batch reads each of its items at a moment of its own: it is no snapshot.
+    Torn,
     /// A batch comes back in parts.
     Unprocessed,
     /// A push is answered with 429, 500 or 503.
@@ -101,7 +116,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -115,6 +130,7 @@ impl Fault {
         Self::Paused,
         Self::StaleRead,
         Self::StaleIndex,
+        Self::Torn,
         Self::Unprocessed,
         Self::PushRefused,
         Self::PushUnanswered,
@@ -134,6 +150,7 @@ impl Fault {
             Self::QueueTwice
                 | Self::StaleRead
                 | Self::StaleIndex
+                | Self::Torn
                 | Self::Unprocessed
                 | Self::Skewed
                 | Self::FrameLost
@@ -145,7 +162,7 @@ impl Fault {
     /// How often, of 1,000 chances, a plan that has it may have it: one of these.
     const fn chances(self) -> [u64; 3] {
         match self {
-            Self::StaleRead | Self::StaleIndex | Self::Skewed => [200, 500, 900],
+            Self::StaleRead | Self::StaleIndex | Self::Torn | Self::Skewed => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
             // Twice in a row is what the queue is for.
             Self::PushRefused => [20, 80, 250],
@@ -211,6 +228,11 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
     }
 }
 
+/// Longer than any connection lives.
+pub const LONG_TOKEN_LIFE_S: u64 = 86_400;
+/// Where tokens are short: some end while frames are on their way, some in the middle of what people do, some never.
+const TOKEN_LIVES_S: [u64; 4] = [2, 20, 200, LONG_TOKEN_LIFE_S];
+
 /// What happens at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -238,6 +260,8 @@ pub enum Act {
     Sweeps,
     /// The daily schedule fires.
     Cleans,
+    /// The clock of all functions is set, by so many seconds.
+    SetsClock(i64),
 }
 
 /// One step.
@@ -270,6 +294,8 @@ pub struct Plan {
     pub share_percent: u64,
     /// How many messages somebody may send per second in the long run, and at once.
     pub rate: (u64, u64),
+    /// How long tokens are good, in seconds: one of these each.
+    pub token_lives_s: &'static [u64],
     /// How often each fault happens, of 1,000 chances.
     pub faults: BTreeMap<Fault, u64>,
     /// The item kind whose calls break more often than others.
@@ -304,7 +330,9 @@ impl Plan {
         let limit = chance.below(LIMIT_PLANS);
         let acts = all_acts(&mut chance);
         let steps = draw_steps(&mut chance, people, steps, &acts);
-        let mut plan = Self { seed, people, default_price, share_percent, rate, faults, focus, calm, steps, muted };
+        let token_lives_s: &[u64] = if seed % 8 == 5 { &TOKEN_LIVES_S } else { &[LONG_TOKEN_LIFE_S] };
+        let mut plan =
+            Self { seed, people, default_price, share_percent, rate, token_lives_s, faults, focus, calm, steps, muted };
         if default_price > 0 && chance.below(4) > 0 {
             plan.begins();
         }
@@ -345,6 +373,61 @@ impl Plan {
         let at_ms = last_ms + DAYS.as_millis() as u64;
         let sends = (0..MARKED_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage")));
         self.adds(&mut chance, [(at_ms, Act::Sweeps)].into_iter().chain(sends));
+        self
+    }
+
+    /// Two write at once, and send each message again and again: many look for a free slot of one log, and few of their
+    /// reads are a snapshot.
+    fn that_crowds_a_log(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        self.people = 2;
+        self.default_price = 0;
+        self.rate = (20, 200);
+        self.faults = BTreeMap::from([(Fault::StaleRead, 900), (Fault::Torn, 900)]);
+        self.focus = None;
+        let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Repeats];
+        let crowd = (0..).zip(send.repeat(CROWDED_SENDS)).map(|(n, act)| (CONNECTED_MS + CROWDED_GAP_MS * n, act));
+        let acts = [(BEGINNING_MS, Act::Connects)].into_iter().chain(crowd);
+        let acts = acts.flat_map(|(at_ms, act)| [0, 1].map(|person| (person, at_ms, act)));
+        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
+        self.steps = (1..).zip(acts).map(step).collect();
+        self
+    }
+
+    /// The clock is set an hour forward and back again, while the first person writes; each message is sent more than once,
+    /// and some of these are decided much later than they were looked up.
+    fn whose_clock_is_set(mut self, rate: (u64, u64)) -> Self {
+        let mut chance = Chance(!self.seed);
+        self.people = 2;
+        self.default_price = 0;
+        self.rate = rate;
+        self.steps.clear();
+        let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Sweeps];
+        let hour = [WRONG_CLOCK_S, -WRONG_CLOCK_S].into_iter().cycle().take(WRONG_CLOCK_TURNS);
+        let acts = hour.flat_map(|by_seconds| [Act::SetsClock(by_seconds)].into_iter().chain(send));
+        let acts = (0..).zip(acts).map(|(n, act)| (CONNECTED_MS + WRONG_CLOCK_GAP_MS * n, act));
+        let step = |(number, (at_ms, act))| {
+            let device = chance.below(DEVICES as u64) as usize;
+            Step { number, at_ms, person: 0, device, act, draw: chance.next() }
+        };
+        self.steps = (1..).zip([(BEGINNING_MS, Act::Connects)].into_iter().chain(acts)).map(step).collect();
+        self.faults = BTreeMap::from([(Fault::Slow, 40), (Fault::Paused, 10)]);
+        self.focus = Some("ACCOUNT".to_owned());
+        self
+    }
+
+    /// Paid messages are decided and get no further, and many find them at once when they are old enough to be given up.
+    fn whose_sends_die(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        self.people = 2;
+        self.default_price = 5;
+        self.steps.clear();
+        self.begins();
+        let sends = (0..DEAD_SENDS).map(|n| (CONNECTED_MS + n, Act::Says("sendMessage")));
+        let from_ms = 2 * CONNECTED_MS + VOID_AFTER.as_millis() as u64;
+        let sweeps = (0..DEAD_SWEEPS).map(|n| (from_ms + DEAD_SWEEPS_GAP_MS * n, Act::Sweeps));
+        self.adds(&mut chance, sends.chain(sweeps));
+        self.faults = BTreeMap::from([(Fault::Killed, 20), (Fault::Slow, 40)]);
         self
     }
 
@@ -389,6 +472,13 @@ impl Plan {
         match (seed, item) {
             (15 | 31, "ACCOUNT") => return plan.with_many_open_sends(seed == 15),
             (15, "PRESENCE") => return plan.with_many_connections(),
+            (_, "MSG") if seed % 8 == 1 => return plan.that_crowds_a_log(),
+            (_, "ACCOUNT") if seed % 32 == 10 => return plan.whose_clock_is_set((1, 2)),
+            (_, "ACCOUNT") if seed % 32 == 26 => return plan.whose_clock_is_set((20, 200)),
+            (_, "ACCOUNT") if seed % 16 == 11 => {
+                plan.focus = Some("MSG".to_owned());
+                return plan.whose_sends_die();
+            }
             _ if seed % 16 >= 12 => return plan,
             _ => {}
         }
@@ -408,13 +498,14 @@ impl Plan {
             plan = plan.that_ages();
         }
         match (item, seed % 8) {
+            ("PRESENCE", 0..4) => plan.token_lives_s = &TOKEN_LIVES_S,
             ("INBOX", 1) => plan = plan.whose_marks_grow_old(),
             ("INBOX", 3) => plan = plan.that_is_read_late(),
             _ => {}
         }
         let more: &[(Fault, u64)] = match seed % 4 {
             0 => &[],
-            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500)],
+            1 => &[(Fault::Slow, 40), (Fault::StaleRead, 500), (Fault::Torn, 500)],
             2 => &[(Fault::Late, 20), (Fault::Slow, 40)],
             _ => &[(Fault::Killed, 10), (Fault::Paused, 10), (Fault::Slow, 40), (Fault::Skewed, 900)],
         };

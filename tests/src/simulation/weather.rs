@@ -29,8 +29,10 @@ const PAUSE_MS_MAX: u64 = 50_000;
 const LATE_MS_MAX: u64 = 8_000;
 /// A function that dies at any time does so within this.
 const DEATH_MS_MAX: u64 = 150;
+/// A read whose items are read one by one takes so much longer, at most.
+const TORN_MS_MAX: u64 = 40;
 /// Functions' clocks are off by up to this.
-const SKEW_MS_MAX: u64 = 2_000;
+pub(super) const SKEW_MS_MAX: u64 = 2_000;
 /// A connection that was accepted is open within this.
 const OPENING_MS_MAX: u64 = 60;
 /// A read that is behind lacks up to so many writes,
@@ -131,6 +133,11 @@ impl State {
         chance.below(1_000) < self.plan.chances_at(fault, call) && !self.healed
     }
 
+    /// Whether nothing goes wrong any more.
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed
+    }
+
     /// A chance that depends on nothing but the seed and a name.
     pub(super) fn chance_of(&self, name: &str) -> Chance {
         let mut chance = Chance(self.plan.seed);
@@ -193,21 +200,20 @@ impl State {
     }
 
     /// The state that a read is answered from: so many writes ago.
-    fn behind(&mut self, call: &Call) -> u64 {
+    fn behind(&self, call: &Call, chance: &mut Chance) -> u64 {
         let now = self.past.version();
         let Operation::Dynamo(name, _) = &call.operation else { return now };
         let fault = if call.operation.reads_index() { Fault::StaleIndex } else { Fault::StaleRead };
-        let mut chance = self.running[&call.trace_id].chance.clone();
         let oldest = || self.past.version_before(BEHIND_MAX);
         if let Some(version) = self.mutant.as_ref().and_then(|mutant| {
             let account_read_at = self.running[&call.trace_id].account_read_at;
-            mutant.reads_at(call, now, account_read_at, &mut chance)
+            mutant.reads_at(call, now, account_read_at, chance)
         }) {
             return version.max(oldest());
         }
         if matches!(name.as_str(), "GetItem" | "BatchGetItem" | "Query")
             && !call.operation.is_strong()
-            && self.strikes(fault, &mut chance)
+            && self.strikes(fault, chance)
         {
             return now.saturating_sub(chance.below(BEHIND_WRITES_MAX)).max(oldest());
         }
@@ -215,11 +221,11 @@ impl State {
     }
 
     /// Answers a call to DynamoDB.
-    fn answer(&mut self, engine: &Engine, call: &Call, body: &[u8]) -> (u16, String) {
+    fn answer(&mut self, engine: &Engine, call: &Call, body: &[u8], torn_since: Option<u64>) -> (u16, String) {
         let Operation::Dynamo(name, request) = &call.operation else { return (404, String::new()) };
         self.operations += 1;
         if !call.operation.is_write() {
-            return self.answer_read(engine, call, body);
+            return self.answer_read(engine, call, body, torn_since);
         }
         if name == "BatchWriteItem" {
             return self.answer_deletes(engine, call, request.clone());
@@ -286,13 +292,13 @@ impl State {
         }
     }
 
-    fn answer_read(&mut self, engine: &Engine, call: &Call, body: &[u8]) -> (u16, String) {
+    fn answer_read(&mut self, engine: &Engine, call: &Call, body: &[u8], torn_since: Option<u64>) -> (u16, String) {
         let Operation::Dynamo(name, request) = &call.operation else { return (404, String::new()) };
-        let version = self.behind(call);
+        let mut chance = self.running[&call.trace_id].chance.clone();
+        let version = self.behind(call, &mut chance);
         let mut request = request.clone();
         let keys = &mut request["RequestItems"][TABLE_NAME]["Keys"];
         let several = keys.as_array().map_or(0, Vec::len);
-        let mut chance = self.running[&call.trace_id].chance.clone();
         let mut rest = Value::Null;
         if several > 0 && self.strikes(Fault::Unprocessed, &mut chance) {
             let done = chance.below(several as u64) as usize;
@@ -302,9 +308,14 @@ impl State {
         }
         // What is up to date comes from the engine itself; only it is never behind, and has no empty batches.
         let now = self.past.version();
-        let own = version < now || call.operation.reads_index() || !rest.is_null();
-        let (status, answer) =
-            if own { (200, self.past.read(name, &request, version)) } else { engine.answer(name, body) };
+        let from = torn_since.map_or(version, |since| since.min(version));
+        let own = from < now || call.operation.reads_index() || !rest.is_null();
+        let (status, answer) = if own {
+            let mut moment = || if torn_since.is_some() { from + chance.below(now - from + 1) } else { version };
+            (200, self.past.read(name, &request, &mut moment))
+        } else {
+            engine.answer(name, body)
+        };
         let mut changed = None;
         if !rest.is_null() {
             let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
@@ -386,15 +397,23 @@ impl Edge for Weather {
         if slow {
             there += Duration::from_millis(chance.below(SLOW_MS_MAX));
         }
+        let torn = call.operation.reads_several() && state.strikes(Fault::Torn, &mut chance);
+        let mut torn_since = torn.then(|| state.past.version());
+        if torn {
+            there += Duration::from_millis(chance.below(TORN_MS_MAX));
+        }
         let place = (call.trace_id.clone(), number);
         if state.plan.muted.contains(&place) {
-            (fate, pause) = (Fate::Answered, None);
-        }
-        if fate != Fate::Answered || pause.is_some() {
-            state.happened.push(place);
+            (fate, pause, torn_since) = (Fate::Answered, None, None);
         }
         let (now, struck) = (state.past.version(), u64::from(fate != Fate::Answered || pause.is_some()));
-        let broken = if struck > 0 { format!(" with {fate:?}, pause {pause:?}") } else { String::new() };
+        if struck > 0 || torn_since.is_some() {
+            state.happened.push(place);
+        }
+        let mut broken = if struck > 0 { format!(" with {fate:?}, pause {pause:?}") } else { String::new() };
+        if torn_since.is_some() {
+            broken += ", torn";
+        }
         state.trace.add(&format!("{} {} asks {}{broken}", call.trace_id, call.function, words(&call.operation)));
         let running = state.running.get_mut(&call.trace_id).expect("it has begun");
         running.chance = chance;
@@ -403,15 +422,15 @@ impl Edge for Weather {
         if call.operation.sk() == Some("ACCOUNT") && !call.operation.is_write() {
             running.account_read_at = now;
         }
-        Passage { there, back: Duration::from_millis(back), pause, fate }
+        Passage { there, back: Duration::from_millis(back), pause, fate, torn_since }
     }
 
-    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8]) -> (u16, Vec<u8>) {
+    fn serves(&mut self, services: &Services<'_>, call: &Call, body: &[u8], torn_since: Option<u64>) -> (u16, Vec<u8>) {
         let mut state = lock(&self.0);
         let (status, answer) = match &call.operation {
             Operation::Dynamo(..) => {
                 state.guards.extend(guards_of(&call.operation));
-                let (status, answer) = state.answer(services.engine, call, body);
+                let (status, answer) = state.answer(services.engine, call, body, torn_since);
                 (status, answer.into_bytes())
             }
             Operation::Push(connection) => {

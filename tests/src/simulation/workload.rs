@@ -4,17 +4,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use wire::limits::COINS_MAX;
 
 use super::clients::{Ask, Asked, Id, Send};
-use super::plan::{Act, DEVICES, Fault, NAMES, Step};
+use super::plan::{Act, DEVICES, Fault, LONG_TOKEN_LIFE_S, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
 use crate::network::{Chance, lock};
 use crate::world::{Failed, STEP, World};
 
-/// After so long API Gateway ends a connection.
-pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
 /// What somebody has from the beginning, in coins: enough for some messages.
 const PURSE: u64 = 30;
 /// How long a frame is on its way when it is overtaken.
@@ -152,6 +151,7 @@ impl Stage {
             Act::Operates => self.operates(person, &mut chance).await,
             Act::Sweeps => self.fires(&mut chance, 500, World::tries_to_sweep).await,
             Act::Cleans => self.fires(&mut chance, 200, World::tries_to_clean_up).await,
+            Act::SetsClock(by_seconds) => self.world.sets_clock(by_seconds),
         }
     }
 
@@ -309,7 +309,7 @@ impl Stage {
         let there = lock(&self.weather.0).clients.devices[person][device].clone();
         match there.connection {
             Some(connection) if self.world.connections().is_open(&connection) => {
-                let old = there.since.is_some_and(|since| since.elapsed() >= CONNECTION_LIFE);
+                let old = there.until.is_some_and(|until| until <= Instant::now());
                 if old { self.connects(person, device).await } else { Some(connection) }
             }
             _ => self.connects(person, device).await,
@@ -318,7 +318,13 @@ impl Stage {
 
     /// A device connects, and syncs. What connection it had is gone without a word.
     pub(super) async fn connects(&self, person: usize, device: usize) -> Option<String> {
-        let token = self.world.token(NAMES[person], Value::Null);
+        let life = {
+            let state = lock(&self.weather.0);
+            let lives = state.plan.token_lives_s;
+            let drawn = state.chance_of(&format!("token {}", state.clients.count())).below(lives.len() as u64) as usize;
+            Duration::from_secs(if state.is_healed() { LONG_TOKEN_LIFE_S } else { lives[drawn] })
+        };
+        let token = self.world.token(NAMES[person], json!({ "exp": self.world.now().after(life).ms / 1_000 }));
         let handshake = Handshake::with_header(&token).and("device", &format!("device{device}"));
         let accepted = self.world.handshake(&handshake).await.ok()?;
         let connection = accepted.connection;
@@ -326,7 +332,7 @@ impl Stage {
             let mut state = lock(&self.weather.0);
             state.trace.add(&format!("{} connects: {connection}", NAMES[person]));
             let before = state.clients.devices[person][device].connection.clone();
-            state.clients.connects(person, device, connection.clone());
+            state.clients.connects(person, device, connection.clone(), life);
             let (chance, conversation) = (Chance(0), Id::new());
             let asking = Asking { state: &state, chance, step: 0, person, device, other: 0, conversation };
             let mut frame = asking.since();

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use shared::limits::{CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
+use shared::store::work::Listing;
 use tokio::time::Instant;
+use wire::Time;
 use wire::limits::COINS_MAX;
 
 use super::clients::holds;
 use super::past::{Past, Place, number, text};
-use super::plan::Plan;
+use super::plan::{Plan, WRONG_CLOCK_S};
 use crate::network::{Operation, kind_of};
 
 /// The update that takes an item out of the index.
 const UNLIST: &str = "REMOVE #work_pk, #work_sk";
+/// The update that gives an item its place in the index.
+const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
 /// How far two functions' clocks may differ, and a call's way.
 const SKEW_MAX: Duration = Duration::from_secs(20);
@@ -75,11 +79,17 @@ impl Seen {
         holds("what is deleted has moved long ago", gone || old, || format!("{pk} {sk} moved {moved:?}"))
     }
 
-    /// A send was decided at a moment: since any other of the account there were no more than the rate allows.
+    /// A send was decided at a moment: since any other of the account there were no more than the rate allows. When the
+    /// clock was set back, it is as if a whole burst had just been sent.
     fn claims(&mut self, pk: &str, at: i64) -> Checked {
         let (per_second, burst) = self.rate;
         let claims = self.claims.entry(pk.to_owned()).or_default();
-        claims.push(at);
+        let set_by_ms = claims.last().map_or(0, |last| at - last);
+        if set_by_ms.abs() > WRONG_CLOCK_S * 500 {
+            claims.clear();
+        }
+        let as_if = if set_by_ms < -WRONG_CLOCK_S * 500 { burst as usize } else { 1 };
+        claims.extend(std::iter::repeat_n(at, as_if));
         let interval = 1_000 / per_second.cast_signed();
         for (n, first) in claims.iter().rev().enumerate() {
             let slow = (n as i64 + 1 - burst.cast_signed()) * interval <= at - first;
@@ -136,7 +146,13 @@ impl Write<'_> {
         holds("nobody has too many connections", connections.len() <= CONNECTIONS_MAX, context)?;
         let takes = self.by.operation.update().starts_with("REMOVE #connections");
         let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
-        holds("who is taken out was there", took || !takes, context)
+        holds("who is taken out was there", took || !takes, context)?;
+        let ends = connections.values().map(|connection| number(&connection["M"], "expires_at")).min();
+        let Some(first_end) = ends.filter(|_| self.by.operation.update() == LIST) else { return Ok(()) };
+        let user = pk.trim_start_matches("USER#").parse().map_err(|error| ("a key names a user", error.to_string()))?;
+        let due = Listing::online(Time { ms: first_end }, &user);
+        let stands = text(self.after, "work_sk") == due.sk;
+        holds("who is online is looked at when their first connection ends", stands, context)
     }
 
     /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has

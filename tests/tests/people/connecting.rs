@@ -11,7 +11,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use ring::{hmac, rsa};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
-use shared::limits::{SECRET_LIFE, SECRET_REFETCH_AFTER};
+use shared::limits::{CONNECTION_LIFE, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -193,6 +193,93 @@ async fn a_token_that_expires_ends_the_connection_at_the_next_frame() {
     assert_eq!((answer.event(), answer.code()), ("error", "token_expired"));
     assert!(!phone.is_connected());
     assert_eq!(world.person("ann").known_connections(), [] as [String; 0]);
+}
+
+/// Ann, and Bob on a connection whose token ends in a minute.
+async fn bob_for_a_minute(world: &World) -> (tests::Phone, tests::Phone) {
+    let ann = world.person("ann").connects().await;
+    let token = world.token("bob", json!({ "exp": world.now().ms / 1_000 + 60 }));
+    let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
+    let bob = tests::Phone { person: world.person("bob"), connection: accepted.connection };
+    bob.syncs().await.data();
+    ann.sends_to("bob", "in time").await.data();
+    assert_eq!(bob.heard_messages().len(), 1);
+    (ann, bob)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_hears_nothing_once_the_token_has_expired() {
+    let world = World::new().await;
+    let (ann, bob) = bob_for_a_minute(&world).await;
+    world.advance(Duration::from_secs(61)).await;
+    let asks = json!({ "action": "getPresence", "userIds": ["bob"] });
+    assert_eq!(ann.says(asks).await["users"][0]["online"], false);
+    ann.sends_to("bob", "just too late").await.data();
+    world.sweeps().await;
+    assert_eq!(bob.heard_messages(), [] as [Value; 0]);
+    assert!(bob.is_connected(), "clocks may differ by 5 s: a frame would be answered");
+    world.advance(TOKEN_LEEWAY).await;
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await;
+    assert_eq!(stats.body["connections"], 1, "only Ann's: {}", stats.body);
+    assert!(bob.is_connected());
+    ann.sends_to("bob", "too late").await.data();
+    assert_eq!(bob.heard_messages(), [] as [Value; 0]);
+    assert!(!bob.is_connected(), "the push that met it has closed it");
+    // It is in the log, for who comes with a new token.
+    let again = world.person("bob").connects().await;
+    assert_eq!(
+        again.syncs().await.messages().last().map(|message| message["content"].clone()),
+        Some(json!("too late"))
+    );
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_closes_whose_token_has_expired() {
+    let world = World::new().await;
+    // The connection that ends first comes between two that end later.
+    let long = world.person("bob").connects().await;
+    let (_ann, bob) = bob_for_a_minute(&world).await;
+    let longer = world.person("bob").connects().await;
+    world.advance(Duration::from_secs(30)).await;
+    world.sweeps().await;
+    assert!(bob.is_connected());
+    world.advance(Duration::from_secs(31) + TOKEN_LEEWAY).await;
+    world.breaks_once(Fault::Refuse(500), |call| matches!(call.operation, Operation::Close(_)));
+    world.sweeps().await;
+    world.heals();
+    assert!(bob.is_connected(), "it couldn't be closed, so it stays due");
+    world.sweeps().await;
+    assert!(!bob.is_connected() && long.is_connected() && longer.is_connected());
+    assert_eq!(world.person("bob").known_connections().len(), 2);
+    let writes = || world.calls().iter().filter(|call| call.operation.is_write()).count();
+    writes();
+    world.sweeps().await;
+    assert_eq!(writes(), 0, "the next is due in hours");
+    world.advance(CONNECTION_LIFE + TOKEN_LEEWAY).await;
+    world.sweeps().await;
+    assert!(!long.is_connected() && !longer.is_connected());
+    assert_eq!(world.person("bob").known_connections(), [] as [String; 0]);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_an_earlier_version_has_listed_is_looked_at() {
+    for user in ["bob", "0bob", "1795000000001bob", "5551234567", "\u{10ffff}"] {
+        let world = World::new().await;
+        let token = world.token(user, json!({ "exp": world.now().ms / 1_000 + 60 }));
+        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
+        let phone = tests::Phone { person: world.person(user), connection: accepted.connection };
+        world.edits(&format!("USER#{user}"), "PRESENCE", |item| {
+            item.insert("work_sk".to_owned(), json!({ "S": user }));
+        });
+        world.sweeps().await;
+        assert!(phone.is_connected(), "{user}");
+        world.advance(Duration::from_secs(61) + TOKEN_LEEWAY).await;
+        world.sweeps().await;
+        assert!(!phone.is_connected(), "{user}");
+        world.comes_to_rest().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

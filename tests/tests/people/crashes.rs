@@ -275,3 +275,25 @@ async fn a_folding_survives_a_break_at_every_call() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_published_is_shown_to_both_sides_at_once_whoever_died() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    ann.sends(&conversation, "one").await.data();
+    bob.marks_read(&conversation, 1).await.data();
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+    let frame = json!({
+        "action": "sendMessage", "conversationId": conversation, "content": "two", "clientMessageId": "two",
+    });
+    assert!(ann.tries(frame).await.is_none());
+    world.heals();
+    for phone in [&ann, &bob] {
+        let brought = phone.syncs().await.messages();
+        assert_eq!(brought.iter().map(|message| &message["content"]).collect::<Vec<_>>(), ["two"]);
+        assert_eq!(phone.history(&conversation).await.len(), 2);
+    }
+    bob.marks_read(&conversation, 2).await.data();
+    world.comes_to_rest().await;
+}

@@ -29,6 +29,44 @@ async fn a_mark_moves_the_horizon_and_the_other_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mark_is_told_to_ones_own_other_devices() {
+    let world = World::new().await;
+    let (ann, phone, conversation) = three_messages(&world).await;
+    let tablet = world.person("bob").connects().await;
+    for (n, status) in [(2, "delivered"), (3, "read")] {
+        match status {
+            "read" => phone.marks_read(&conversation, n).await.data().clone(),
+            _ => phone.marks_delivered(&conversation, n).await.data().clone(),
+        };
+        for told in [tablet.hears("message:status").await, ann.hears("message:status").await] {
+            assert_eq!((&told["userId"], &told["status"], &told["seq"]), (&json!("bob"), &json!(status), &json!(n)));
+        }
+    }
+    let own: Vec<Value> = phone.heard().into_iter().filter(|frame| frame["event"] == "message:status").collect();
+    assert_eq!(own, [] as [Value; 0], "the device that marks has its answer");
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_clears_is_told_once() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = three_messages(&world).await;
+    ann.heard();
+    for cleared in [3, 0] {
+        let answer = world.admin("DELETE", "/api/messages/buffered/bob", None).await;
+        assert_eq!(answer.body["cleared"], cleared);
+    }
+    for phone in [&ann, &bob] {
+        let told: Vec<Value> = phone.heard().into_iter().filter(|frame| frame["event"] == "message:status").collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let data = &told[0]["data"];
+        assert_eq!((&data["conversationId"], &data["userId"]), (&conversation, &json!("bob")));
+        assert_eq!((&data["status"], &data["seq"]), (&json!("delivered"), &json!(3)));
+    }
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_horizon_never_goes_back_and_nobody_is_told_twice() {
     let world = World::new().await;
     let (ann, bob, conversation) = three_messages(&world).await;

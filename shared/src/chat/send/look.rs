@@ -41,7 +41,7 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
     let store = &app.store;
     let (account, base, meta) = try_join3(
         store.account(&attempt.sender),
-        store.log_tail(&attempt.conversation),
+        store.log_tail(&attempt.conversation, Read::Strong),
         store.conversation(&attempt.conversation),
     )
     .await?;

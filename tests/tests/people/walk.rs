@@ -1,0 +1,71 @@
+//! Where a message finds its number when others have written meanwhile: a walk over several slots of the log.
+
+use serde_json::{Value, json};
+use tests::{Call, Fault, Operation, Phone, World};
+
+/// Whether a call asks who holds the slots from a number on.
+fn walks(call: &Call) -> bool {
+    let Operation::Dynamo(name, request) = &call.operation else { return false };
+    name == "Query" && call.operation.item_kind() == Some("MSG") && request["Limit"] != 1
+}
+
+/// Whether a call decides a send.
+fn claims(call: &Call) -> bool {
+    call.operation.update().contains("#open.#sid = :send")
+}
+
+/// Ann's message is decided when the log is empty, Bob's takes the first number, Ann's the second, and the function dies
+/// before it says so. Bob's next takes the third.
+async fn between_bobs(world: &World) -> (Phone, Phone, Value) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    ann.opens("bob").await;
+    let frame = ann.message_to("bob", "between");
+    world.breaks_once(Fault::KillAfter, claims);
+    assert!(ann.tries(frame.clone()).await.is_none());
+    world.heals();
+    assert_eq!(bob.sends_to("ann", "before").await["message"]["seq"], 1);
+    let mut puts = 0;
+    world.breaks(move |call| {
+        puts += usize::from(call.operation.writes("MSG#"));
+        (puts == 2).then_some(Fault::KillAfter)
+    });
+    assert!(ann.tries(frame.clone()).await.is_none());
+    world.heals();
+    assert_eq!(bob.sends_to("ann", "after").await["message"]["seq"], 3);
+    (ann, bob, frame)
+}
+
+/// A query may show a later slot and miss an earlier one, which was taken while it ran.
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_misses_its_own_slot_finds_it_all_the_same() {
+    let world = World::new().await;
+    let (ann, bob, frame) = between_bobs(&world).await;
+    world.breaks_once(Fault::Misses(0), walks);
+    let sent = ann.says(frame.clone()).await;
+    assert_eq!((sent.event(), &sent["message"]["seq"]), ("message:sent", &json!(2)));
+    world.heals();
+    let history = bob.history(&sent["message"]["conversationId"]).await;
+    let contents: Vec<&Value> = history.iter().map(|message| &message["content"]).collect();
+    assert_eq!(contents, ["before", "between", "after"]);
+    world.comes_to_rest().await;
+}
+
+/// What a walk misses of others' slots, it meets when it publishes there.
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_misses_anothers_slot_goes_on_behind_it() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    ann.opens("bob").await;
+    let frame = ann.message_to("bob", "last");
+    world.breaks_once(Fault::KillAfter, claims);
+    assert!(ann.tries(frame.clone()).await.is_none());
+    world.heals();
+    for n in 1..=4 {
+        assert_eq!(bob.sends_to("ann", &format!("number {n}")).await["message"]["seq"], n);
+    }
+    world.breaks_once(Fault::Misses(1), walks);
+    let sent = ann.says(frame).await;
+    assert_eq!((sent.event(), &sent["message"]["seq"]), ("message:sent", &json!(5)));
+    world.heals();
+    world.comes_to_rest().await;
+}
