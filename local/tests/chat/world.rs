@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::binary::{DEADLINE, Machine};
+use crate::binary::Machine;
 
 /// How long to wait before something is looked at again that can't be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -19,9 +19,13 @@ pub(crate) async fn eventually(look: impl AsyncFnMut() -> bool) {
     comes_to(true, look).await;
 }
 
-/// Waits, but not for long, until LOOK finds this. A message is acknowledged before all of its effects are done.
+/// A send whose function died is taken up by the sweep, which comes once a minute, when it is a minute old.
+const AT_REST_MAX: Duration = Duration::from_secs(180);
+
+/// Waits, mostly not for long, until LOOK finds this. A message is acknowledged before all of its effects are done, and on a
+/// busy machine a function may run out of time before they are.
 pub(crate) async fn comes_to<T: PartialEq + Debug>(expected: T, mut look: impl AsyncFnMut() -> T) {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + AT_REST_MAX;
     let mut found = look().await;
     while found != expected && Instant::now() < deadline {
         tokio::time::sleep(LOOK_AGAIN).await;
