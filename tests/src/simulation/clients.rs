@@ -10,8 +10,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use wire::direct_id;
 
+use super::fault::Fault;
 use super::past::{Past, text};
-use super::plan::{DEVICES, Fault, NAMES, Plan};
+use super::plan::{DEVICES, NAMES, Plan};
 use super::writes::Checked;
 
 /// After so long API Gateway ends a connection.

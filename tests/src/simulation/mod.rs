@@ -10,6 +10,7 @@
 //! 7. [`shrink`] makes a failing plan smaller.
 
 mod clients;
+mod fault;
 pub mod mutants;
 mod past;
 pub mod plan;
@@ -25,8 +26,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use self::fault::Fault;
 pub use self::mutants::{Mutant, ORDERS};
-pub use self::plan::{Act, Fault, Plan, STEPS_DRAWN, Step};
+pub use self::plan::{Act, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
 pub use self::workload::ACTIONS;
 use self::workload::Stage;

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::clients::Clients;
+use super::fault::Fault;
 use super::mutants::{Mutant, guards_of};
 use super::past::{Past, number, place, text};
-use super::plan::{Fault, Plan};
+use super::plan::Plan;
 use super::trace::Trace;
 use super::writes::{Broken, By, Checked, Seen, Write};
 use crate::engine::Engine;

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use wire::limits::COINS_MAX;
 
 use super::clients::{Ask, Asked, Id, Send};
-use super::plan::{Act, DEVICES, Fault, LONG_TOKEN_LIFE_S, NAMES, Step};
+use super::fault::Fault;
+use super::plan::{Act, DEVICES, LONG_TOKEN_LIFE_S, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
 use crate::network::{Chance, lock};

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use shared::limits::{CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
 use shared::store::work::Listing;
 use tokio::time::Instant;
-use wire::Time;
 use wire::limits::COINS_MAX;
+use wire::{Time, UserId};
 
 use super::clients::holds;
 use super::past::{Past, Place, number, text};
@@ -149,7 +149,7 @@ impl Write<'_> {
         holds("who is taken out was there", took || !takes, context)?;
         let ends = connections.values().map(|connection| number(&connection["M"], "expires_at")).min();
         let Some(first_end) = ends.filter(|_| self.by.operation.update() == LIST) else { return Ok(()) };
-        let user = pk.trim_start_matches("USER#").parse().map_err(|error| ("a key names a user", error.to_string()))?;
+        let user: UserId = pk.trim_start_matches("USER#").parse().expect("a key names a user");
         let due = Listing::online(Time { ms: first_end }, &user);
         let stands = text(self.after, "work_sk") == due.sk;
         holds("who is online is looked at when their first connection ends", stands, context)
