@@ -15,6 +15,7 @@ use aws_types::SdkConfig;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use wire::{Time, UserId};
 
@@ -139,7 +140,10 @@ impl Verifier {
             required.push("iss");
         }
         validation.set_required_spec_claims(&required);
-        let body = jsonwebtoken::decode::<Body>(token, &key, &validation).map_err(|_| Error::Unauthorized)?.claims;
+        // An object, and nothing else: serde also takes a struct's fields from a list.
+        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation);
+        let claims = claims.map_err(|_| Error::Unauthorized)?.claims;
+        let body: Body = serde_json::from_value(Value::Object(claims)).map_err(|_| Error::Unauthorized)?;
         let expires_at = moment(body.exp);
         if body.nbf.is_some_and(|nbf| moment(nbf) > now.after(TOKEN_LEEWAY)) {
             return Err(Error::Unauthorized);

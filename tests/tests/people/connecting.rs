@@ -76,6 +76,7 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
         ("not good yet", hs256(&with("nbf", json!(now + 60)), SECRET)),
         ("no exp", hs256(&json!({ "sub": "ann" }), SECRET)),
         ("exp as text", hs256(&with("exp", json!("tomorrow")), SECRET)),
+        ("a list", hs256(&json!(["ann", now + 60, now, ["admin"]]), SECRET)),
         ("no sub", hs256(&json!({ "exp": now + 60 }), SECRET)),
         ("an empty sub", hs256(&with("sub", json!("")), SECRET)),
         ("a control character", hs256(&with("sub", json!("a\nb")), SECRET)),

@@ -226,6 +226,11 @@ async fn a_reply_names_the_message_that_it_answers() {
     reply["replyTo"] = 1.into();
     assert_eq!(bob.says(reply).await["message"]["replyTo"], 1);
     assert_eq!(ann.hears("message:new").await["message"]["replyTo"], 1);
+    // Also to who reads it later.
+    let conversation = ann.opens("bob").await;
+    let page = ann.says(json!({ "action": "getMessages", "conversationId": conversation })).await;
+    assert_eq!(page["messages"][1]["replyTo"], 1);
+    assert_eq!(page["messages"][0]["replyTo"], Value::Null);
 }
 
 #[tokio::test(start_paused = true)]
