@@ -2,9 +2,9 @@
 //! `cargo run -p tests --profile simulation --bin mutants`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,8 @@ struct Options {
     /// Only mutants that say this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Writes here which seed first catches each: what `tests/tests/guards.txt` holds and `cargo test` runs again.
+    /// Writes here which seed catches each: what `tests/tests/guards.txt` holds and `cargo test` runs again. The seeds that
+    /// are there already are tried first, and stay where they still do.
     #[arg(long, conflicts_with_all = ["only", "steps"])]
     list: Option<PathBuf>,
 }
@@ -60,15 +61,24 @@ struct Verdict {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    let listed = match options.list.as_deref().map(read).transpose() {
+        Ok(listed) => listed.unwrap_or_default(),
+        Err(error) => {
+            say(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     std::panic::set_hook(Box::new(|_| {}));
+    say(&format!("looking for guards in {} seeds, each with {} plans", options.find, FOCI.len() + 1));
     let mutants: Vec<Mutant> =
         find(&options).into_iter().filter(|one| one.to_string().contains(&options.only)).collect();
-    say(&format!("{} guards, up to {} seeds each", mutants.len(), options.seeds));
+    let new = mutants.iter().filter(|one| !listed.contains_key(&one.to_string())).count();
+    say(&format!("{} guards, {new} without a seed in a list; up to {} seeds each", mutants.len(), options.seeds));
     say("caught | seeds | first | by | guard");
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     on_threads(options.threads, || {
         while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = judge(mutant, &options);
+            let verdict = judge(mutant, listed.get(&mutant.to_string()).copied(), &options);
             show(mutant, &verdict);
             lock(&verdicts).insert(mutant, verdict.first);
         }
@@ -85,6 +95,21 @@ fn main() -> ExitCode {
         }
     }
     if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The seeds of a list, by guard; none where there is no file yet.
+fn read(path: &Path) -> Result<BTreeMap<String, u64>, String> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let seed_of = |line: &str| {
+        let [seed, _, name] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { return None };
+        Some((name.to_owned(), seed.parse().ok()?))
+    };
+    let line = |line: &str| seed_of(line).ok_or_else(|| format!("{}: not a line of a list: {line}", path.display()));
+    text.lines().map(line).collect()
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,13 +147,14 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Runs seeds without a guard.
-fn judge(mutant: &Mutant, options: &Options) -> Verdict {
+/// Runs seeds without a guard, LISTED first.
+fn judge(mutant: &Mutant, listed: Option<u64>, options: &Options) -> Verdict {
     let mut verdict = Verdict { seeds: 0, caught: 0, first: None, rules: BTreeMap::new() };
-    let plans = (0..options.seeds).map(|seed| Plan::directed(seed, options.steps(), mutant.item()));
+    let directed = |seed| Plan::directed(seed, options.steps(), mutant.item());
+    let plans = (0..options.seeds).map(directed);
     // What takes long is for what nothing else shows.
     let (crowded, quick): (Vec<Plan>, Vec<Plan>) = plans.partition(Plan::is_crowded);
-    for plan in quick.into_iter().chain(crowded) {
+    for plan in listed.map(directed).into_iter().chain(quick).chain(crowded) {
         verdict.seeds += 1;
         // Only what holds with the guard tells anything about it.
         if let Some((rule, _)) = run(&plan, Some(mutant), 1).broken
