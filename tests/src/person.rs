@@ -25,8 +25,18 @@ impl Person {
 
     /// Connects, with a good token.
     pub async fn connects(&self) -> Phone {
-        let token = self.world.token(&self.id, Value::Null);
-        match self.world.handshake(&Handshake::with_header(&token)).await {
+        self.connects_with(&self.world.token(&self.id, Value::Null)).await
+    }
+
+    /// Connects, with a token that is good for so long.
+    pub async fn connects_for(&self, life: Duration) -> Phone {
+        let exp = self.world.now().after(life).ms / 1_000;
+        self.connects_with(&self.world.token(&self.id, json!({ "exp": exp }))).await
+    }
+
+    /// Connects, with this token of theirs.
+    pub async fn connects_with(&self, token: &str) -> Phone {
+        match self.world.handshake(&Handshake::with_header(token)).await {
             Ok(accepted) => Phone { person: self.clone(), connection: accepted.connection },
             Err(status) => panic!("{} was refused with {status}", self.id),
         }

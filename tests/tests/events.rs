@@ -1,7 +1,7 @@
 //! `events/` has one event for each function, as AWS sends it. Each is answered.
 
 use serde_json::{Value, json};
-use tests::{Handshake, World};
+use tests::World;
 
 /// The event of a function, with what only a running deployment knows.
 fn event(function: &str, known: &[(&str, &str)]) -> Value {
@@ -15,8 +15,7 @@ fn event(function: &str, known: &[(&str, &str)]) -> Value {
 async fn every_function_answers_its_event() {
     let world = World::new().await;
     let token = world.token("ann", json!({ "roles": ["admin"] }));
-    let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("the token is good");
-    let phone = tests::Phone { person: world.person("ann"), connection: accepted.connection };
+    let phone = world.person("ann").connects_with(&token).await;
     let conversation = phone.opens("bob").await;
     let conversation = conversation.as_str().expect("an id");
     world.person("bob").connects().await.sends_to("ann", "hi").await.data();

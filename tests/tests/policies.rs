@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
 use tests::simulation::ACTIONS;
-use tests::{Fault, Handshake, Operation, Phone, World};
+use tests::{Fault, Operation, Phone, World};
 
 /// After this a message is moved though nobody has it.
 const UNDELIVERED_RETENTION: Duration = Duration::from_secs(90 * 86_400);
@@ -167,9 +167,7 @@ async fn messages_grow_old(world: &World) {
 async fn tokens_expire(world: &World) {
     let (person, life) = (world.person("ann"), Duration::from_secs(60));
     for (action, _) in ACTIONS {
-        let token = world.token("ann", json!({ "exp": world.now().after(life).ms / 1_000 }));
-        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("the token is good");
-        let phone = Phone { person: person.clone(), connection: accepted.connection };
+        let phone = person.connects_for(life).await;
         world.advance(life + TOKEN_LEEWAY + Duration::from_secs(1)).await;
         assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
         assert!(!phone.is_connected());
@@ -181,9 +179,7 @@ async fn pushes_meet_expired_tokens(world: &World) {
     let ann = world.person("ann").connects().await;
     let life = Duration::from_secs(60);
     for by_operator in [true, false] {
-        let token = world.token("ida", json!({ "exp": world.now().after(life).ms / 1_000 }));
-        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("the token is good");
-        let ida = Phone { person: world.person("ida"), connection: accepted.connection };
+        let ida = world.person("ida").connects_for(life).await;
         world.advance(CONNECT_GRACE).await;
         let connection = ida.connection.clone();
         world.breaks(move |call| {

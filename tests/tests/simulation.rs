@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tests::simulation::{ACTIONS, Act, Mutant, ORDERS, Plan, run};
+use tests::simulation::{ACTIONS, Act, Listed, Mutant, ORDERS, Plan, run};
 
 /// Seeds that run every time.
 const FIXED: std::ops::Range<u64> = 0..300;
@@ -69,14 +69,14 @@ const GUARDS: &str = include_str!("guards.txt");
 #[test]
 fn every_missing_guard_is_noticed() {
     let again = "write the list again: simulation/mutants --list tests/tests/guards.txt";
-    let lines: Vec<Vec<&str>> = GUARDS.lines().map(|line| line.splitn(3, " | ").collect()).collect();
+    let lines: Result<Vec<Listed>, String> = GUARDS.lines().map(str::parse).collect();
+    let lines = lines.expect("a list of guards");
     let (next, seen) = (AtomicUsize::new(0), Mutex::new(BTreeSet::from(ORDERS)));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let [seed, item, name] = line[..] else { panic!("not a line of the list: {line:?}") };
-                    let plan = Plan::directed(seed.parse().expect("a seed"), None, item);
+                while let Some(Listed { seed, item, guard: name }) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let plan = Plan::directed(*seed, None, item);
                     // Minutes, in this build: what it shows, a test of people's sends shows, too.
                     if plan.is_crowded() {
                         continue;
@@ -85,7 +85,7 @@ fn every_missing_guard_is_noticed() {
                     assert_eq!(whole.broken, None, "directed at {item}, seed {seed} breaks; again: simulate --seed {seed} --directed {item} --trace");
                     seen.lock().expect("no thread has panicked").extend(whole.guards.iter().cloned());
                     let guards = whole.guards.iter().chain(&ORDERS);
-                    let guard = guards.clone().find(|guard| guard.to_string() == name);
+                    let guard = guards.clone().find(|guard| guard.to_string() == *name);
                     let guard = guard.unwrap_or_else(|| panic!("directed at {item}, seed {seed} never meets {name}; {again}"));
                     let broken = run(&plan, Some(guard), 1).broken;
                     assert!(broken.is_some(), "directed at {item}, seed {seed} doesn't miss {name}; {again}");
@@ -93,7 +93,7 @@ fn every_missing_guard_is_noticed() {
             });
         }
     });
-    let listed: BTreeSet<&str> = lines.iter().map(|line| line[2]).collect();
+    let listed: BTreeSet<&str> = lines.iter().map(|line| &*line.guard).collect();
     let seen = seen.into_inner().expect("no thread has panicked");
     let unlisted: Vec<String> = seen.iter().map(Mutant::to_string).filter(|name| !listed.contains(&**name)).collect();
     assert!(unlisted.is_empty(), "nothing shows that these are needed: {unlisted:#?}; {again}");

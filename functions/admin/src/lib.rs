@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
-use shared::chat::conversation::tell;
+use shared::chat::conversation::tell_status;
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
@@ -17,7 +17,7 @@ use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::Key;
 use shared::store::work::Work;
-use wire::{Coins, ConversationId, Cursor, Event, IdempotencyKey, Limit, Reason, Status, UserId};
+use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
@@ -61,26 +61,11 @@ async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Er
     for (n, (id, inbox)) in waiting.iter().enumerate() {
         let moved = app.store.inbox_mark(user, id, Horizon::Delivered, inbox.last_seq).await?;
         if matches!(moved, Moved::Forward(_)) && n < TOLD_MAX {
-            delivered(app, user, id, inbox).await;
+            tell_status(app, user, inbox, id.clone(), (Status::Delivered, inbox.last_seq), None).await;
         }
     }
     let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
     Ok(json!({ "cleared": cleared }))
-}
-
-/// Tells the other in a conversation, and the user's devices, that the user has all of it.
-async fn delivered(app: &App, user: &UserId, id: &ConversationId, inbox: &Inbox) {
-    let event = Event::MessageStatus {
-        conversation_id: id.clone(),
-        user_id: user.clone(),
-        status: Status::Delivered,
-        seq: inbox.last_seq,
-        at: app.clock.now(),
-    };
-    if let Err(error) = tell(app, &[inbox.peer.clone(), user.clone()], &event, None).await {
-        // The horizon is kept; whoever asks sees it.
-        tracing::warn!(%error, cause = error.cause(), "a status could not be told");
-    }
 }
 
 /// A user's conversations that hold something undelivered.

@@ -3,7 +3,7 @@
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
-use shared::chat::conversation::{Membership, create_inboxes, messages, tell};
+use shared::chat::conversation::{Membership, create_inboxes, messages, tell_status};
 use shared::chat::history;
 use shared::error::Error;
 use shared::run::{Function, Handler, Handling};
@@ -91,7 +91,7 @@ async fn mark(
         Moved::Stayed(inbox) | Moved::Beyond(inbox) => (inbox, false),
         Moved::NoInbox => return Err(Error::NotAParticipant),
     };
-    let Inbox { delivered_seq, read_seq, peer, .. } = inbox;
+    let Inbox { delivered_seq, read_seq, .. } = inbox;
     let marked = Event::Marked { conversation_id: conversation_id.clone(), delivered_seq, read_seq };
     let answered = app.answer(&caller, &marked).await;
     if forward {
@@ -100,13 +100,7 @@ async fn mark(
             Horizon::Delivered => Status::Delivered,
             Horizon::Read => Status::Read,
         };
-        let told = [peer, caller.user.clone()];
-        let user_id = caller.user.clone();
-        let event = Event::MessageStatus { conversation_id, user_id, status, seq, at: app.clock.now() };
-        if let Err(error) = tell(app, &told, &event, Some(&caller)).await {
-            // The horizon is kept; whoever asks sees it.
-            tracing::warn!(%error, cause = error.cause(), "a status could not be told");
-        }
+        tell_status(app, &caller.user, &inbox, conversation_id, (status, seq), Some(&caller)).await;
     }
     Ok(answered)
 }

@@ -35,20 +35,18 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     // 0 where there is none: an alarm must tell "none" from "nobody looked".
     count(Metric::OpenSends, 0.0);
     highest(Metric::OldestOpenSend, 0.0);
-    let open = owners(app, Work::Open).await?;
+    let open = owners(&app.store.work_due(Work::Open, SWEEP_ACCOUNTS_MAX).await?)?;
     each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
-    let unsettled = owners(app, Work::Unsettled).await?;
+    let unsettled = owners(&app.store.work_due(Work::Unsettled, SWEEP_ACCOUNTS_MAX).await?)?;
     let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
     each(app, stop, unsettling.collect()).await;
-    let ended = app.store.work_ended(app.clock.now(), SWEEP_ACCOUNTS_MAX).await?;
-    let ended: BTreeSet<UserId> = ended.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    let ended = owners(&app.store.work_ended(app.clock.now(), SWEEP_ACCOUNTS_MAX).await?)?;
     each(app, stop, ended.iter().map(|user| end_connections(app, user)).collect()).await;
     unlist_delivered(app).await
 }
 
-/// The users who have work of a kind.
-async fn owners(app: &App, work: Work) -> Result<BTreeSet<UserId>, Error> {
-    let rows = app.store.work_due(work, SWEEP_ACCOUNTS_MAX).await?;
+/// Whose rows these are.
+fn owners(rows: &[Key]) -> Result<BTreeSet<UserId>, Error> {
     rows.iter().map(|key| Ok(key.owner()?)).collect()
 }
 

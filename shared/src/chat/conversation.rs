@@ -166,6 +166,23 @@ fn empty_inbox(membership: &Membership) -> Result<Inbox, Error> {
     Ok(Inbox { kind, peer: peer.clone(), last_seq: none, delivered_seq: none, read_seq: none, last_at })
 }
 
+/// Tells the other in a conversation, and the user's devices, that all up to a number has this STATUS for the user; but not
+/// the one whose connection got the answer.
+pub async fn tell_status(
+    app: &App,
+    user: &UserId,
+    inbox: &Inbox,
+    conversation_id: ConversationId,
+    (status, seq): (Status, Seq),
+    answered: Option<&Caller>,
+) {
+    let event = Event::MessageStatus { conversation_id, user_id: user.clone(), status, seq, at: app.clock.now() };
+    if let Err(error) = tell(app, &[inbox.peer.clone(), user.clone()], &event, answered).await {
+        // The horizon is kept; whoever asks sees it.
+        tracing::warn!(%error, cause = error.cause(), "a status could not be told");
+    }
+}
+
 /// Tells people something that is not kept, but for the one whose connection got the answer: who is not connected doesn't learn
 /// of it.
 ///

@@ -12,8 +12,8 @@ use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
-use super::work::{LIST, Listing, UNLIST};
-use crate::limits::{CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, CONNECTIONS_MAX, TOKEN_LEEWAY};
+use super::work::{LIST, Listing, UNLIST, latest_end};
+use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY};
 
 /// One live connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +40,6 @@ impl Connection {
     pub fn may_be_closed(&self, now: Time) -> bool {
         self.is_over(now) && self.is_over(now.before(TOKEN_LEEWAY))
     }
-}
-
-/// When a connection ends at the latest that is registered now, by any clock.
-fn latest_end(now: Time) -> Time {
-    now.after(CONNECTION_LIFE + CLOCKS_DIFFER_MAX)
 }
 
 /// A user's connections.

@@ -75,6 +75,11 @@ pub(super) fn latest_look(now: Time) -> Time {
     now.after(CLEANUP_LOOK_EVERY + CLOCKS_DIFFER_MAX)
 }
 
+/// When a connection ends at the latest that is registered now, by any clock.
+pub(super) fn latest_end(now: Time) -> Time {
+    now.after(CONNECTION_LIFE + CLOCKS_DIFFER_MAX)
+}
+
 /// What takes an item out of the index.
 pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 
@@ -162,7 +167,7 @@ impl Store {
     /// The users whose connections are due: the first of them has ended, stands further in the future than any connection
     /// lives, or has no time, as an earlier version listed them. At most MAX.
     pub async fn work_ended(&self, now: Time, max: usize) -> Result<Vec<Key>, StoreError> {
-        self.work_outside(Work::Online, now, now.after(CONNECTION_LIFE + CLOCKS_DIFFER_MAX), max).await
+        self.work_outside(Work::Online, now, latest_end(now), max).await
     }
 
     /// What stands before one moment or after another, over all shards: of each shard at most its part of MAX of both.

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use clap::Parser;
 use mimalloc::MiMalloc;
 use tests::simulation::plan::FOCI;
-use tests::simulation::{Mutant, ORDERS, Plan, run};
+use tests::simulation::{Listed, Mutant, ORDERS, Plan, run};
 
 /// A third of the time would go to the system's allocator.
 #[global_allocator]
@@ -88,7 +88,12 @@ fn main() -> ExitCode {
     say(&format!("{survivors} of {} survived", mutants.len()));
     if let Some(path) = &options.list {
         let caught = verdicts.iter().filter_map(|(mutant, first)| Some((mutant, (*first)?)));
-        let list: String = caught.map(|(mutant, seed)| format!("{seed} | {} | {mutant}\n", mutant.item())).collect();
+        let line = |(mutant, seed): (&&Mutant, u64)| Listed {
+            seed,
+            item: mutant.item().to_owned(),
+            guard: mutant.to_string(),
+        };
+        let list: String = caught.map(|caught| format!("{}\n", line(caught))).collect();
         if let Err(error) = std::fs::write(path, list) {
             say(&format!("{}: {error}", path.display()));
             return ExitCode::FAILURE;
@@ -104,12 +109,8 @@ fn read(path: &Path) -> Result<BTreeMap<String, u64>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    let seed_of = |line: &str| {
-        let [seed, _, name] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { return None };
-        Some((name.to_owned(), seed.parse().ok()?))
-    };
-    let line = |line: &str| seed_of(line).ok_or_else(|| format!("{}: not a line of a list: {line}", path.display()));
-    text.lines().map(line).collect()
+    let listed = text.lines().map(|line| line.parse().map(|Listed { seed, guard, .. }| (guard, seed)));
+    listed.collect::<Result<_, String>>().map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

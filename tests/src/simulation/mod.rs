@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use self::fault::Fault;
-pub use self::mutants::{Mutant, ORDERS};
+pub use self::mutants::{Listed, Mutant, ORDERS};
 pub use self::plan::{Act, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
 pub use self::workload::ACTIONS;

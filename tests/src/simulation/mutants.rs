@@ -54,6 +54,34 @@ pub const ORDERS: [Mutant; 6] = [
     Mutant::EverybodyIsIn,
 ];
 
+/// A line of a list of guards, as `tests/tests/guards.txt` holds them: a seed whose plan, directed at the item, misses this guard.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The seed.
+    pub seed: u64,
+    /// The kind of item.
+    pub item: String,
+    /// The guard, in words.
+    pub guard: String,
+}
+
+impl std::fmt::Display for Listed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} | {} | {}", self.seed, self.item, self.guard)
+    }
+}
+
+impl std::str::FromStr for Listed {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let wrong = || format!("not a line of a list of guards: {line}");
+        let [seed, item, guard] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { return Err(wrong()) };
+        let seed = seed.parse().map_err(|_| wrong())?;
+        Ok(Self { seed, item: item.to_owned(), guard: guard.to_owned() })
+    }
+}
+
 impl std::fmt::Display for Mutant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

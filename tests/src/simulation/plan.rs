@@ -291,7 +291,6 @@ impl Plan {
         self.people = 2;
         self.default_price = 0;
         self.rate = rate;
-        self.steps.clear();
         let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Sweeps];
         let hour = [WRONG_CLOCK_S, -WRONG_CLOCK_S].into_iter().cycle().take(WRONG_CLOCK_TURNS);
         let acts = hour.flat_map(|by_seconds| [Act::SetsClock(by_seconds)].into_iter().chain(send));
@@ -318,6 +317,7 @@ impl Plan {
         let sweeps = (0..DEAD_SWEEPS).map(|n| (from_ms + DEAD_SWEEPS_GAP_MS * n, Act::Sweeps));
         self.adds(&mut chance, sends.chain(sweeps));
         self.faults = BTreeMap::from([(Fault::Killed, 20), (Fault::Slow, 40)]);
+        self.focus = Some("MSG".to_owned());
         self
     }
 
@@ -365,10 +365,7 @@ impl Plan {
             (_, "MSG") if seed % 8 == 1 => return plan.that_crowds_a_log(),
             (_, "ACCOUNT") if seed % 32 == 10 => return plan.whose_clock_is_set((1, 2)),
             (_, "ACCOUNT") if seed % 32 == 26 => return plan.whose_clock_is_set((20, 200)),
-            (_, "ACCOUNT") if seed % 16 == 11 => {
-                plan.focus = Some("MSG".to_owned());
-                return plan.whose_sends_die();
-            }
+            (_, "ACCOUNT") if seed % 16 == 11 => return plan.whose_sends_die(),
             _ if seed % 16 >= 12 => return plan,
             _ => {}
         }

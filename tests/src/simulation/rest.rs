@@ -13,7 +13,7 @@ use super::past::{number, text};
 use super::plan::{CALM, DAY_MS, DEVICES, MONTHS_MS, NAMES, Plan};
 use super::weather::{SKEW_MS_MAX, State};
 use super::workload::Stage;
-use super::writes::{Broken, Checked};
+use super::writes::{Broken, Checked, first_end};
 use crate::network::{Chance, lock};
 
 /// How often somebody asks again before giving up: in a healed world an answer comes at once, or when the rate allows it.
@@ -100,10 +100,7 @@ impl Stage {
             holds("what is done is unlisted", !(delivered && old), || item.to_string())?;
         }
         for item in state.past.all().filter(|item| text(item, "sk") == "PRESENCE") {
-            let ends = item["connections"]["M"].as_object().into_iter().flatten();
-            let ends =
-                ends.filter_map(|(_, connection)| connection["M"]["expires_at"]["N"].as_str()?.parse::<i64>().ok());
-            let Some(first) = ends.min() else { continue };
+            let Some(first) = first_end(item) else { continue };
             let place = text(item, "work_sk").split('\u{1f}').next().and_then(|ms| ms.parse::<i64>().ok());
             holds("whose time is over is closed", first > swept_at.ms, || item.to_string())?;
             holds("whose time will be over is listed by then", place.is_some_and(|place| place <= first), || {

@@ -20,6 +20,9 @@ const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 /// The update that gives an item its place in the index.
 const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
+/// Who decides so much before or after the last has a clock that was set.
+const CLOCK_SET_MS: i64 = WRONG_CLOCK_S * 1_000 / 2;
+
 /// How far two functions' clocks may differ, and a call's way.
 const SKEW_MAX: Duration = Duration::from_secs(20);
 
@@ -37,6 +40,11 @@ fn map(item: &Value, name: &str) -> Map<String, Value> {
 fn set(item: &Value, name: &str) -> Vec<String> {
     let members = item[name]["SS"].as_array().into_iter().flatten();
     members.filter_map(|member| member.as_str().map(str::to_owned)).collect()
+}
+
+/// When the first of a PRESENCE's connections ends.
+pub(super) fn first_end(presence: &Value) -> Option<i64> {
+    map(presence, "connections").values().map(|connection| number(&connection["M"], "expires_at")).min()
 }
 
 /// Whether an item is in the index.
@@ -85,11 +93,11 @@ impl Seen {
         let (per_second, burst) = self.rate;
         let claims = self.claims.entry(pk.to_owned()).or_default();
         let set_by_ms = claims.last().map_or(0, |last| at - last);
-        if set_by_ms.abs() > WRONG_CLOCK_S * 500 {
+        let (was_set, was_set_back) = (set_by_ms.abs() > CLOCK_SET_MS, set_by_ms < -CLOCK_SET_MS);
+        if was_set {
             claims.clear();
         }
-        let as_if = if set_by_ms < -WRONG_CLOCK_S * 500 { burst as usize } else { 1 };
-        claims.extend(std::iter::repeat_n(at, as_if));
+        claims.extend(std::iter::repeat_n(at, if was_set_back { burst as usize } else { 1 }));
         let interval = 1_000 / per_second.cast_signed();
         for (n, first) in claims.iter().rev().enumerate() {
             let slow = (n as i64 + 1 - burst.cast_signed()) * interval <= at - first;
@@ -147,8 +155,8 @@ impl Write<'_> {
         let takes = self.by.operation.update().starts_with("REMOVE #connections");
         let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
         holds("who is taken out was there", took || !takes, context)?;
-        let ends = connections.values().map(|connection| number(&connection["M"], "expires_at")).min();
-        let Some(first_end) = ends.filter(|_| self.by.operation.update() == LIST) else { return Ok(()) };
+        let listed = first_end(self.after).filter(|_| self.by.operation.update() == LIST);
+        let Some(first_end) = listed else { return Ok(()) };
         let user: UserId = pk.trim_start_matches("USER#").parse().expect("a key names a user");
         let due = Listing::online(Time { ms: first_end }, &user);
         let stands = text(self.after, "work_sk") == due.sk;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::{Handshake, Phone, World};
+use tests::World;
 use wire::limits::MESSAGE_BYTES_MAX;
 
 #[tokio::test(start_paused = true)]
@@ -202,9 +202,7 @@ async fn a_refusal_names_what_it_answers_whatever_is_wrong_with_the_text() {
 async fn an_expired_token_comes_before_what_is_wrong_with_a_frame() {
     let world = World::new().await;
     for text in [r#"{"action":"ping","requestId":"r"}"#, r#"{"action":"ping","requestId":"r""#, "hello"] {
-        let token = world.token("ann", json!({ "exp": world.now().ms / 1_000 + 60 }));
-        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("it is good");
-        let phone = Phone { person: world.person("ann"), connection: accepted.connection };
+        let phone = world.person("ann").connects_for(Duration::from_secs(60)).await;
         world.advance(Duration::from_secs(66)).await;
         let frames = phone.writes(text).await;
         assert_eq!((frames.len(), &frames[0]["error"]["code"]), (1, &json!("token_expired")), "{text}: {frames:#?}");

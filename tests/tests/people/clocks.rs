@@ -96,6 +96,11 @@ async fn a_secret_that_was_fetched_in_the_future_is_fetched_again() {
     assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(401), "that secret isn't good any more");
 }
 
+/// How many messages are in the table.
+fn messages_left(world: &World) -> usize {
+    world.items().iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("MSG#"))).count()
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_from_the_future_grow_old_with_the_next() {
     let world = World::new().await;
@@ -117,8 +122,7 @@ async fn messages_from_the_future_grow_old_with_the_next() {
     assert_eq!(world.archived().len(), 1, "129 are moved at once");
     world.sets_clock(DAY);
     world.cleans_up().await;
-    let left = world.items().iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("MSG#"))).count();
-    assert_eq!(left, 1);
+    assert_eq!(messages_left(&world), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,8 +136,7 @@ async fn what_moved_in_the_future_is_deleted_a_day_after_it_is_seen() {
     bob.marks_read(&conversation, 101).await.data();
     world.advance(VOID_AFTER).await;
     world.sweeps().await;
-    let left =
-        || world.items().iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("MSG#"))).count();
+    let left = || messages_left(&world);
     world.sets_clock(365 * DAY);
     world.cleans_up().await;
     assert_eq!((world.archived().len(), left()), (1, 101));

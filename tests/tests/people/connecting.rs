@@ -184,9 +184,7 @@ async fn a_device_has_a_name_of_at_most_64_characters() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_expires_ends_the_connection_at_the_next_frame() {
     let world = World::new().await;
-    let token = world.token("ann", json!({ "exp": world.now().ms / 1_000 + 60 }));
-    let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
-    let phone = tests::Phone { person: world.person("ann"), connection: accepted.connection };
+    let phone = world.person("ann").connects_for(Duration::from_secs(60)).await;
     world.advance(Duration::from_secs(64)).await;
     assert_eq!(phone.says(json!({ "action": "ping" })).await.event(), "pong", "clocks may differ by 5 s");
     world.advance(Duration::from_secs(2)).await;
@@ -199,9 +197,7 @@ async fn a_token_that_expires_ends_the_connection_at_the_next_frame() {
 /// Ann, and Bob on a connection whose token ends in a minute.
 async fn bob_for_a_minute(world: &World) -> (tests::Phone, tests::Phone) {
     let ann = world.person("ann").connects().await;
-    let token = world.token("bob", json!({ "exp": world.now().ms / 1_000 + 60 }));
-    let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
-    let bob = tests::Phone { person: world.person("bob"), connection: accepted.connection };
+    let bob = world.person("bob").connects_for(Duration::from_secs(60)).await;
     bob.syncs().await.data();
     ann.sends_to("bob", "in time").await.data();
     assert_eq!(bob.heard_messages().len(), 1);
@@ -268,9 +264,7 @@ async fn the_sweep_closes_whose_token_has_expired() {
 async fn a_connection_that_an_earlier_version_has_listed_is_looked_at() {
     for user in ["bob", "0bob", "1795000000001bob", "5551234567", "\u{10ffff}"] {
         let world = World::new().await;
-        let token = world.token(user, json!({ "exp": world.now().ms / 1_000 + 60 }));
-        let accepted = world.handshake(&Handshake::with_header(&token)).await.expect("accepted");
-        let phone = tests::Phone { person: world.person(user), connection: accepted.connection };
+        let phone = world.person(user).connects_for(Duration::from_secs(60)).await;
         world.edits(&format!("USER#{user}"), "PRESENCE", |item| {
             item.insert("work_sk".to_owned(), json!({ "S": user }));
         });

@@ -28,6 +28,11 @@ async fn a_mark_moves_the_horizon_and_the_other_is_told() {
     world.is_sound();
 }
 
+/// Every status that a phone has heard.
+fn told(phone: &Phone) -> Vec<Value> {
+    phone.heard().into_iter().filter(|frame| frame["event"] == "message:status").collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_mark_is_told_to_ones_own_other_devices() {
     let world = World::new().await;
@@ -42,8 +47,7 @@ async fn a_mark_is_told_to_ones_own_other_devices() {
             assert_eq!((&told["userId"], &told["status"], &told["seq"]), (&json!("bob"), &json!(status), &json!(n)));
         }
     }
-    let own: Vec<Value> = phone.heard().into_iter().filter(|frame| frame["event"] == "message:status").collect();
-    assert_eq!(own, [] as [Value; 0], "the device that marks has its answer");
+    assert_eq!(told(&phone), [] as [Value; 0], "the device that marks has its answer");
     world.is_sound();
 }
 
@@ -57,7 +61,7 @@ async fn what_an_operator_clears_is_told_once() {
         assert_eq!(answer.body["cleared"], cleared);
     }
     for phone in [&ann, &bob] {
-        let told: Vec<Value> = phone.heard().into_iter().filter(|frame| frame["event"] == "message:status").collect();
+        let told = told(phone);
         assert_eq!(told.len(), 1, "{told:?}");
         let data = &told[0]["data"];
         assert_eq!((&data["conversationId"], &data["userId"]), (&conversation, &json!("bob")));

@@ -14,15 +14,21 @@ fn claims(call: &Call) -> bool {
     call.operation.update().contains("#open.#sid = :send")
 }
 
-/// Ann's message is decided when the log is empty, Bob's takes the first number, Ann's the second, and the function dies
-/// before it says so. Bob's next takes the third.
-async fn between_bobs(world: &World) -> (Phone, Phone, Value) {
+/// Ann's message is decided when the log is empty, and the function dies.
+async fn decided(world: &World) -> (Phone, Phone, Value) {
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
     ann.opens("bob").await;
-    let frame = ann.message_to("bob", "between");
+    let frame = ann.message_to("bob", "decided");
     world.breaks_once(Fault::KillAfter, claims);
     assert!(ann.tries(frame.clone()).await.is_none());
     world.heals();
+    (ann, bob, frame)
+}
+
+/// Ann's message is decided when the log is empty, Bob's takes the first number, Ann's the second, and the function dies
+/// before it says so. Bob's next takes the third.
+async fn between_bobs(world: &World) -> (Phone, Phone, Value) {
+    let (ann, bob, frame) = decided(world).await;
     assert_eq!(bob.sends_to("ann", "before").await["message"]["seq"], 1);
     let mut puts = 0;
     world.breaks(move |call| {
@@ -46,7 +52,7 @@ async fn a_walk_that_misses_its_own_slot_finds_it_all_the_same() {
     world.heals();
     let history = bob.history(&sent["message"]["conversationId"]).await;
     let contents: Vec<&Value> = history.iter().map(|message| &message["content"]).collect();
-    assert_eq!(contents, ["before", "between", "after"]);
+    assert_eq!(contents, ["before", "decided", "after"]);
     world.comes_to_rest().await;
 }
 
@@ -54,12 +60,7 @@ async fn a_walk_that_misses_its_own_slot_finds_it_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_walk_that_misses_anothers_slot_goes_on_behind_it() {
     let world = World::new().await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
-    ann.opens("bob").await;
-    let frame = ann.message_to("bob", "last");
-    world.breaks_once(Fault::KillAfter, claims);
-    assert!(ann.tries(frame.clone()).await.is_none());
-    world.heals();
+    let (ann, bob, frame) = decided(&world).await;
     for n in 1..=4 {
         assert_eq!(bob.sends_to("ann", &format!("number {n}")).await["message"]["seq"], n);
     }
