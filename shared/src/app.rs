@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::push::Push;
 use crate::queue::Queue;
 use crate::store::Store;
+use crate::store::work::LeftOff;
 use crate::telemetry::{self, Metric};
 
 /// What a handler may touch.
@@ -23,6 +24,8 @@ pub struct App {
     pub queue: Queue,
     /// Where old messages are, for the functions that read or move them, where there is such a place.
     pub archive: Option<Archive>,
+    /// Where scheduled work goes on that has no time to stand by.
+    pub left_off: LeftOff,
     /// What time it is.
     pub clock: Clock,
     /// How this deployment wants it.
@@ -40,7 +43,7 @@ impl App {
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = Queue::new(Queue::settings(sdk), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
-        Self { store, push, queue, archive, clock, config }
+        Self { store, push, queue, archive, left_off: LeftOff::default(), clock, config }
     }
 
     /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.

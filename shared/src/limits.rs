@@ -97,6 +97,8 @@ pub const VOID_AFTER: Duration = Duration::from_secs(60);
 
 /// Earnings that are folded into a balance by one write. `BatchGetItem` takes 100; 40 ids keep ACCOUNT small.
 pub const SETTLE_BATCH: usize = 40;
+/// How many of the newest lines of a ledger are read before somebody is told that the coins don't suffice.
+pub const SETTLE_NEWEST: u32 = 100;
 /// Rounds that one settling makes; each folds up to [`SETTLE_BATCH`] earnings.
 pub const SETTLE_ROUNDS_MAX: u32 = 50;
 
@@ -104,10 +106,12 @@ pub const SETTLE_ROUNDS_MAX: u32 = 50;
 
 /// How many parts the index's work is spread over. A partition takes 1,000 write units per second.
 pub const WORK_SHARDS: u64 = 16;
-/// The most accounts that one sweep looks after, of each kind of work.
-pub const SWEEP_ACCOUNTS_MAX: usize = 2_000;
-/// How many accounts a sweep looks after at the same time.
+/// How many rows of a shard whoever walks through the index asks for at once.
+pub const WORK_PAGE: u32 = 100;
+/// How many accounts, or other things, a sweep looks after at the same time.
 pub const SWEEP_AT_ONCE: usize = 16;
+/// How long before its end a sweep begins nothing new: what is under way must end in this.
+pub const SWEEP_STOPS_BEFORE: Duration = Duration::from_secs(10);
 /// How long a conversation stays marked as waiting after its last new mark, before the sweep asks whether it still waits.
 pub const WAITING_MARK_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// The most index rows that `buffer-stats` counts of each kind.
@@ -142,8 +146,6 @@ pub const CLEANUP_LOOK_EVERY: Duration = Duration::from_secs(7 * 86_400);
 pub const CLEANUP_AT_ONCE: usize = 8;
 /// How long before its end a cleanup begins nothing new: what is under way must end in this.
 pub const CLEANUP_STOPS_BEFORE: Duration = Duration::from_secs(90);
-/// How many conversations of a shard a cleanup asks the index for at once.
-pub const CLEANUP_PAGE: u32 = 50;
 /// The most segments that one page of history is read from; what is behind them is the next page.
 pub const HISTORY_SEGMENTS_MAX: usize = 4;
 /// How long one attempt of a call to S3 may take.

@@ -68,8 +68,11 @@ pub enum Metric {
     SettleBatches,
     /// Sends that a sweep found open.
     OpenSends,
-    /// The age of the oldest send that a sweep found open, in seconds.
+    /// How long the oldest open send has been so, in seconds: of those that a sweep found, and by the places in the index of
+    /// those that it had no time for.
     OldestOpenSend,
+    /// Kinds of work that a sweep had to leave before all of it had its turn.
+    SweepsCut,
     /// Messages that a cleanup moved: to the archive, or away where there is none.
     MessagesMoved,
     /// Messages that a cleanup deleted from the table, some time after they had moved.

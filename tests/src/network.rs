@@ -64,6 +64,8 @@ pub enum Fault {
     KillAfter,
     /// Its answer lacks this one of the items that it reads: that was written meanwhile, and no query is a snapshot.
     Misses(usize),
+    /// It is answered as the first that asked the same: a read of an index that is behind.
+    Repeats,
 }
 
 /// What the edge has drawn for one run of a function.
@@ -204,6 +206,8 @@ struct Wires {
     faults: Mutex<Option<Faults>>,
     edge: Mutex<Option<Box<dyn Edge>>>,
     chance: Mutex<Chance>,
+    /// What is answered again.
+    first_answers: Mutex<BTreeMap<Vec<u8>, (u16, Vec<u8>)>>,
 }
 
 impl Network {
@@ -211,7 +215,20 @@ impl Network {
     pub(crate) fn new(engine: Engine, connections: Connections, queues: Queues, policies: Policies, seed: u64) -> Self {
         let (calls, faults, edge) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (chance, secrets, bucket) = (Mutex::new(Chance(seed)), Mutex::default(), Bucket::default());
-        let wires = Wires { engine, connections, queues, bucket, policies, secrets, calls, faults, edge, chance };
+        let first_answers = Mutex::default();
+        let wires = Wires {
+            engine,
+            connections,
+            queues,
+            bucket,
+            policies,
+            secrets,
+            calls,
+            faults,
+            edge,
+            chance,
+            first_answers,
+        };
         Self { wires: Arc::new(wires) }
     }
 
@@ -281,6 +298,10 @@ impl Network {
         let (status, body) = match fault {
             Some(Fault::KillBefore) => return die(&invocation).await,
             Some(Fault::Refuse(status)) => (status, Vec::new()),
+            Some(Fault::Repeats) => {
+                let mut answers = lock(&self.wires.first_answers);
+                answers.entry(body.clone()).or_insert_with(|| self.deliver(&call.operation, &body)).clone()
+            }
             _ => self.deliver(&call.operation, &body),
         };
         let body = match fault {

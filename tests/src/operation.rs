@@ -106,6 +106,20 @@ impl Operation {
         Some(kind_of(sk))
     }
 
+    /// From where to where a query goes, if it says both.
+    pub fn range(&self) -> Option<(String, String)> {
+        let Self::Dynamo(_, request) = self else { return None };
+        let bound = |name: &str| Some(request["ExpressionAttributeValues"][name]["S"].as_str()?.to_owned());
+        Some((bound(":from")?, bound(":to")?))
+    }
+
+    /// The sort keys of the items that a batch reads.
+    pub fn keys(&self) -> Vec<&str> {
+        let Self::Dynamo(_, request) = self else { return Vec::new() };
+        let keys = request["RequestItems"][TABLE_NAME]["Keys"].as_array().into_iter().flatten();
+        keys.filter_map(|key| key["sk"]["S"].as_str()).collect()
+    }
+
     /// Whether it is a read that must not be behind.
     pub fn is_strong(&self) -> bool {
         let Self::Dynamo(_, request) = self else { return false };

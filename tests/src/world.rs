@@ -24,6 +24,7 @@ use shared::queue::Queue;
 use shared::run::{Function, Instance};
 use shared::secret::Secrets;
 use shared::store::Store;
+use shared::store::work::LeftOff;
 use tokio::time::Instant;
 use wire::Time;
 
@@ -121,7 +122,7 @@ impl Inner {
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = Queue::new(Queue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
         let archive = function.archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
-        let app = App { store, push, queue, archive, clock: self.clock.clone(), config };
+        let app = App { store, push, queue, archive, left_off: LeftOff::default(), clock: self.clock.clone(), config };
         function.in_world(app, self.verifier.clone())
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
 use shared::chat::conversation::tell_status;
+use shared::chat::settle::settle;
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
@@ -77,7 +78,7 @@ async fn waiting(app: &App, user: &UserId) -> Result<Vec<(ConversationId, Inbox)
 
 /// What waits in all. `complete` is false when there was more than [`STATS_ROWS_MAX`] of a kind.
 async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
-    let due = |work| async move { Ok(app.store.work_due(work, STATS_ROWS_MAX).await?) };
+    let due = |work| async move { Ok(app.store.work_listed(work, STATS_ROWS_MAX).await?) };
     let (waiting, online, open, unsettled) =
         try_join4(waiting::count(app), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
     let complete = waiting.complete && [&online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
@@ -126,7 +127,7 @@ async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Resu
 
 /// What a user can spend, with everything folded in.
 async fn wallet(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
-    let balance = app.store.settle(user).await?;
+    let balance = settle(app, user).await?;
     Ok(json!({ "userId": user, "balance": balance }))
 }
 

@@ -3,17 +3,14 @@
 
 pub mod conversation;
 
-use futures::StreamExt as _;
-use futures::stream::select_all;
 use shared::app::App;
 use shared::archive::Archive;
-use shared::chat::waiting;
+use shared::chat::{turns, waiting};
 use shared::config::Retention;
 use shared::error::Error;
 use shared::limits::{CLEANUP_AT_ONCE, CLEANUP_STOPS_BEFORE, WORK_SHARDS};
 use shared::run::{Function, Handler, Handling};
-use shared::store::StoreError;
-use shared::store::table::Key;
+use shared::store::work::{Row, Work};
 use shared::telemetry::{Metric, count, highest};
 use wire::Time;
 
@@ -39,40 +36,32 @@ pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
     for metric in [Metric::MessagesMoved, Metric::MessagesDeleted, Metric::SegmentsWritten, Metric::SegmentBytes] {
         count(metric, 0.0);
     }
-    let mut unread = report(app).await.err();
+    let unread = report(app).await.err();
     if app.archive.is_none() && !retention.discard {
         return unread.map_or(Ok(()), Err);
     }
     let stop = deadline.before(CLEANUP_STOPS_BEFORE);
     let now = app.clock.now();
-    let shards = (0..WORK_SHARDS).map(|shard| Box::pin(app.store.work_looks(shard, now)));
-    let turns = select_all(shards).map(|row| turn(app, &retention, stop, row)).buffer_unordered(CLEANUP_AT_ONCE);
-    let mut turns = std::pin::pin!(turns);
-    let (mut conversations, mut failed) = (0, 0);
-    while let Some(outcome) = turns.next().await {
-        match outcome {
-            Ok(went_well) => {
-                conversations += 1;
-                failed += u32::from(!went_well);
-            }
-            // Its shard ends here; the others go on.
-            Err(error) => _ = unread.get_or_insert(error),
-        }
-    }
-    let complete = failed == 0 && unread.is_none() && app.clock.now() < stop;
+    let shards = (0..WORK_SHARDS).map(|shard| app.store.work_due(Work::Archive, shard, now));
+    let turns = turns::give(app, shards, stop, CLEANUP_AT_ONCE, |row: Row| turn(app, &retention, stop, row)).await;
+    let (conversations, failed) = (turns.given, turns.failed);
+    let complete = unread.is_none() && turns.is_complete();
     tracing::info!(conversations, failed, complete, "cleaned up");
-    unread.map_or(Ok(()), Err)
+    unread.or(turns.unread.map(Error::from)).map_or(Ok(()), Err)
 }
 
 /// One conversation's turn; says whether it went well.
-async fn turn(app: &App, retention: &Retention, stop: Time, row: Result<Key, StoreError>) -> Result<bool, Error> {
-    let id = row?.conversation()?;
-    if app.clock.now() >= stop {
-        return Ok(true);
-    }
-    let Err(error) = conversation::look(app, retention, stop, &id).await else { return Ok(true) };
+async fn turn(app: &App, retention: &Retention, stop: Time, row: Row) -> bool {
+    let id = match row.key.conversation() {
+        Ok(id) => id,
+        Err(error) => {
+            tracing::warn!(%error, "no conversation's place in the index");
+            return false;
+        }
+    };
+    let Err(error) = conversation::look(app, retention, stop, &id).await else { return true };
     tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
-    Ok(false)
+    false
 }
 
 /// Says what waits, and for how many.

@@ -1,23 +1,22 @@
 //! The sweep, every minute: finishes or voids sends that nobody finished, drops what is finished, folds earnings into
 //! balances, ends connections whose time is over, and takes conversations that wait for nothing out of the index.
 
-use std::collections::BTreeSet;
-
-use futures::StreamExt as _;
 use shared::app::App;
 use shared::chat::send::Decided;
-use shared::chat::send::drop::drop_finished;
+use shared::chat::send::drop::drop_finished_of;
 use shared::chat::send::effects::{finish, give_up};
 use shared::chat::send::publish::{Placed, publish};
+use shared::chat::settle::settle;
+use shared::chat::turns::give;
 use shared::clock::is_to_come;
 use shared::error::Error;
-use shared::limits::{SWEEP_ACCOUNTS_MAX, SWEEP_AT_ONCE, VOID_AFTER, WAITING_MARK_LIFE};
+use shared::limits::{SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
 use shared::run::{Function, Handler, Handling};
 use shared::store::accounts::OpenSend;
 use shared::store::table::Key;
-use shared::store::work::Work;
+use shared::store::work::{Row, Work};
 use shared::telemetry::{Metric, count, highest};
-use wire::{Message, SendId, Seq, Status, Time, UserId};
+use wire::{ConnectionId, Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle), archive: None };
@@ -26,58 +25,94 @@ fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
     Box::pin(sweep(app, deadline))
 }
 
-/// Does what is due, until all is done or the time is nearly over; the next sweep goes on.
+/// Does what is due, until all is done or the time is nearly over; the next sweep goes on. Of the time that is left when it
+/// begins each kind of work takes half at most, and the last all of it: so none waits for ever behind another.
 ///
 /// # Errors
-/// Those of the store, where the index can't be read. What fails for one user is logged and left to the next sweep.
+/// The first of the store's, where a part of the index can't be read: in the end, when the rest is done. What fails for one
+/// user is logged and left to the next sweep.
 pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
-    let stop = deadline.before(std::time::Duration::from_secs(10));
+    let stop = deadline.before(SWEEP_STOPS_BEFORE);
+    let now = app.clock.now();
     // 0 where there is none: an alarm must tell "none" from "nobody looked".
     count(Metric::OpenSends, 0.0);
     highest(Metric::OldestOpenSend, 0.0);
-    let open = owners(&app.store.work_due(Work::Open, SWEEP_ACCOUNTS_MAX).await?)?;
-    each(app, stop, open.iter().map(|user| finish_open(app, user)).collect()).await;
-    let unsettled = owners(&app.store.work_due(Work::Unsettled, SWEEP_ACCOUNTS_MAX).await?)?;
-    let unsettling = unsettled.iter().map(|user| async move { Ok(app.store.settle(user).await.map(drop)?) });
-    each(app, stop, unsettling.collect()).await;
-    let ended = owners(&app.store.work_ended(app.clock.now(), SWEEP_ACCOUNTS_MAX).await?)?;
-    each(app, stop, ended.iter().map(|user| end_connections(app, user)).collect()).await;
-    unlist_delivered(app).await
-}
-
-/// Whose rows these are.
-fn owners(rows: &[Key]) -> Result<BTreeSet<UserId>, Error> {
-    rows.iter().map(|key| Ok(key.owner()?)).collect()
-}
-
-/// Does so many things at the same time, and starts no more after STOP.
-async fn each<F: Future<Output = Result<(), Error>>>(app: &App, stop: Time, work: Vec<F>) {
-    let work = work.into_iter().map(|work| async move {
-        if app.clock.now() >= stop {
-            return;
+    let due = |work| shards().map(move |shard| app.store.work_due(work, shard, now));
+    let open = give(app, due(Work::Open), half(app, stop), SWEEP_AT_ONCE, |row: Row| {
+        if let Some(since) = row.at.filter(|since| !is_to_come(*since, now)) {
+            highest(Metric::OldestOpenSend, now.since(since).as_secs_f64());
         }
-        if let Err(error) = work.await {
-            tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
-        }
+        went_well(finish_open(app, row.key))
     });
-    let work: Vec<_> = work.collect();
-    futures::stream::iter(work).buffer_unordered(SWEEP_AT_ONCE).collect().await
+    let open = open.await;
+    let unsettled = shards().map(|shard| app.store.work_unsettled(shard, &app.left_off));
+    let unsettled = give(app, unsettled, half(app, stop), SWEEP_AT_ONCE, |user: UserId| {
+        went_well(async move { Ok(settle(app, &user).await.map(drop)?) })
+    });
+    let unsettled = unsettled.await;
+    let ended = give(app, due(Work::Online), half(app, stop), SWEEP_AT_ONCE, |row: Row| {
+        went_well(end_connections(app, row.key))
+    });
+    let ended = ended.await;
+    let waiting =
+        give(app, due(Work::Waiting), stop, SWEEP_AT_ONCE, |row: Row| went_well(look_whether_it_waits(app, row.key)));
+    let all = [("open sends", open), ("earnings", unsettled), ("connections", ended), ("waiting", waiting.await)];
+    let mut unread = None;
+    for (work, turns) in all {
+        if turns.cut {
+            count(Metric::SweepsCut, 1.0);
+            tracing::warn!(
+                work,
+                looked_at = turns.given,
+                "the time is over and more may be due: the next sweep goes on"
+            );
+        }
+        unread = unread.or(turns.unread);
+    }
+    unread.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished.
-async fn finish_open(app: &App, user: &UserId) -> Result<(), Error> {
+fn shards() -> std::ops::Range<u64> {
+    0..WORK_SHARDS
+}
+
+/// The moment at which half of the time until STOP is over.
+fn half(app: &App, stop: Time) -> Time {
+    let now = app.clock.now();
+    now.after(stop.since(now) / 2)
+}
+
+/// Does one thing; logs what fails.
+async fn went_well(work: impl Future<Output = Result<(), Error>>) -> bool {
+    let Err(error) = work.await else { return true };
+    tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
+    false
+}
+
+/// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished. What stays open is looked at when
+/// the oldest of it is as old; what could not be ended goes to the end, behind whatever is due by now.
+async fn finish_open(app: &App, key: Key) -> Result<(), Error> {
+    let user = &key.owner()?;
     let account = app.store.account(user).await?;
     let now = app.clock.now();
     let old = now.before(VOID_AFTER);
-    for (id, send) in account.open {
+    let mut failed = None;
+    for (id, send) in &account.open {
         count(Metric::OpenSends, 1.0);
         highest(Metric::OldestOpenSend, now.since(send.claimed_at).as_secs_f64());
-        if send.claimed_at <= old || is_to_come(send.claimed_at, now) {
-            end(app, user, id, send).await?;
+        if (send.claimed_at <= old || is_to_come(send.claimed_at, now))
+            && let Err(error) = end(app, user, id.clone(), send.clone()).await
+        {
+            failed = failed.or(Some(error));
         }
     }
-    drop_finished(app, user).await?;
-    Ok(app.store.account_unlist(user).await?)
+    let left = drop_finished_of(app, user, account).await?.left;
+    match left.iter().map(|send| send.claimed_at).min() {
+        Some(oldest) if oldest > old && !is_to_come(oldest, now) => app.store.account_list(user, oldest).await?,
+        Some(_) => app.store.account_list(user, now).await?,
+        None => app.store.account_unlist(user).await?,
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Ends one send: as the message that it has become, or as a void.
@@ -103,29 +138,36 @@ async fn published(app: &App, decided: &Decided, seq: Seq) -> Result<Message, Er
 }
 
 /// Ends a user's connections whose time is over, and lists the others by when the first of them ends.
-async fn end_connections(app: &App, user: &UserId) -> Result<(), Error> {
+async fn end_connections(app: &App, key: Key) -> Result<(), Error> {
+    let user = &key.owner()?;
     let now = app.clock.now();
-    let Some(stands) = app.store.presence_stands(user).await? else { return Ok(()) };
-    for (connection, until) in stands.presence.over(now).map(|(id, connection)| (id, connection.expires_at)) {
+    let Some(mut stands) = app.store.presence_stands(user).await? else { return Ok(()) };
+    let over: Vec<(ConnectionId, Time)> =
+        stands.presence.over(now).map(|(id, connection)| (id.clone(), connection.expires_at)).collect();
+    for (connection, until) in &over {
         // What can't be closed stays, and so stays due.
         if app.push.close(connection).await {
-            let seen_at = stands.presence.last_seen_at.map_or(until, |ms| until.max(Time { ms }));
+            let seen_at = stands.presence.last_seen_at.map_or(*until, |ms| Time { ms }.max(*until));
             app.store.presence_remove(user, connection, Some(seen_at.min(now))).await?;
         }
     }
-    match app.store.presence_stands(user).await? {
-        Some(stands) => Ok(app.store.presence_list(user, stands).await?),
-        None => Ok(()),
+    if !over.is_empty() {
+        let Some(changed) = app.store.presence_stands(user).await? else { return Ok(()) };
+        stands = changed;
     }
+    Ok(app.store.presence_list(user, stands).await?)
 }
 
-/// Takes conversations out of the index that were marked long ago and wait for nothing.
-async fn unlist_delivered(app: &App) -> Result<(), Error> {
+/// Takes a conversation out of the index that was marked long ago and waits for nothing. One that does wait is looked at again
+/// when another while is over.
+async fn look_whether_it_waits(app: &App, key: Key) -> Result<(), Error> {
     let now = app.clock.now();
-    let keys = app.store.work_waiting_since(now.before(WAITING_MARK_LIFE), now, SWEEP_ACCOUNTS_MAX).await?;
-    for (key, inbox) in app.store.inboxes(&keys).await? {
+    // Strongly: what has come since is not taken out.
+    for (key, inbox) in app.store.inboxes(&[key]).await? {
         if inbox.undelivered() == 0 {
             app.store.inbox_unlist(key, &inbox).await?;
+        } else {
+            app.store.inbox_list(key, now).await?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use shared::app::{Answered, App};
 use shared::auth::Caller;
+use shared::chat::settle::settle;
 use shared::error::Error;
 use shared::run::{Function, Handler, Handling};
 use wire::{Event, Frame, GetBalance, GetTransactions, Request as _};
@@ -24,7 +25,7 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 /// # Errors
 /// Those of the store.
 pub async fn get_balance(app: &App, caller: Caller, _: GetBalance) -> Result<Answered, Error> {
-    let balance = app.store.settle(&caller.user).await?;
+    let balance = settle(app, &caller.user).await?;
     Ok(app.answer(&caller, &Event::Balance { balance }).await)
 }
 

@@ -29,7 +29,7 @@ pub struct Waiting {
 /// # Errors
 /// Those of the store.
 pub async fn count(app: &App) -> Result<Waiting, Error> {
-    let rows = app.store.work_due(Work::Waiting, STATS_ROWS_MAX).await?;
+    let rows = app.store.work_listed(Work::Waiting, STATS_ROWS_MAX).await?;
     let mut inboxes = app.store.inboxes(&rows).await?;
     inboxes.retain(|(_, inbox)| inbox.undelivered() > 0);
     let users: HashSet<&str> = inboxes.iter().map(|(key, _)| key.pk.as_str()).collect();

@@ -10,7 +10,7 @@ use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
-use super::work::{Listing, UNLIST};
+use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
 use crate::limits::{CLOCKS_DIFFER_MAX, OPEN_MAX};
 
 /// A send that was decided and is not yet dropped. No content: ACCOUNT is written often and each write costs its size.
@@ -180,7 +180,7 @@ impl Store {
             Key::account(user),
             &format!(
                 "SET #open.#sid = :send, #balance = #balance - :price, #rate_until = {rate_set}, \
-                 #work_pk = :work_pk, #work_sk = :work_sk"
+                 {LIST_IF_NOT_LISTED}"
             ),
         );
         let update = update
@@ -197,7 +197,7 @@ impl Store {
             .value(":rate_next", number(rate_next))
             .value(":rate_from", number(rate_from))
             .value(":rate_to", number(rate_to))
-            .at(&Listing::open(user));
+            .at(&Listing::open(claim.send.claimed_at, user));
         match update.run().await? {
             Written::Done(item) => Ok(Claimed::Here(from_item(item)?)),
             Written::Refused(Some(item)) => Ok(Claimed::Refused(from_item(item)?)),
@@ -234,6 +234,14 @@ impl Store {
         Ok(matches!(update.run().await?, Written::Done(_)))
     }
 
+    /// Has the sweep look at an account's open sends when those of this time are old.
+    ///
+    /// No condition: whoever lists it says a time that has been, so the sweep looks soon enough, and where another has taken
+    /// it out meanwhile it looks once for nothing.
+    pub async fn account_list(&self, user: &UserId, since: Time) -> Result<(), StoreError> {
+        self.update(Key::account(user), LIST).at(&Listing::open(since, user)).run().await.map(drop)
+    }
+
     /// Takes an account out of the index of open sends, **if** it has none.
     pub async fn account_unlist(&self, user: &UserId) -> Result<(), StoreError> {
         let update = self.update(Key::account(user), UNLIST);
@@ -242,7 +250,7 @@ impl Store {
 
     /// Folds earnings into the balance, **if** no folding has been made since the account was read. `settling` comes only
     /// with a new version, so none is half done either. If it fails, nothing may be assumed.
-    pub(super) async fn account_fold(
+    pub async fn account_fold(
         &self,
         user: &UserId,
         version: u64,
@@ -263,7 +271,7 @@ impl Store {
     }
 
     /// Ends a folding, **if** it is still the one of this version.
-    pub(super) async fn account_folded(&self, user: &UserId, version: u64) -> Result<(), StoreError> {
+    pub async fn account_folded(&self, user: &UserId, version: u64) -> Result<(), StoreError> {
         let update = self.update(Key::account(user), "REMOVE #settling");
         update.only_if("#settle_version = :version").value(":version", number(version)).run().await.map(drop)
     }

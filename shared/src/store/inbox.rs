@@ -8,7 +8,7 @@ use super::client::error::StoreError;
 use super::client::item::{Item, attribute, from_item, ms, number, text};
 use super::client::{Read, Store, Update, Written};
 use super::table::{INBOX_PREFIX, Key, user_pk};
-use super::work::{Listing, UNLIST};
+use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
 use crate::limits::INBOX_PAGES_MAX;
 
 /// How far a user is in a conversation.
@@ -153,8 +153,7 @@ impl Store {
             Key::inbox(user, arrival.conversation),
             &format!(
                 "SET #last_seq = :seq, #last_at = :at, #delivered_seq = if_not_exists(#delivered_seq, :zero), \
-                 #read_seq = if_not_exists(#read_seq, :zero), #work_pk = :work_pk, \
-                 #work_sk = if_not_exists(#work_sk, :work_sk), {ORIGIN}"
+                 #read_seq = if_not_exists(#read_seq, :zero), {LIST_IF_NOT_LISTED}, {ORIGIN}"
             ),
         );
         let update = arrives(update, arrival)?.value(":zero", number(0)).at(&Listing::waiting(
@@ -227,12 +226,18 @@ impl Store {
         seq: Seq,
         now: Time,
     ) -> Result<(), StoreError> {
-        let update = self.update(
-            Key::inbox(user, conversation),
-            "SET #last_seq = :seq, #work_pk = :work_pk, #work_sk = if_not_exists(#work_sk, :work_sk)",
-        );
+        let update =
+            self.update(Key::inbox(user, conversation), &format!("SET #last_seq = :seq, {LIST_IF_NOT_LISTED}"));
         let update = update.only_if("#last_seq < :seq").value(":seq", number(seq));
         update.at(&Listing::waiting(now, user, conversation)).run().await.map(drop)
+    }
+
+    /// Has the sweep ask again a while after NOW whether something waits.
+    ///
+    /// No condition: where another has taken it out meanwhile the sweep looks once for nothing.
+    pub async fn inbox_list(&self, key: Key, now: Time) -> Result<(), StoreError> {
+        let place = Listing::waiting(now, &key.owner()?, &inbox_conversation(&key)?);
+        self.update(key, LIST).at(&place).run().await.map(drop)
     }
 
     /// Takes an inbox in which nothing was undelivered out of the index of those that wait, **if** nothing has come since:

@@ -1,7 +1,6 @@
 //! ENTRY: one line of a user's ledger, put once. A credit never touches the receiver's ACCOUNT on a message's way; settling
 //! folds earnings into the balance later, many at once and each exactly once, without a transaction.
 
-use futures::future::try_join;
 use serde::{Deserialize, Serialize};
 use wire::{
     Coins, ConversationId, Cursor, IdempotencyKey, Limit, Time, Transaction, TransactionKind, TransactionsList, UserId,
@@ -13,8 +12,7 @@ use super::client::{Read, Store, Written};
 use super::table::{ENTRY_PREFIX, Key, user_pk};
 use super::work::{Listing, UNLIST};
 use crate::error::Error;
-use crate::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
-use crate::telemetry::{Metric, count};
+use crate::limits::SETTLE_NEWEST;
 
 /// One line of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,14 +46,6 @@ pub enum ToppedUp {
     Here,
     /// The key was used for another amount.
     Reused,
-}
-
-/// What one round of settling found.
-enum Round {
-    /// Nothing is left to fold; the balance.
-    Settled(Coins),
-    /// There may be more.
-    Again,
 }
 
 impl Store {
@@ -129,77 +119,46 @@ impl Store {
         Ok(TransactionsList { transactions, next_cursor })
     }
 
-    /// Folds a user's earnings, shares and top-ups into the balance; gives the balance. Bounded: what is left, the next
-    /// settling folds.
-    pub async fn settle(&self, user: &UserId) -> Result<Coins, StoreError> {
-        for _ in 0..SETTLE_ROUNDS_MAX {
-            if let Round::Settled(balance) = self.settle_round(user).await? {
-                return Ok(balance);
-            }
-        }
-        Ok(self.account(user).await?.balance)
+    /// Of these entries those that aren't in the balance, as they are now: strongly.
+    pub async fn entries_unsettled(&self, proposed: &[Key]) -> Result<Vec<Unsettled>, StoreError> {
+        let items = self.get_many(proposed, Read::Strong).await?;
+        items.into_iter().filter_map(Unsettled::of).collect()
     }
 
-    /// One folding. The steps are `a` to `d` in docs/design/coins.md.
-    async fn settle_round(&self, user: &UserId) -> Result<Round, StoreError> {
-        // a. The version is read before the entries are; the index only proposes.
-        let (account, proposed) =
-            try_join(self.account_if_any(user), self.work_unsettled_of(user, SETTLE_BATCH)).await?;
-        let account = match account {
-            Some(account) => account,
-            None if proposed.is_empty() => return Ok(Round::Settled(Coins(0))),
-            None => self.account(user).await?,
-        };
-        if !account.settling.is_empty() {
-            // Somebody stopped half-way: the balance has these, their flags may still be there.
-            self.settle_finish(user, account.settling.iter(), account.settle_version).await?;
-            return Ok(Round::Again);
-        }
-        if proposed.is_empty() {
-            return Ok(Round::Settled(account.balance));
-        }
-        // b. The strong read decides.
-        let (mut entries, mut sum) = (Vec::new(), Coins(0));
-        for item in self.get_many(&proposed, Read::Strong).await? {
-            if !item.contains_key("work_pk") {
-                continue;
-            }
+    /// Of a user's [`SETTLE_NEWEST`] newest lines those that aren't in the balance, as they are now: strongly, however far
+    /// behind the index is.
+    pub async fn entries_unsettled_newest(&self, user: &UserId) -> Result<Vec<Unsettled>, StoreError> {
+        let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
+        let query = query.value(":sk", ENTRY_PREFIX).backwards().read(Read::Strong).limit(SETTLE_NEWEST);
+        query.page().await?.items.into_iter().filter_map(Unsettled::of).collect()
+    }
+
+    /// Says of an entry that the balance has it. Entries are never deleted, so it is there.
+    pub async fn entry_settled(&self, user: &UserId, sk: &str) -> Result<(), StoreError> {
+        let key = Key { pk: user_pk(user), sk: sk.to_owned() };
+        self.update(key, UNLIST).run().await.map(drop)
+    }
+}
+
+/// An earning, a share or a top-up that isn't in the balance.
+#[derive(Clone, Debug)]
+pub struct Unsettled {
+    /// Its sort key.
+    pub sk: String,
+    /// What it adds.
+    pub amount: Coins,
+}
+
+impl Unsettled {
+    /// Nothing, if the balance has it.
+    fn of(item: Item) -> Option<Result<Self, StoreError>> {
+        let read = |item: Item| {
             let key = Key::of(&item)?;
             let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
             let amount = amount.ok_or_else(|| StoreError::broken("an earning below nothing"))?;
-            match sum.checked_add(amount).filter(|sum| account.has_room_for(*sum)) {
-                Some(more) => {
-                    sum = more;
-                    entries.push(key.sk);
-                }
-                None => tracing::error!(user = user.as_str(), entry = key.sk, "a balance is too high for an earning"),
-            }
-        }
-        if entries.is_empty() {
-            // The index is behind and will have caught up by the next settling, or what is left doesn't fit.
-            return Ok(Round::Settled(account.balance));
-        }
-        if self.account_fold(user, account.settle_version, &entries, sum).await? {
-            count(Metric::SettleBatches, 1.0);
-            self.settle_finish(user, entries.iter(), account.settle_version + 1).await?;
-        }
-        // If the folding was refused nothing may be assumed: look again.
-        Ok(Round::Again)
-    }
-
-    /// c. Removes the flags: entries are never deleted, so each is there; d. ends the folding.
-    async fn settle_finish(
-        &self,
-        user: &UserId,
-        entries: impl Iterator<Item = &String>,
-        version: u64,
-    ) -> Result<(), StoreError> {
-        let settled = entries.map(|sk| {
-            let key = Key { pk: user_pk(user), sk: sk.clone() };
-            self.update(key, UNLIST).run()
-        });
-        futures::future::try_join_all(settled).await?;
-        self.account_folded(user, version).await
+            Ok(Self { sk: key.sk, amount })
+        };
+        Listing::of(&item).is_some().then(|| read(item))
     }
 }
 

@@ -12,7 +12,7 @@ use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
-use super::work::{LIST, Listing, UNLIST, latest_end};
+use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST, latest_end};
 use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY};
 
 /// One live connection.
@@ -152,11 +152,7 @@ impl Store {
     ) -> Result<Added, StoreError> {
         for _ in 0..ADD_ATTEMPTS_MAX {
             let update = self
-                .update(
-                    Key::presence(user),
-                    "SET #connections.#id = :connection, #work_pk = :work_pk, \
-                     #work_sk = if_not_exists(#work_sk, :work_sk)",
-                )
+                .update(Key::presence(user), &format!("SET #connections.#id = :connection, {LIST_IF_NOT_LISTED}"))
                 .only_if("size(#connections) < :max")
                 .name("#id", id.as_str())
                 .value(":connection", attribute(connection)?)

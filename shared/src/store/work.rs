@@ -2,13 +2,20 @@
 //!
 //! | `work_pk` | `work_sk` | the item | why |
 //! |---|---|---|---|
-//! | `OPEN#shard` | user | ACCOUNT | may have open sends: the sweep finishes and drops them |
+//! | `OPEN#shard` | since, user | ACCOUNT | may have open sends: the sweep finishes and drops them |
 //! | `UNSETTLED#shard` | user, entry | ENTRY | an earning that is not yet in the balance |
 //! | `WAITING#shard` | since, user, conversation | INBOX | may hold what no device of its user has |
 //! | `ONLINE#shard` | when, user | PRESENCE | may have live connections; the first of them ends then, and the sweep looks |
 //! | `ARCHIVE#shard` | when, conversation | META | may have messages to be moved or deleted then: the cleanup looks |
 //!
 //! A row is a proposal: the index lags behind, so whoever acts on one reads the item itself first.
+//!
+//! What is due stands by a time and keeps its place while it is listed, so what has waited longest comes first; what was
+//! looked at and stays due goes to the end. Unsettled earnings stand by user, as settling asks for one user's: who walks
+//! through all of them goes on where the last walk ended.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _, iter, try_unfold};
 use sha2::{Digest as _, Sha256};
@@ -18,7 +25,9 @@ use super::client::error::StoreError;
 use super::client::item::{Item, text};
 use super::client::{Store, Update};
 use super::table::Key;
-use crate::limits::{CLEANUP_LOOK_EVERY, CLEANUP_PAGE, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, WORK_SHARDS};
+use crate::limits::{
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE, WORK_SHARDS,
+};
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,20 @@ impl Work {
 
     fn shard_pk(self, shard: u64) -> String {
         format!("{}#{shard}", self.prefix())
+    }
+
+    /// Which rows are due: those that stand before the first moment, and, behind them, those after the second, which a
+    /// clock that was wrong has set. A row without a time, as an earlier version listed some, is on either side.
+    fn due(self, now: Time) -> [(&'static str, Time); 2] {
+        let (before, after) = match self {
+            Self::Open => (now.before(VOID_AFTER), now.after(CLOCKS_DIFFER_MAX)),
+            Self::Waiting => (now.before(WAITING_MARK_LIFE), now.after(CLOCKS_DIFFER_MAX)),
+            Self::Online => (now, latest_end(now)),
+            Self::Archive => (now, latest_look(now)),
+            // All of them: they have no time.
+            Self::Unsettled => (Time { ms: 0 }, Time { ms: 0 }),
+        };
+        [("#work_sk < :sk", before), ("#work_sk > :sk", after)]
     }
 
     /// The partition of the rows of a user, or of a conversation.
@@ -86,6 +109,9 @@ pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 /// What puts an item into the index, or elsewhere in it.
 pub(super) const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
+/// The part of a SET that puts an item into the index, and leaves it where it is while it is there.
+pub(super) const LIST_IF_NOT_LISTED: &str = "#work_pk = :work_pk, #work_sk = if_not_exists(#work_sk, :work_sk)";
+
 /// A place in the index of what is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -96,9 +122,9 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Where an ACCOUNT with open sends stands.
-    pub fn open(user: &UserId) -> Self {
-        Self { pk: Work::Open.pk(user.as_str()), sk: user.as_str().to_owned() }
+    /// Where an ACCOUNT stands that has had open sends since then.
+    pub fn open(since: Time, user: &UserId) -> Self {
+        Self { pk: Work::Open.pk(user.as_str()), sk: format!("{}{SEPARATOR}{user}", before(since)) }
     }
 
     /// Where a PRESENCE with connections stands whose first connection ends then.
@@ -130,6 +156,11 @@ impl Listing {
         self.pk == other.pk && behind_time(&self.sk) == behind_time(&other.sk)
     }
 
+    /// Whether this is the same partition, and a user's id is all that it says, as an earlier version listed accounts.
+    pub fn is_without_time(&self, other: &Self, user: &UserId) -> bool {
+        self.pk == other.pk && self.sk == user.as_str()
+    }
+
     /// Where an item stands.
     pub(super) fn of(item: &Item) -> Option<Self> {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -142,6 +173,43 @@ impl Listing {
     }
 }
 
+/// A row of what is due.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The item that it proposes.
+    pub key: Key,
+    /// The time that its place says, where it says one.
+    pub at: Option<Time>,
+}
+
+impl Row {
+    fn of(item: &Item) -> Result<Self, StoreError> {
+        let time = |listing: Listing| listing.sk.split_once(SEPARATOR)?.0.parse().ok();
+        Ok(Self { key: Key::of(item)?, at: Listing::of(item).and_then(time).map(|ms| Time { ms }) })
+    }
+}
+
+/// Where walks through what has no time have ended, by shard. A new process begins in front.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOff(Arc<Mutex<BTreeMap<u64, String>>>);
+
+impl LeftOff {
+    fn at(&self, shard: u64) -> String {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(&shard).cloned().unwrap_or_else(|| FIRST.to_owned())
+    }
+
+    fn set(&self, shard: u64, place: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(shard, place);
+    }
+}
+
+/// In front of, and behind, every row that begins with a user's id.
+const FIRST: &str = "\u{1}";
+const LAST: &str = "\u{10ffff}";
+/// The character behind [`SEPARATOR`].
+const BEHIND_SEPARATOR: char = '\u{20}';
+
 impl Update<'_> {
     /// What `:work_pk` and `:work_sk` stand for.
     pub(super) fn at(self, listing: &Listing) -> Self {
@@ -150,81 +218,92 @@ impl Update<'_> {
 }
 
 impl Store {
-    /// What is due of one kind, at most MAX rows in all, over all shards.
-    pub async fn work_due(&self, work: Work, max: usize) -> Result<Vec<Key>, StoreError> {
+    /// What is listed of one kind, due or not: at most MAX rows in all, over all shards.
+    pub async fn work_listed(&self, work: Work, max: usize) -> Result<Vec<Key>, StoreError> {
         let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
-        let shards = (0..WORK_SHARDS).map(|shard| self.work_rows(work.shard_pk(shard), None, each));
+        let shards = (0..WORK_SHARDS).map(|shard| self.work_rows(work.shard_pk(shard), each));
         let mut rows: Vec<Key> = futures::future::try_join_all(shards).await?.into_iter().flatten().collect();
         rows.truncate(max);
         Ok(rows)
     }
 
-    /// The conversations that were marked as waiting before a moment, or by a clock that was wrong, at most MAX.
-    pub async fn work_waiting_since(&self, before: Time, now: Time, max: usize) -> Result<Vec<Key>, StoreError> {
-        self.work_outside(Work::Waiting, before, now.after(CLOCKS_DIFFER_MAX), max).await
+    /// What is due of one kind in one shard, what stands longest in front: read page by page, as it is asked for.
+    pub fn work_due(&self, work: Work, shard: u64, now: Time) -> impl Stream<Item = Result<Row, StoreError>> + use<'_> {
+        let [first, then] = work.due(now).map(|range| self.work_range(work.shard_pk(shard), range));
+        first.chain(then)
     }
 
-    /// The users whose connections are due: the first of them has ended, stands further in the future than any connection
-    /// lives, or has no time, as an earlier version listed them. At most MAX.
-    pub async fn work_ended(&self, now: Time, max: usize) -> Result<Vec<Key>, StoreError> {
-        self.work_outside(Work::Online, now, latest_end(now), max).await
-    }
-
-    /// What stands before one moment or after another, over all shards: of each shard at most its part of MAX of both.
-    async fn work_outside(&self, work: Work, before: Time, after: Time, max: usize) -> Result<Vec<Key>, StoreError> {
-        let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
-        let ranges = [("#work_sk < :sk", self::before(before)), ("#work_sk > :sk", self::before(after))];
-        let rows = (0..WORK_SHARDS).flat_map(|shard| {
-            let rows = move |range| self.work_rows(work.shard_pk(shard), Some(range), each);
-            ranges.clone().map(rows)
-        });
-        Ok(futures::future::try_join_all(rows).await?.into_iter().flatten().collect())
-    }
-
-    /// The conversations of one shard that the cleanup was to look at before a moment, what was due first in front, and behind
-    /// them those whose look was set by a clock that was wrong: read page by page, as they are asked for.
-    pub fn work_looks(&self, shard: u64, now: Time) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
-        let latest = latest_look(now);
-        self.work_looks_in(shard, "#work_sk < :sk", now).chain(self.work_looks_in(shard, "#work_sk > :sk", latest))
-    }
-
-    /// The conversations of one shard whose looks stand in a range.
-    fn work_looks_in(
+    /// The rows of one shard that stand before or after a moment.
+    fn work_range(
         &self,
-        shard: u64,
-        range: &'static str,
-        moment: Time,
-    ) -> impl Stream<Item = Result<Key, StoreError>> + use<'_> {
-        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
-            let Some(start) = from else { return Ok(None) };
-            let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", Work::Archive.shard_pk(shard));
-            let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
-            let page = query.limit(CLEANUP_PAGE).page().await?;
-            let rows = iter(page.items.into_iter().map(|item| Key::of(&item)));
-            Ok(Some((rows, page.next.map(Some))))
+        pk: String,
+        (range, moment): (&'static str, Time),
+    ) -> impl Stream<Item = Result<Row, StoreError>> + use<'_> {
+        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| {
+            let pk = pk.clone();
+            async move {
+                let Some(start) = from else { return Ok(None) };
+                let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", pk);
+                let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
+                let page = query.limit(WORK_PAGE).page().await?;
+                Ok(Some((iter(page.items.into_iter().map(|item| Row::of(&item))), page.next.map(Some))))
+            }
         });
         pages.try_flatten()
     }
 
-    /// The unsettled entries of one user that the index knows of, at most MAX.
-    pub(super) async fn work_unsettled_of(&self, user: &UserId, max: usize) -> Result<Vec<Key>, StoreError> {
-        let range = ("begins_with(#work_sk, :sk)", unsettled_sk(user, ""));
-        self.work_rows(Work::Unsettled.pk(user.as_str()), Some(range), max).await
+    /// The users of one shard that have unsettled entries, each once: from where the last walk ended, once around.
+    pub fn work_unsettled<'a>(
+        &'a self,
+        shard: u64,
+        left_off: &'a LeftOff,
+    ) -> impl Stream<Item = Result<UserId, StoreError>> + use<'a> {
+        let began = left_off.at(shard);
+        let around = [(began.clone(), LAST.to_owned()), (FIRST.to_owned(), began)].into_iter();
+        let pages = try_unfold((around, None::<(String, String)>), move |(mut around, mut part)| async move {
+            let Some((from, to)) = part.take().or_else(|| around.next()) else { return Ok(None) };
+            let query = self.query("#work_pk = :pk AND #work_sk BETWEEN :from AND :to");
+            let query =
+                query.value(":pk", Work::Unsettled.shard_pk(shard)).value(":from", from).value(":to", to.clone());
+            let page = query.on_work_index().limit(WORK_PAGE).page().await?;
+            let users = page.items.iter().map(|item| Key::of(item)?.owner());
+            let mut users: Vec<UserId> = users.collect::<Result<_, _>>()?;
+            users.dedup();
+            if let Some(last) = users.last() {
+                // Behind all of this user's rows: however many there are, settling asks for them.
+                let behind = format!("{last}{BEHIND_SEPARATOR}");
+                left_off.set(shard, behind.clone());
+                part = page.next.map(|_| (behind, to));
+            }
+            Ok(Some((iter(users.into_iter().map(Ok)), (around, part))))
+        });
+        pages.try_flatten()
+    }
+
+    /// The next unsettled entries of one user that the index knows of, at most MAX: those behind an entry's sort key, or the
+    /// first.
+    pub async fn work_unsettled_of(
+        &self,
+        user: &UserId,
+        behind: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<Key>, StoreError> {
+        let query = self.query("#work_pk = :pk AND #work_sk BETWEEN :from AND :to");
+        let from = unsettled_sk(user, &behind.map(|sk| format!("{sk}{FIRST}")).unwrap_or_default());
+        let query = query.value(":pk", Work::Unsettled.pk(user.as_str())).value(":from", from);
+        let query = query.value(":to", format!("{user}{BEHIND_SEPARATOR}")).on_work_index();
+        let page = query.limit(u32::try_from(max).unwrap_or(u32::MAX)).page().await?;
+        page.items.iter().map(Key::of).collect()
     }
 
     /// Rows of one shard, page by page until MAX.
-    async fn work_rows(&self, pk: String, range: Option<(&str, String)>, max: usize) -> Result<Vec<Key>, StoreError> {
+    async fn work_rows(&self, pk: String, max: usize) -> Result<Vec<Key>, StoreError> {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
             let rest = u32::try_from(max - rows.len()).unwrap_or(u32::MAX);
-            let query = match &range {
-                None => self.query("#work_pk = :pk"),
-                Some((condition, sk)) => {
-                    self.query(&format!("#work_pk = :pk AND {condition}")).value(":sk", sk.clone())
-                }
-            };
-            let page = query.value(":pk", pk.clone()).on_work_index().starting_after(start).limit(rest).page().await?;
+            let query = self.query("#work_pk = :pk").value(":pk", pk.clone());
+            let page = query.on_work_index().starting_after(start).limit(rest).page().await?;
             for item in &page.items {
                 rows.push(Key::of(item)?);
             }

@@ -9,6 +9,7 @@ mod clocks;
 mod connecting;
 mod crashes;
 mod deliver;
+mod due;
 mod get_balance;
 mod get_conversations;
 mod get_messages;

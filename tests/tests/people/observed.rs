@@ -12,7 +12,7 @@ use tracing::Level;
 use tracing::dispatcher::DefaultGuard;
 
 /// Somebody who reads the log from now on.
-struct Operator {
+pub(crate) struct Operator {
     written: Arc<Mutex<String>>,
     _guard: DefaultGuard,
 }
@@ -32,7 +32,7 @@ impl Operator {
         Self { written, _guard: tracing::dispatcher::set_default(&log) }
     }
 
-    fn reads() -> Self {
+    pub(crate) fn reads() -> Self {
         Self::reads_from(Level::DEBUG)
     }
 
@@ -47,7 +47,7 @@ impl Operator {
     }
 
     /// Takes the requests' own lines.
-    fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["message"] == "request");
         lines
@@ -74,7 +74,7 @@ fn cost(calls: &[Call], phone: &Phone, request: &Value) -> (f64, f64, usize) {
 }
 
 /// A figure; none is nothing.
-fn figure(line: &Value, name: &str) -> f64 {
+pub(crate) fn figure(line: &Value, name: &str) -> f64 {
     line[name].as_f64().unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@ use super::look::{Look, look};
 use super::{Attempt, Decided, drop};
 use crate::app::App;
 use crate::chat::conversation::{Membership, create_direct};
+use crate::chat::settle::settle_before_refusing;
 use crate::error::Error;
 use crate::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
 use crate::store::accounts::{Account, Claim, Claimed, OpenSend, Rate};
@@ -125,7 +126,7 @@ async fn affordable(app: &App, attempt: &Attempt, look: &Look) -> Result<(), Err
         return Err(limited(wait));
     }
     if look.account.balance < look.price {
-        app.store.settle(&attempt.sender).await?;
+        settle_before_refusing(app, &attempt.sender).await?;
         let account = app.store.account(&attempt.sender).await?;
         // Another attempt may have paid for this very send with what was settled: then the claim finds it.
         let unclaimed = !account.open.contains_key(&attempt.id) && account.epoch == look.account.epoch;
@@ -167,7 +168,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
             if settled {
                 return Err(Error::InsufficientBalance { balance: there.balance, price: look.price });
             }
-            app.store.settle(&attempt.sender).await?;
+            settle_before_refusing(app, &attempt.sender).await?;
             settled = true;
         }
         if let Some(wait) = rate.wait(&there, app.clock.now()) {
@@ -180,7 +181,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
 
 /// Drops what is finished. Never claim with the epoch of one's own drop: look again.
 async fn make_room(app: &App, sender: &UserId) -> Result<Outcome, Error> {
-    match drop::drop_finished(app, sender).await? {
+    match drop::drop_finished(app, sender).await?.finished {
         0 => Err(limited(std::time::Duration::from_secs(1))),
         _ => Ok(Outcome::LookAgain),
     }

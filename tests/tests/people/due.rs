@@ -1,0 +1,229 @@
+//! What is due gets its turn, whatever sorts before it, and however far behind the index is.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use shared::limits::{VOID_AFTER, WORK_PAGE};
+use shared::store::work::Listing;
+use tests::{Fault, Phone, World};
+use wire::{Time, UserId};
+
+use crate::observed::{Operator, figure};
+
+/// A deployment where Bob's messages cost coins, and Ann has some.
+async fn world() -> (World, Phone) {
+    let world = World::new().await;
+    world.prices("bob", 5).await;
+    world.tops_up("ann", 12).await;
+    let ann = world.person("ann").connects().await;
+    (world, ann)
+}
+
+/// The function of a message of hers dies when it is decided.
+async fn dies(world: &World, ann: &Phone) {
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(ann.message_to("bob", "lost")).await.is_none());
+    world.heals();
+}
+
+/// So many people of Ann's shard who sort before her.
+fn before_ann(count: usize) -> Vec<UserId> {
+    let open = |user: &UserId| Listing::open(Time { ms: 0 }, user).pk;
+    let user = |name: &str| name.parse::<UserId>().expect("a user id");
+    let shard = open(&user("ann"));
+    (0..).map(|n| user(&format!("an-{n}"))).filter(|user| open(user) == shard).take(count).collect()
+}
+
+/// Has them listed, with what Ann's account says, changed so.
+fn lists(world: &World, people: &[UserId], change: impl Fn(&UserId, &mut Map<String, Value>)) {
+    let mut account = Map::new();
+    world.edits("USER#ann", "ACCOUNT", |item| account = item.clone());
+    for user in people {
+        world.edits(&format!("USER#{user}"), "ACCOUNT", |item| {
+            item.extend(account.clone());
+            change(user, item);
+        });
+    }
+}
+
+/// Where somebody's account stands.
+fn place(world: &World, user: &str) -> String {
+    let items = world.items();
+    let account = items.iter().find(|item| item["pk"] == format!("USER#{user}") && item["sk"] == "ACCOUNT");
+    account.and_then(|item| item["work_sk"].as_str()).unwrap_or_default().to_owned()
+}
+
+fn text(value: &str) -> Value {
+    json!({ "S": value })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_send_ends_however_many_sort_before_it() {
+    let (world, ann) = world().await;
+    dies(&world, &ann).await;
+    world.advance(VOID_AFTER).await;
+    // Their sends are under way, and they are listed without a time, as an earlier version did.
+    let (people, now) = (before_ann(WORK_PAGE as usize + 50), world.now());
+    lists(&world, &people, |user, item| {
+        for (_, send) in item["open"]["M"].as_object_mut().expect("open sends") {
+            send["M"]["at"] = json!({ "N": now.ms.to_string() });
+        }
+        item.insert("work_sk".to_owned(), text(user.as_str()));
+    });
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 12, "it was given up and paid back");
+    let [first, last] = [&people[0], &people[people.len() - 1]];
+    for user in [first, last] {
+        assert_eq!(place(&world, user.as_str()), Listing::open(now, user).sk, "it is looked at when it is old");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_stays_while_it_is_taken() {
+    let (world, ann) = world().await;
+    let began = world.now();
+    dies(&world, &ann).await;
+    let first = place(&world, "ann");
+    let since: i64 = first.split('\u{1f}').next().and_then(|ms| ms.parse().ok()).expect("a time");
+    assert!((began.ms..=world.now().ms).contains(&since), "{first} is when it was decided");
+    world.advance(Duration::from_secs(30)).await;
+    ann.sends_to("bob", "another").await.data();
+    assert_eq!(place(&world, "ann"), first);
+    world.advance(Duration::from_secs(31)).await;
+    world.sweeps().await;
+    assert_eq!(place(&world, "ann"), "", "both have ended");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_ended_goes_to_the_end_and_is_told() {
+    let (world, ann) = world().await;
+    dies(&world, &ann).await;
+    let operator = Operator::reads();
+    world.advance(Duration::from_secs(90)).await;
+    world.breaks(|call| call.operation.writes("MSG#").then_some(Fault::Refuse(400)));
+    let began = world.now();
+    world.sweeps().await;
+    world.heals();
+    assert!(place(&world, "ann") >= Listing::open(began, &"ann".parse().expect("a user id")).sk, "behind what is due");
+    let line = operator.requests().pop().expect("a line");
+    assert!((90.0..92.0).contains(&figure(&line, "OldestOpenSend")), "{line:#}");
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 7, "it has had its turn");
+    world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 12);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sweep_has_no_time_for_is_told_and_the_next_one_does() {
+    let (world, ann) = world().await;
+    dies(&world, &ann).await;
+    let people = before_ann(200);
+    lists(&world, &people, |user, item| {
+        item.insert("work_sk".to_owned(), text(&Listing::open(world.now(), user).sk));
+    });
+    world.advance(Duration::from_secs(90)).await;
+    let operator = Operator::reads();
+    let late = async {
+        world.advance(Duration::from_millis(20)).await;
+        world.sets_clock(45);
+    };
+    futures::future::join(world.sweeps(), late).await;
+    let line = operator.requests().pop().expect("a line");
+    assert!(figure(&line, "SweepsCut") >= 1.0, "{line:#}");
+    assert!(figure(&line, "OldestOpenSend") >= 89.0, "{line:#}");
+    let listed = || people.iter().filter(|user| !place(&world, user.as_str()).is_empty()).count();
+    assert!(listed() > 100, "{} are left", listed());
+    for _ in 0..2 {
+        world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+        world.sweeps().await;
+    }
+    assert_eq!(listed(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn earnings_are_folded_from_where_the_last_sweep_ended() {
+    let world = World::deployed_with(&[("DefaultPrice", "3")]).await;
+    world.tops_up("ann", 120).await;
+    let ann = world.person("ann").connects().await;
+    let people = before_ann(40);
+    for user in &people {
+        ann.sends_to(user.as_str(), "for three").await.data();
+    }
+    let settled = |world: &World| {
+        let items = world.items();
+        let has = |user: &UserId| {
+            let of = |item: &&Value| item["pk"] == format!("USER#{user}") && item["sk"] == "ACCOUNT";
+            items.iter().find(of).is_some_and(|account| account["balance"] == 3)
+        };
+        people.iter().map(has).collect::<Vec<bool>>()
+    };
+    let late = async {
+        while !settled(&world).contains(&true) {
+            world.advance(Duration::from_millis(1)).await;
+        }
+        world.sets_clock(45);
+    };
+    futures::future::join(world.sweeps(), late).await;
+    let first = settled(&world);
+    assert!(first.contains(&false), "it had no time for all of them");
+    world.sets_clock(-45);
+    world.calls();
+    world.sweeps().await;
+    assert_eq!(settled(&world), vec![true; 40]);
+    let walks: Vec<String> = world.calls().into_iter().filter_map(|call| Some(call.operation.range()?.0)).collect();
+    assert!(walks.iter().any(|from| people.iter().any(|user| *from == format!("{user} "))), "{walks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_never_here_costs_a_look_a_day() {
+    let (world, ann) = world().await;
+    ann.sends_to("nobody", "hello?").await.data();
+    let waits = |world: &World| {
+        let items = world.items();
+        let inbox = items.iter().find(|item| item["pk"] == "USER#nobody" && !item["work_sk"].is_null());
+        inbox.and_then(|item| item["work_sk"].as_str()).unwrap_or_default().to_owned()
+    };
+    let first = waits(&world);
+    world.advance(Duration::from_secs(25 * 3_600)).await;
+    world.sweeps().await;
+    let moved = waits(&world);
+    assert!(moved > first, "{moved:?} is behind {first:?}");
+    world.calls();
+    world.sweeps().await;
+    let reads = |call: &tests::Call| call.operation.keys().iter().any(|sk| sk.starts_with("INBOX#"));
+    assert_eq!(world.calls().iter().filter(|call| reads(call)).count(), 0, "it has been looked at");
+    world.comes_to_rest().await;
+}
+
+/// What is folded is all that a ledger has, though the index shows for long what was folded, or not yet what was earned.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_coins_is_true_while_the_index_lags() {
+    let world = World::deployed_with(&[("DefaultPrice", "1"), ("SendBurst", "1000")]).await;
+    world.tops_up("ann", 100).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    for n in 0..100 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    world.prices("carl", 95).await;
+    world.breaks(|call| call.operation.reads_index().then_some(Fault::Repeats));
+    let sent = bob.sends_to("carl", "from what I earned").await;
+    assert_eq!(sent["balance"], 5);
+    world.heals();
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_earned_just_now_can_be_spent() {
+    let (world, ann) = world().await;
+    ann.sends_to("bob", "for five").await.data();
+    world.prices("carl", 5).await;
+    world.breaks(|call| call.operation.reads_index().then_some(Fault::Misses(0)));
+    let sent = world.person("bob").connects().await.sends_to("carl", "from what I earned").await;
+    assert_eq!(sent["balance"], 0);
+    world.heals();
+    world.comes_to_rest().await;
+}
