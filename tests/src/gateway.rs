@@ -187,6 +187,10 @@ impl World {
         let answer = self.invoke(self.route("$connect"), event).await.map_err(|_| 502_u16)?;
         match answer["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok()) {
             Some(200..300) => {}
+            Some(429) => {
+                self.refuses_as_too_many(&id);
+                return Err(429);
+            }
             status => return Err(status.unwrap_or(502)),
         }
         if let Some(wait) = self.opens(&id) {

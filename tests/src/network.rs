@@ -133,6 +133,8 @@ pub(crate) trait Edge: Send {
     fn ends(&mut self, function: &'static str, trace_id: &str, failed: Option<&Failed>);
     /// `$connect` has been answered; how long until this connection can be pushed to.
     fn opens(&mut self, connection: &str) -> Duration;
+    /// `$connect` has refused a connection: its user has too many.
+    fn refuses_as_too_many(&mut self, connection: &str);
     /// A call is about to be made.
     fn passes(&mut self, call: &Call) -> Passage;
     /// A call has arrived: answers it; what it reads is torn since then or not.

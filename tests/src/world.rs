@@ -396,6 +396,11 @@ impl World {
         self.inner.network.set_edge(edge);
     }
 
+    /// `$connect` has refused a connection: its user has too many.
+    pub(crate) fn refuses_as_too_many(&self, connection: &str) {
+        self.inner.network.edge(|edge| edge.refuses_as_too_many(connection));
+    }
+
     /// How long a simulation lets a connection wait that was accepted.
     pub(crate) fn opens(&self, connection: &str) -> Option<Duration> {
         self.inner.network.edge(|edge| edge.opens(connection))

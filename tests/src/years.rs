@@ -249,7 +249,11 @@ impl World {
             if amount > 0 && !waits {
                 self.people.entry(user.clone()).or_default().earned += amount.unsigned_abs();
             }
-            self.put(key, &Entry { kind, amount, conversation, counterparty, created_at: at }, listing.as_ref());
+            self.put(
+                key,
+                &Entry { kind, amount, conversation, counterparty, split: None, created_at: at },
+                listing.as_ref(),
+            );
         }
     }
 
@@ -311,8 +315,14 @@ impl World {
         let item = HashMap::from([("amount".to_owned(), number(TOPUP)), ("at".to_owned(), number(at.ms))]);
         self.put_item(Key::topup(name, &key), item, None);
         let amount = i64::try_from(TOPUP).expect("few coins");
-        let entry =
-            Entry { kind: TransactionKind::Topup, amount, conversation: None, counterparty: None, created_at: at };
+        let entry = Entry {
+            kind: TransactionKind::Topup,
+            amount,
+            conversation: None,
+            counterparty: None,
+            split: None,
+            created_at: at,
+        };
         self.put(Key::entry(name, at, &format!("topup#{key}")), &entry, None);
     }
 

@@ -27,9 +27,22 @@ pub struct Entry {
     /// The other side, of a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterparty: Option<UserId>,
+    /// Of a charge: who gets how much of it. An earlier version didn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// When it was decided.
     #[serde(with = "ms")]
     pub created_at: Time,
+}
+
+/// Who gets how much of a price, as it was when the send was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// What the receiver earns.
+    pub earned: Coins,
+    /// Who gets the rest, if there is a rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub house: Option<UserId>,
 }
 
 impl Entry {
@@ -81,7 +94,7 @@ impl Store {
         };
         let amount = i64::try_from(amount.0).map_err(|_| StoreError::broken("a top-up that is too large"))?;
         let kind = TransactionKind::Topup;
-        let entry = Entry { kind, amount, conversation: None, counterparty: None, created_at: at };
+        let entry = Entry { kind, amount, conversation: None, counterparty: None, split: None, created_at: at };
         self.entry_put(user, &format!("topup#{key}"), &entry).await?;
         Ok(ToppedUp::Here)
     }

@@ -136,6 +136,12 @@ impl Stands {
     }
 }
 
+/// Whether an item has this connection.
+fn has_connection(item: &Item, id: &ConnectionId) -> bool {
+    let connections = item.get("connections").and_then(|connections| connections.as_m().ok());
+    connections.is_some_and(|connections| connections.contains_key(id.as_str()))
+}
+
 /// How often registering is tried: for a user's first connection, and after the dead were taken out.
 const ADD_ATTEMPTS_MAX: u32 = 4;
 /// How often listing is tried while connections come and go.
@@ -158,25 +164,28 @@ impl Store {
                 .value(":connection", attribute(connection)?)
                 .at(&Listing::online(connection.expires_at, user))
                 .value(":max", number(CONNECTIONS_MAX));
-            match update.run().await? {
-                Written::Done(item) => {
-                    let stands = Stands::of(user, item)?;
-                    if stands.is_late(user) {
-                        self.presence_list(user, stands).await?;
-                    }
-                    return Ok(Added::Here);
-                }
+            let item = match update.run().await? {
+                Written::Done(item) => item,
                 Written::Refused(None) => {
                     if self.presence_create(user, id, connection).await? {
                         return Ok(Added::Here);
                     }
+                    continue;
                 }
+                // Its own write, whose answer was lost: it is there, and what it had filled is full.
+                Written::Refused(Some(item)) if has_connection(&item, id) => item,
                 Written::Refused(Some(item)) => {
                     if !self.presence_remove_dead(user, from_item(item)?, connection.connected_at).await? {
                         return Ok(Added::Full);
                     }
+                    continue;
                 }
+            };
+            let stands = Stands::of(user, item)?;
+            if stands.is_late(user) {
+                self.presence_list(user, stands).await?;
             }
+            return Ok(Added::Here);
         }
         Err(StoreError::contended("a connection could not be registered"))
     }

@@ -87,6 +87,8 @@ pub(super) struct Ask {
     theirs: Horizons,
     /// The asker's ledger.
     entries: Vec<String>,
+    /// How many writes there had been.
+    version: u64,
     /// What came with `sync:page`s.
     pages: BTreeMap<Id, BTreeSet<u64>>,
     /// The final answer.
@@ -220,6 +222,7 @@ impl Clients {
             own: horizons(person),
             theirs: other.map(horizons).unwrap_or_default(),
             entries: past.partition(&ledger, "ENTRY#").map(|entry| text(entry, "sk").to_owned()).collect(),
+            version: past.version(),
             pages: BTreeMap::new(),
             answer: None,
         };
@@ -288,6 +291,11 @@ impl Clients {
         let code = frame["error"]["code"].as_str();
         let sense = code != Some("internal") || self.surprises;
         holds("what is there makes sense", sense, || format!("{} got {frame}", ask.frame))?;
+        if code == Some("insufficient_balance") {
+            let (price, user) = (seq(&frame["error"]["details"]["price"]), format!("USER#{}", NAMES[person]));
+            let lacked = (ask.version..=past.version()).any(|version| past.coins_at(&user, version) < price.into());
+            holds("a refusal for coins is true", lacked, || format!("{} got {frame}", ask.frame))?;
+        }
         if ask.pries {
             let refused = matches!(
                 code,

@@ -97,6 +97,20 @@ impl Past {
         there.last().map_or(0, |((_, sk), _)| sk.trim_start_matches("MSG#").parse().unwrap_or_default())
     }
 
+    /// What somebody could spend after so many writes: the balance, and what is to be folded into it.
+    pub(super) fn coins_at(&self, pk: &str, version: u64) -> i128 {
+        let account = self.at(&(pk.to_owned(), "ACCOUNT".to_owned()), version);
+        let folding = account.and_then(|account| account["settling"]["SS"].as_array()).map(Vec::as_slice);
+        let range = self.items.range((pk.to_owned(), "ENTRY#".to_owned())..);
+        let within = range.take_while(|((its_pk, sk), _)| its_pk == pk && sk.starts_with("ENTRY#"));
+        let entries = within.filter_map(|(place, _)| Some((&place.1, self.at(place, version)?)));
+        let unsettled = entries.filter(|(sk, entry)| {
+            !entry["work_pk"].is_null() && !folding.unwrap_or_default().iter().any(|folded| folded == sk.as_str())
+        });
+        let earned: i128 = unsettled.map(|(_, entry)| i128::from(number(entry, "amount"))).sum();
+        earned + i128::from(account.map_or(0, |account| number(account, "balance")))
+    }
+
     /// A conversation's slots, also those that have been deleted.
     pub(super) fn log<'a>(&'a self, pk: &'a str) -> impl Iterator<Item = &'a Value> {
         let range = self.items.range((pk.to_owned(), "MSG#".to_owned())..);

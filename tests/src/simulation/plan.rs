@@ -41,6 +41,9 @@ const DEAD_SENDS: u64 = 8;
 /// Who gives them up comes so often, so far apart.
 const DEAD_SWEEPS: u64 = 6;
 const DEAD_SWEEPS_GAP_MS: u64 = 30;
+/// So often somebody spends what was just earned, and so much time is between two.
+const SPENT_TURNS: u64 = 8;
+const SPENT_GAP_MS: u64 = 400;
 /// Who reads late has time for each message.
 const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
@@ -321,6 +324,26 @@ impl Plan {
         self
     }
 
+    /// One earns, and spends at once what the index hardly knows of.
+    fn that_is_spent_at_once(mut self) -> Self {
+        let mut chance = Chance(!self.seed);
+        self.people = 2;
+        self.default_price = 5;
+        self.share_percent = 100;
+        self.rate = (20, 200);
+        self.faults = BTreeMap::from([(Fault::StaleIndex, 900)]);
+        self.focus = None;
+        let turns = (0..SPENT_TURNS).flat_map(|n| {
+            let at_ms = CONNECTED_MS + SPENT_GAP_MS * n;
+            [(0, at_ms), (1, at_ms + 20 + 10 * n)]
+        });
+        let sends = turns.map(|(person, at_ms)| (person, at_ms, Act::Says("sendMessage")));
+        let begin = [(0, 0, Act::Begins), (0, BEGINNING_MS, Act::Connects), (1, BEGINNING_MS, Act::Connects)];
+        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
+        self.steps = (1..).zip(begin.into_iter().chain(sends)).map(step).collect();
+        self
+    }
+
     /// In the end the first person writes, and the second has all of it, and reads it only then, bit by bit.
     fn that_is_read_late(mut self) -> Self {
         let mut chance = Chance(!self.seed);
@@ -366,6 +389,7 @@ impl Plan {
             (_, "ACCOUNT") if seed % 32 == 10 => return plan.whose_clock_is_set((1, 2)),
             (_, "ACCOUNT") if seed % 32 == 26 => return plan.whose_clock_is_set((20, 200)),
             (_, "ACCOUNT") if seed % 16 == 11 => return plan.whose_sends_die(),
+            (_, "ENTRY") if seed % 16 == 7 => return plan.that_is_spent_at_once(),
             _ if seed % 16 >= 12 => return plan,
             _ => {}
         }
@@ -433,7 +457,9 @@ impl Plan {
 
     /// One user connects more often than they may, and the server is never told that a connection has ended.
     fn with_many_connections(mut self) -> Self {
-        self.faults = BTreeMap::new();
+        // Replies are lost, also where the item is full by what they answer.
+        self.faults = BTreeMap::from([(Fault::FailedAfter, 20), (Fault::Unanswered, 20)]);
+        self.focus = Some("PRESENCE".to_owned());
         self.calm = DAYS;
         self.crowded(&[(Act::Connects, CONNECTIONS_MAX + 8, 0, 250)])
     }

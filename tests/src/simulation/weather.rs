@@ -9,7 +9,7 @@ use local::template::TABLE_NAME;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::clients::Clients;
+use super::clients::{Clients, holds};
 use super::fault::Fault;
 use super::mutants::{Mutant, guards_of};
 use super::past::{Past, number, place, text};
@@ -379,6 +379,14 @@ impl Edge for Weather {
 
     fn opens(&mut self, connection: &str) -> Duration {
         Duration::from_millis(lock(&self.0).chance_of(connection).below(OPENING_MS_MAX))
+    }
+
+    fn refuses_as_too_many(&mut self, connection: &str) {
+        let mut state = lock(&self.0);
+        let has = |item: &Value| text(item, "sk") == "PRESENCE" && !item["connections"]["M"][connection].is_null();
+        let there = state.past.all().any(has);
+        let checked = holds("who is refused isn't there", !there, || connection.to_owned());
+        state.check(checked);
     }
 
     fn passes(&mut self, call: &Call) -> Passage {

@@ -11,7 +11,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use ring::{hmac, rsa};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
-use shared::limits::{CONNECTION_LIFE, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
+use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -311,6 +311,21 @@ async fn a_connection_is_registered_also_when_the_stores_answer_is_lost() {
         world.person("ann").connects().await;
     }
     assert_eq!(world.person("ann").known_connections().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_place_is_taken_once_also_when_the_answer_is_lost() {
+    let world = World::new().await;
+    let ann = world.person("ann");
+    let handshake = Handshake::with_header(&world.token("ann", Value::Null));
+    for _ in 1..CONNECTIONS_MAX {
+        assert!(world.handshake(&handshake).await.is_ok());
+    }
+    world.breaks_once(Fault::LoseReply, |call| call.operation.writes("PRESENCE"));
+    let last = world.handshake(&handshake).await;
+    assert!(last.is_ok(), "{last:?}");
+    assert_eq!(world.handshake(&handshake).await.err(), Some(429), "now it is full");
+    assert_eq!(ann.known_connections().len(), CONNECTIONS_MAX);
 }
 
 /// Serves a document on loopback; says where, and counts how often it was asked for.

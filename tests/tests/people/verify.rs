@@ -179,3 +179,33 @@ async fn an_order_has_a_limit() {
     let order = json!({ "repair": true, "cursor": { "began_at": i64::MAX, "after": key, "from": ["x".repeat(64), 9], "unpaid": i64::MIN } });
     assert!(world.invoke("verify", order).await.is_ok());
 }
+
+/// A deployment gives a message's rest to another account from now on: what was decided before is as it was.
+#[tokio::test(start_paused = true)]
+async fn coins_are_checked_as_they_were_split_when_it_was_decided() {
+    let world = World::deployed_with(&[("ReceiverSharePercent", "70"), ("DefaultPrice", "10")]).await;
+    world.tops_up("ann", 10).await;
+    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.comes_to_rest().await;
+    let house = world.items().into_iter().find(|item| item["kind"] == "share").expect("a share");
+    let (pk, share) = (house["pk"].as_str().expect("a key"), house["sk"].as_str().expect("a key"));
+    // The house of then had another name.
+    let (line, account) = (kept(&world, pk, share), kept(&world, pk, "ACCOUNT"));
+    for (sk, item) in [(share, line), ("ACCOUNT", account)] {
+        world.edits("USER#house-before", sk, |there| *there = item);
+        world.edits(pk, sk, Item::clear);
+    }
+    let charge = key_of(&world, "USER#ann", "ENTRY#");
+    let split = |world: &World, split: Value| {
+        world.edits("USER#ann", &charge, |item| drop(item.insert("split".to_owned(), split)));
+    };
+    let named = |house: &str| json!({ "M": { "earned": { "N": "7" }, "house": { "S": house } } });
+    split(&world, named("house-before"));
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0], "as it was decided");
+    split(&world, named("another"));
+    assert_eq!(rules(&world.is_verified(false).await), ["coins add up"], "nobody of that name has it");
+    world.edits("USER#ann", &charge, |item| drop(item.remove("split")));
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0], "an earlier version didn't say whose it is");
+    world.edits("USER#house-before", share, Item::clear);
+    assert!(!world.is_verified(false).await.is_empty(), "but it is somebody's");
+}

@@ -11,7 +11,7 @@ use crate::auth::Caller;
 use crate::error::Error;
 use crate::queue::Delivery;
 use crate::store::inbox::Arrival;
-use crate::store::ledger::Entry;
+use crate::store::ledger::{Entry, Split};
 use crate::store::presence::Connected;
 use crate::store::{Read, StoreError};
 use crate::telemetry;
@@ -127,9 +127,11 @@ async fn entries(app: &App, decided: &Decided) -> Result<(), StoreError> {
         lines.push((house, "share", TransactionKind::Share, price - earning, &decided.sender));
     }
     let lines = lines.into_iter().map(|(user, name, kind, amount, counterparty)| async move {
+        let split = Split { earned: send.earning, house: send.house.clone() };
         let entry = Entry {
             kind,
             amount,
+            split: (kind == TransactionKind::Charge).then_some(split),
             conversation: Some(send.conversation.clone()),
             counterparty: Some(counterparty.clone()),
             created_at: send.claimed_at,
