@@ -109,7 +109,7 @@ pub const WORK_SHARDS: u64 = 16;
 /// How many rows of a shard whoever walks through the index asks for at once.
 pub const WORK_PAGE: u32 = 100;
 /// How many accounts, or other things, a sweep looks after at the same time.
-pub const SWEEP_AT_ONCE: usize = 16;
+pub const SWEEP_AT_ONCE: usize = 64;
 /// How long before its end a sweep begins nothing new: what is under way must end in this.
 pub const SWEEP_STOPS_BEFORE: Duration = Duration::from_secs(10);
 /// How long a conversation stays marked as waiting after its last new mark, before the sweep asks whether it still waits.

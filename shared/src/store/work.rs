@@ -259,7 +259,8 @@ impl Store {
         left_off: &'a LeftOff,
     ) -> impl Stream<Item = Result<UserId, StoreError>> + use<'a> {
         let began = left_off.at(shard);
-        let around = [(began.clone(), LAST.to_owned()), (FIRST.to_owned(), began)].into_iter();
+        let around = [(began.clone(), LAST.to_owned()), (FIRST.to_owned(), began)];
+        let around = around.into_iter().filter(|(from, to)| from < to);
         let pages = try_unfold((around, None::<(String, String)>), move |(mut around, mut part)| async move {
             let Some((from, to)) = part.take().or_else(|| around.next()) else { return Ok(None) };
             let query = self.query("#work_pk = :pk AND #work_sk BETWEEN :from AND :to");
