@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wire::direct_id;
 
 use super::fault::Fault;
-use super::past::{Past, text};
+use super::past::{Past, number, text};
 use super::plan::{DEVICES, NAMES, Plan};
 use super::writes::Checked;
 
@@ -324,7 +324,7 @@ impl Clients {
             "conversation" => conversation(&ask, &data["conversation"]),
             "receipts" => self.receipts(&ask, past, data),
             "transactions:list" => transactions(&ask, past, data),
-            "sync:done" => self.synced(&ask, (person, device), data),
+            "sync:done" => self.synced(&ask, past, (person, device), data),
             "marked" => self.marked(&ask, data),
             _ => Ok(()),
         }
@@ -369,12 +369,18 @@ impl Clients {
         }
     }
 
-    /// A sync brings every message whose send had ended when it was asked for.
-    fn synced(&mut self, ask: &Ask, (person, device): (usize, usize), data: &Value) -> Checked {
+    /// A sync brings every message whose send had ended when it was asked for; without `since`, of those that no device of
+    /// the user's has by now.
+    fn synced(&mut self, ask: &Ask, past: &Past, (person, device): (usize, usize), data: &Value) -> Checked {
         let since = &ask.frame["since"];
-        let whole = data["complete"] == true && since.is_object();
-        for (id, members) in self.pairs.iter().filter(|(_, members)| whole && members.contains(&person)) {
-            let wanted = seq(&since[id]) + 1..=ask.ended.get(id).copied().unwrap_or_default();
+        let complete = data["complete"] == true;
+        for (id, members) in self.pairs.iter().filter(|(_, members)| complete && members.contains(&person)) {
+            let delivered = || {
+                let inbox = past.now(&format!("USER#{}", NAMES[person]), &format!("INBOX#{id}"));
+                inbox.map_or(0, |inbox| u64::try_from(number(inbox, "delivered_seq")).unwrap_or_default())
+            };
+            let from = if since.is_object() { seq(&since[id]) } else { delivered() };
+            let wanted = from + 1..=ask.ended.get(id).copied().unwrap_or_default();
             let pages = ask.pages.get(id);
             // A page may have arrived only when the function ran a second time.
             let held = self.devices[person][device].held.get(id);
@@ -386,7 +392,7 @@ impl Clients {
             })?;
         }
         let device = &mut self.devices[person][device];
-        if whole && device.connection.as_deref() == Some(&ask.connection) {
+        if complete && since.is_object() && device.connection.as_deref() == Some(&ask.connection) {
             device.synced = true;
         }
         Ok(())
