@@ -20,6 +20,7 @@ mod get_transactions;
 mod mark_read;
 mod observed;
 mod ping;
+mod rate;
 mod send_message;
 mod sweep;
 mod sync;
