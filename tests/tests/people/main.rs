@@ -24,6 +24,7 @@ mod rate;
 mod send_message;
 mod sweep;
 mod sync;
+mod to_the_last;
 mod typing;
 mod verify;
 mod walk;

@@ -1,0 +1,133 @@
+//! Where one more or one less would be another answer: times to the millisecond, pages to the last line, marks to the last
+//! number; and that what changes nothing costs nothing more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::limits::{CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, TOKEN_LEEWAY};
+use shared::store::presence::{Connected, Connection};
+use tests::{Call, Operation, World};
+use wire::Time;
+
+const NOW: Time = Time { ms: 1_000_000_000 };
+
+/// A connection that ends so many milliseconds from now.
+fn ends(in_ms: i64) -> Connection {
+    Connection { device: None, connected_at: NOW, expires_at: Time { ms: NOW.ms + in_ms } }
+}
+
+#[test]
+fn a_connection_is_over_at_its_end_and_when_no_right_clock_has_set_that() {
+    let latest = (CONNECTION_LIFE + CLOCKS_DIFFER_MAX).as_millis() as i64;
+    let over = [-1, 0, 1, latest - 1, latest, latest + 1].map(|ms| ends(ms).is_over(NOW));
+    assert_eq!(over, [true, true, false, false, false, true]);
+    let leeway = TOKEN_LEEWAY.as_millis() as i64;
+    let closed = [-leeway - 1, -leeway, -leeway + 1, 0, latest - 1, latest, latest + 1];
+    let closed = closed.map(|ms| ends(ms).may_be_closed(NOW));
+    assert_eq!(closed, [true, true, false, false, false, false, true], "not while a frame on it is answered");
+}
+
+#[test]
+fn a_connection_is_settled_when_its_connecting_has_ended_for_certain() {
+    let since = |ago: Duration| Connected {
+        user: "ann".parse().expect("a user id"),
+        connection: "one".parse().expect("an id"),
+        since: NOW.before(ago),
+        is_over: false,
+        may_be_closed: false,
+    };
+    let settled = [Duration::ZERO, CONNECT_GRACE - Duration::from_millis(1), CONNECT_GRACE].map(since);
+    assert_eq!(settled.map(|connected| connected.is_settled(NOW)), [false, false, true]);
+}
+
+fn writes(world: &World, sk: &str) -> usize {
+    world.calls().iter().filter(|call: &&Call| call.operation.writes(sk)).count()
+}
+
+fn item(world: &World, pk: &str, sk: &str) -> Value {
+    let items = world.items();
+    items.into_iter().find(|item| item["pk"] == pk && item["sk"] == sk).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_is_one_write_and_the_last_to_leave_leaves_the_index() {
+    let world = World::new().await;
+    let ann = world.person("ann");
+    let short = ann.connects_for(Duration::from_secs(600)).await;
+    let phone = ann.connects().await;
+    short.goes_away().await;
+    let place = item(&world, "USER#ann", "PRESENCE")["work_sk"].clone();
+    writes(&world, "");
+    let tablet = ann.connects().await;
+    assert_eq!(writes(&world, "PRESENCE"), 1, "it is looked at early enough");
+    assert_eq!(item(&world, "USER#ann", "PRESENCE")["work_sk"], place);
+    for phone in [phone, tablet] {
+        phone.goes_away().await;
+    }
+    assert!(item(&world, "USER#ann", "PRESENCE")["work_pk"].is_null(), "nobody is online");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_was_made_is_one_write_that_is_refused() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    ann.sends(&conversation, "hi").await.data();
+    for _ in 0..2 {
+        bob.marks_delivered(&conversation, 1).await.data();
+    }
+    let calls = |world: &World| {
+        let calls = world.calls();
+        let stored = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
+        stored.map(|call| call.operation.is_write()).collect::<Vec<bool>>()
+    };
+    calls(&world);
+    assert_eq!(bob.marks_delivered(&conversation, 1).await["deliveredSeq"], 1);
+    assert_eq!(calls(&world), [true]);
+    bob.marks_read(&conversation, 1).await.data();
+    calls(&world);
+    assert_eq!(bob.marks_read(&conversation, 1).await["readSeq"], 1);
+    assert_eq!(calls(&world), [true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_just_full_has_no_next() {
+    let world = World::new().await;
+    for amount in 1..=3 {
+        world.tops_up("ann", amount).await;
+    }
+    let ann = world.person("ann").connects().await;
+    let page = async |limit: u32| ann.says(json!({ "action": "getTransactions", "limit": limit })).await;
+    let all = page(3).await;
+    assert_eq!(all["transactions"].as_array().map(Vec::len), Some(3));
+    assert!(all["nextCursor"].is_null(), "{:#}", all.frame);
+    let two = page(2).await;
+    let rest = ann.says(json!({ "action": "getTransactions", "cursor": two["nextCursor"] })).await;
+    assert_eq!(rest["transactions"], json!([all["transactions"][2]]));
+    assert!(rest["nextCursor"].is_null(), "{:#}", rest.frame);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_conversation_is_looked_at_a_week_later() {
+    let world = World::new().await;
+    let conversation = world.person("ann").connects().await.opens("bob").await;
+    let meta = item(&world, &format!("CONV#{}", conversation.as_str().expect("an id")), "META");
+    let place = meta["work_sk"].as_str().and_then(|sk| sk.split('\u{1f}').next());
+    let at: i64 = place.and_then(|ms| ms.parse().ok()).expect("a time");
+    assert_eq!(at, meta["created_at"].as_i64().expect("a time") + CLEANUP_LOOK_EVERY.as_millis() as i64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_says_how_many_of_each_kind_there_were() {
+    let world = World::deployed_with(&[("DefaultPrice", "1")]).await;
+    world.tops_up("ann", 5).await;
+    world.prices("carl", 2).await;
+    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.comes_to_rest().await;
+    let report = world.invoke("verify", json!({})).await.expect("it ends");
+    let kinds: BTreeSet<&str> = report["checked"].as_object().expect("kinds").keys().map(String::as_str).collect();
+    let expected = ["ACCOUNT", "ENTRY", "INBOX", "LOG", "META", "PRESENCE", "PROFILE", "RECEIPT", "TOPUP"];
+    assert!(expected.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert_eq!(report["checked"]["LOG"], 1, "{report:#}");
+}
