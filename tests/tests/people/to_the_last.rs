@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::join;
 use serde_json::{Value, json};
-use shared::limits::{CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, TOKEN_LEEWAY};
+use shared::limits::{CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DROP_BATCH, TOKEN_LEEWAY};
+use shared::store::conversations::Meta;
 use shared::store::presence::{Connected, Connection};
-use tests::{Call, Operation, World};
+use tests::{Call, Fault, Operation, World};
 use wire::Time;
 
 const NOW: Time = Time { ms: 1_000_000_000 };
@@ -130,4 +132,99 @@ async fn a_check_says_how_many_of_each_kind_there_were() {
     let expected = ["ACCOUNT", "ENTRY", "INBOX", "LOG", "META", "PRESENCE", "PROFILE", "RECEIPT", "TOPUP"];
     assert!(expected.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
     assert_eq!(report["checked"]["LOG"], 1, "{report:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cleanup_looks_at_nothing_before_its_time() {
+    let world = World::new().await;
+    world.person("ann").connects().await.opens("bob").await;
+    let looked = async |world: &World| {
+        world.calls();
+        world.cleans_up().await;
+        let calls = world.calls();
+        calls.iter().any(|call| call.operation.item_kind() == Some("META"))
+    };
+    assert!(!looked(&world).await, "a week has not passed");
+    world.advance(CLEANUP_LOOK_EVERY + Duration::from_secs(1)).await;
+    assert!(looked(&world).await);
+}
+
+#[test]
+fn a_conversation_is_due_behind_its_time_and_when_no_right_clock_has_set_that() {
+    let two = ["ann", "bob"].map(|name| name.parse().expect("a user id"));
+    let mut meta = Meta::direct(two, NOW, "one".to_owned());
+    assert!(!meta.is_due(NOW), "it isn't listed");
+    let latest = (CLEANUP_LOOK_EVERY + CLOCKS_DIFFER_MAX).as_millis() as i64;
+    let due = [-1, 0, 1, latest - 1, latest, latest + 1].map(|ms| {
+        // Where nothing follows the time, only what is really before or behind it counts.
+        meta.listed = Some(format!("{:013}", NOW.ms + ms));
+        meta.is_due(NOW)
+    });
+    assert_eq!(due, [true, false, false, false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fourth_send_drops_all_that_have_ended() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 1..=DROP_BATCH {
+        ann.sends_to("bob", &n.to_string()).await.data();
+        let open = item(&world, "USER#ann", "ACCOUNT")["open"].as_object().map(serde_json::Map::len);
+        assert_eq!(open, Some(n % DROP_BATCH));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_just_enough_is_not_settled_for_nothing() {
+    let world = World::deployed_with(&[("DefaultPrice", "5")]).await;
+    world.tops_up("ann", 5).await;
+    let ann = world.person("ann").connects().await;
+    world.calls();
+    assert_eq!(ann.sends_to("bob", "hi").await["balance"], 0);
+    assert!(!world.calls().iter().any(|call| call.operation.reads_index()));
+}
+
+/// The same message twice, of somebody whose coins are earned and not yet in the balance: what one attempt settles the other
+/// pays with, and neither is refused.
+#[tokio::test(start_paused = true)]
+async fn two_attempts_of_one_send_are_paid_from_what_one_of_them_settles() {
+    for delay in 0..30 {
+        let world = World::deployed_with(&[("DefaultPrice", "5")]).await;
+        world.tops_up("ann", 5).await;
+        world.person("ann").connects().await.sends_to("bob", "for five").await.data();
+        let bob = world.person("bob").connects().await;
+        let frame = bob.message_to("carl", "from what I earned");
+        let again = async {
+            world.advance(Duration::from_millis(2 * delay)).await;
+            bob.says(frame.clone()).await
+        };
+        let (first, second) = join(bob.says(frame.clone()), again).await;
+        for answer in [first, second] {
+            assert_eq!(answer["message"]["seq"], 1, "{delay}: {:#}", answer.frame);
+        }
+        world.comes_to_rest().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_earns_nothing_has_no_line_of_it() {
+    let world = World::deployed_with(&[("DefaultPrice", "5"), ("ReceiverSharePercent", "0")]).await;
+    world.tops_up("ann", 5).await;
+    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.comes_to_rest().await;
+    let lines = world.items().into_iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("ENTRY#")));
+    let mut kinds: Vec<String> = lines.map(|line| line["kind"].as_str().unwrap_or_default().to_owned()).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["charge", "share", "topup"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_are_told_how_many_sends_are_open() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+    assert!(ann.tries(ann.message_to("bob", "lost")).await.is_none());
+    world.heals();
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+    assert_eq!(stats["openSends"], 1, "{stats:#}");
 }

@@ -66,7 +66,7 @@ async fn each_thing_that_is_wrong_is_found() {
     let before_last = format!("MSG#{:020}", SEGMENT_MESSAGES_MIN + 6);
     let segment = key_of(&world, &conversation, "SEGMENT#");
     type Change = fn(&mut Item);
-    let cases: [(&str, &str, Change, &str); 20] = [
+    let cases: [(&str, &str, Change, &str); 23] = [
         (bob, &inbox, |item| item["read_seq"] = json!({ "N": "999" }), "horizons are in order"),
         (bob, &inbox, |item| drop(item.remove("work_sk")), "what is due is in the index"),
         (bob, &inbox, |item| item["last_seq"] = json!({ "N": "105" }), "an inbox knows of every message"),
@@ -84,7 +84,20 @@ async fn each_thing_that_is_wrong_is_found() {
             |item| drop(item.insert("text".to_owned(), json!({ "S": "who wrote this?" }))),
             "every item can be read",
         ),
+        (
+            &conversation,
+            "NOTE",
+            |item| drop(item.insert("text".to_owned(), json!({ "S": "who wrote this?" }))),
+            "every item can be read",
+        ),
         (&conversation, "META", |item| drop(item.remove("work_pk")), "what is due is in the index"),
+        (&conversation, "META", |item| item["work_pk"] = json!({ "S": "ARCHIVE#99" }), "what is due is in the index"),
+        (
+            &conversation,
+            "META",
+            |item| item["work_sk"] = json!({ "S": "1767225600000\u{1f}another" }),
+            "what is due is in the index",
+        ),
         (
             &conversation,
             "META",
