@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use futures::future::join;
 use serde_json::{Value, json};
-use shared::limits::{CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DROP_BATCH, TOKEN_LEEWAY};
+use shared::limits::{
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DELETE_AFTER, DROP_BATCH,
+    SEGMENT_MESSAGES_MIN, TOKEN_LEEWAY,
+};
 use shared::store::conversations::Meta;
 use shared::store::presence::{Connected, Connection};
 use tests::{Call, Fault, Operation, World};
@@ -227,4 +230,53 @@ async fn operators_are_told_how_many_sends_are_open() {
     world.heals();
     let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
     assert_eq!(stats["openSends"], 1, "{stats:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_as_full_as_it_may_be() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person(&"a".repeat(100)).connects().await, world.person("bob").connects().await);
+    for n in 0..20 {
+        let mut frame = ann.message_to("bob", &"x".repeat(1_000));
+        frame["clientMessageId"] = format!("{:a>64}", n).into();
+        ann.says(frame).await.data();
+    }
+    let conversation = &bob.says(json!({ "action": "getConversations" })).await["conversations"][0]["conversationId"];
+    assert_eq!(bob.history(&conversation.clone()).await.len(), 20, "the longest ids and a thousand characters each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_goes_on_from_the_archive_into_the_table_and_asks_for_no_more_than_it_holds() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    let count = SEGMENT_MESSAGES_MIN as u64 + 2;
+    for n in 1..=count {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    bob.marks_read(&conversation, count).await.data();
+    world.advance(CLEANUP_LOOK_EVERY + Duration::from_secs(1)).await;
+    world.comes_to_rest().await;
+    world.cleans_up().await;
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    world.cleans_up().await;
+    let bob = world.person("bob").connects().await;
+    let page = async |fields: Value| {
+        let mut frame = json!({ "action": "getMessages", "conversationId": conversation });
+        frame.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        let answer = bob.says(frame).await;
+        let messages = answer["messages"].as_array().expect("messages").clone();
+        let numbers: Vec<u64> = messages.iter().filter_map(|message| message["seq"].as_u64()).collect();
+        (numbers, answer["hasMore"] == true)
+    };
+    // All but the last are in the archive.
+    let whole = (count - 6..=count).collect::<Vec<u64>>();
+    assert_eq!(page(json!({ "after": count - 7, "limit": 7 })).await, (whole.clone(), false));
+    assert_eq!(page(json!({ "before": count + 1, "limit": 7 })).await, (whole, true));
+    world.calls();
+    let archived = (count - 7..count).collect::<Vec<u64>>();
+    assert_eq!(page(json!({ "after": count - 8, "limit": 7 })).await, (archived, true));
+    let logs = world.calls().iter().filter(|call| call.operation.item_kind() == Some("MSG")).count();
+    assert_eq!(logs, 0, "the archive has filled it");
+    assert_eq!(page(json!({ "before": 4, "limit": 7 })).await, (vec![1, 2, 3], false));
 }
