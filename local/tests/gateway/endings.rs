@@ -92,7 +92,7 @@ async fn disconnects_can_be_made_to_go_missing() {
     let (mut client, id) = world.client().await;
     client.close(None).await.expect("closes");
     while soon(client.next()).await.is_some() {}
-    let World { gateway, mut events } = world;
+    let World { gateway, mut events, .. } = world;
     soon(gateway.stop()).await;
     while let Some((function, event)) = events.recv().await {
         assert!(function != "disconnect", "{id} was disconnected: {event}");
@@ -103,7 +103,7 @@ async fn disconnects_can_be_made_to_go_missing() {
 async fn a_gateway_that_stops_says_goodbye() {
     let mut world = World::start(limits()).await;
     let (mut client, _) = world.client().await;
-    let World { gateway, mut events } = world;
+    let World { gateway, mut events, .. } = world;
     let (code, ()) = tokio::join!(close_code(&mut client), soon(gateway.stop()));
     assert_eq!(code, 1001);
     let mut disconnected = false;

@@ -7,7 +7,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::world::{World, close_code, limits, soon, text};
+use crate::world::{World, close_code, limits, text};
+
+/// How many frames of one connection the gateway has its functions work on at a time.
+const FRAMES_IN_FLIGHT_MAX: usize = 32;
 
 fn frame(size: usize, kind: Data, last: bool) -> Message {
     Message::Frame(Frame::message(vec![b'x'; size], OpCode::Data(kind), last))
@@ -45,10 +48,31 @@ async fn a_frame_without_a_known_action_goes_to_the_default_route() {
 async fn frames_of_one_connection_run_side_by_side() {
     let mut world = World::start(limits()).await;
     let (mut client, _) = world.client().await;
-    client.send(Message::text("first, which waits for the next")).await.expect("is sent");
-    client.send(Message::text("second")).await.expect("is sent");
+    for body in ["held until the next is seen", "the next"] {
+        client.send(Message::text(body)).await.expect("is sent");
+        assert_eq!(world.event_of("presence").await["body"], body);
+    }
+    world.release.notify_one();
     client.close(None).await.expect("closes");
-    soon(world.gateway.stop()).await;
+    world.event_of("disconnect").await;
+}
+
+#[tokio::test]
+async fn only_so_many_frames_of_one_connection_run_at_a_time() {
+    let mut world = World::start(limits()).await;
+    let (mut client, id) = world.client().await;
+    for n in 0..=FRAMES_IN_FLIGHT_MAX {
+        client.send(Message::text(format!("held {n}"))).await.expect("is sent");
+    }
+    for _ in 0..FRAMES_IN_FLIGHT_MAX {
+        world.event_of("presence").await;
+    }
+    // It takes many turns of the gateway's to bring a push; one of them would have been the next frame's.
+    world.push(&id, "meanwhile").await.expect("is queued");
+    assert_eq!(text(&mut client).await, "meanwhile");
+    assert!(world.events.is_empty(), "one frame too many is worked on");
+    world.release.notify_one();
+    assert_eq!(world.event_of("presence").await["body"], format!("held {FRAMES_IN_FLIGHT_MAX}"));
 }
 
 #[tokio::test]

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     /// What the functions got: their names and events.
     pub(crate) events: mpsc::UnboundedReceiver<(String, Value)>,
+    /// Lets a function go on that holds a frame.
+    pub(crate) release: Arc<Notify>,
 }
 
 impl World {
@@ -51,11 +53,12 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (seen, events) = mpsc::unbounded_channel();
-        let second_frame = Arc::new(Notify::new());
+        let release = Arc::new(Notify::new());
+        let held = Arc::clone(&release);
         let invoker = Invoker::new(move |function, event| {
-            let second_frame = Arc::clone(&second_frame);
+            let held = Arc::clone(&held);
             seen.send((function.clone(), event.clone())).expect("the test listens");
-            async move { answer(&function, &event, address, &second_frame).await }
+            async move { answer(&function, &event, address, &held).await }
         });
         let template = Template::parse(DEPLOYED).expect("parses");
         let parameters = template.parameter_values(&BTreeMap::new()).expect("defaults");
@@ -68,7 +71,7 @@ impl World {
             limits,
             invoker,
         };
-        Self { gateway: Gateway::start(listener, api).expect("starts"), events }
+        Self { gateway: Gateway::start(listener, api).expect("starts"), events, release }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -155,12 +158,7 @@ pub(crate) async fn http(address: SocketAddr, head: &str, body: &str) -> (String
 }
 
 /// What the fake functions answer. The query or the frame says what they are to do.
-async fn answer(
-    function: &str,
-    event: &Value,
-    gateway: SocketAddr,
-    second_frame: &Notify,
-) -> Result<Value, InvokeError> {
+async fn answer(function: &str, event: &Value, gateway: SocketAddr, release: &Notify) -> Result<Value, InvokeError> {
     let query = |name: &str| event["queryStringParameters"][name].as_str().unwrap_or_default();
     let failed = |message: &str| InvokeError::Function { error_type: "Fake".to_owned(), message: message.to_owned() };
     match function {
@@ -190,12 +188,8 @@ async fn answer(
         }
         _ => match event["body"].as_str().unwrap_or_default() {
             body if body.contains("fail") => Err(failed("on purpose")),
-            body if body.contains("first") => {
-                second_frame.notified().await;
-                Ok(json!({ "statusCode": 200 }))
-            }
-            body if body.contains("second") => {
-                second_frame.notify_one();
+            body if body.contains("held") => {
+                release.notified().await;
                 Ok(json!({ "statusCode": 200 }))
             }
             _ => Ok(json!({ "statusCode": 201, "headers": { "content-type": "text/x-fake" }, "body": "made" })),
