@@ -58,6 +58,8 @@ pub enum Fault {
     Refuse(u16),
     /// It does what it should; its answer is lost.
     LoseReply,
+    /// It does what it should; its answer comes so much later.
+    Late(Duration),
     /// The function dies before it.
     KillBefore,
     /// It does what it should; then the function dies.
@@ -315,6 +317,9 @@ impl Network {
         lock(&self.wires.calls).push(Call { status: Some(status).filter(|_| !lost), units, ..call.clone() });
         if fault == Some(Fault::KillAfter) {
             return die(&invocation).await;
+        }
+        if let Some(Fault::Late(wait)) = fault {
+            tokio::time::sleep(wait).await;
         }
         self.delay().await;
         let mut answered = lock(&invocation.answered);

@@ -280,13 +280,40 @@ async fn a_connection_that_an_earlier_version_has_listed_is_looked_at() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_pushed_before_the_connection_stands() {
     let world = World::new().await;
-    let ann = world.person("ann").connects().await;
-    ann.opens("bob").await;
-    world.advance(Duration::from_secs(1)).await;
-    world.calls();
-    let bob = world.person("bob").connects().await;
-    assert!(world.calls().iter().all(|call| !matches!(call.operation, Operation::Push(_))));
-    assert_eq!(bob.syncs().await["complete"], true);
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob"));
+    let mut too_early = 0;
+    for n in 0..40 {
+        ann.sends_to("bob", "waits for Bob").await.data();
+        world.calls();
+        if n % 2 == 0 {
+            // Bob is registered long before he is let in.
+            let late = Fault::Late(Duration::from_millis(200));
+            world.breaks_once(late, |call| call.function == "connect" && call.operation.is_write());
+        }
+        let connects = async {
+            world.advance(Duration::from_millis(3 * n)).await;
+            let phone = bob.connects().await;
+            let before = world.calls();
+            (phone.heard(), phone, before)
+        };
+        let (sent, (heard, phone, before)) =
+            futures::future::join(ann.sends_to("bob", "on its way meanwhile"), connects).await;
+        assert_eq!(heard, [] as [Value; 0], "{n}");
+        let pushes: Vec<&Call> =
+            before.iter().filter(|call| call.operation == Operation::Push(phone.connection.clone())).collect();
+        // Who accepts a connection can't push to it; who sends to it learns that it isn't there, and not that it has ended.
+        assert!(pushes.iter().all(|call| call.function == "send" && call.status == Some(410)), "{n}: {pushes:#?}");
+        too_early += pushes.len();
+        let mut known = phone.heard_messages();
+        known.extend(phone.syncs().await.messages());
+        for content in ["waits for Bob", "on its way meanwhile"] {
+            assert!(known.iter().any(|message| message["content"] == content), "{n}: no {content} in {known:#?}");
+        }
+        phone.marks_delivered(&sent["message"]["conversationId"], 2 * n + 2).await.data();
+        assert!(bob.known_connections().contains(&phone.connection), "{n}: it is known");
+        phone.goes_away().await;
+    }
+    assert!(too_early > 0, "no message has met a connection that was about to stand");
 }
 
 #[tokio::test(start_paused = true)]
