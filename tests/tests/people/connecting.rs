@@ -11,7 +11,10 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use ring::{hmac, rsa};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
-use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
+use shared::limits::{
+    CONNECTION_LIFE, CONNECTIONS_MAX, JWKS_BYTES_MAX, JWKS_LIFE, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER,
+    TOKEN_LEEWAY,
+};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -355,8 +358,12 @@ async fn the_last_place_is_taken_once_also_when_the_answer_is_lost() {
     assert_eq!(ann.known_connections().len(), CONNECTIONS_MAX);
 }
 
-/// Serves a document on loopback; says where, and counts how often it was asked for.
-async fn serve(document: &'static str) -> (String, Arc<AtomicUsize>) {
+/// The keys that an issuer publishes.
+const KEYS: &str = include_str!("keys/jwks.json");
+
+/// Serves one document after the other on loopback, the last one for good; without any it never answers. Says where, and
+/// counts how often it was asked.
+async fn serve(documents: Vec<String>) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
     let asked = Arc::new(AtomicUsize::new(0));
@@ -364,7 +371,8 @@ async fn serve(document: &'static str) -> (String, Arc<AtomicUsize>) {
     #[expect(clippy::disallowed_methods, reason = "a server of the test's own; it ends with the test's runtime")]
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            counter.fetch_add(1, Ordering::Relaxed);
+            let nth = counter.fetch_add(1, Ordering::Relaxed);
+            let Some(document) = documents.get(nth).or(documents.last()) else { return std::future::pending().await };
             let mut request = vec![0; 4_096];
             let _ = socket.read(&mut request).await;
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
@@ -376,7 +384,12 @@ async fn serve(document: &'static str) -> (String, Arc<AtomicUsize>) {
 
 /// A world whose tokens are signed by an issuer that publishes its keys. Real sockets: time isn't paused.
 async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Arc<AtomicUsize>) {
-    let (url, asked) = serve(include_str!("keys/jwks.json")).await;
+    world_of_issuer(algorithms, vec![KEYS.to_owned()]).await
+}
+
+/// The same, whose issuer publishes this now, and that when it is asked again.
+async fn world_of_issuer(algorithms: Vec<Algorithm>, documents: Vec<String>) -> (World, Arc<AtomicUsize>) {
+    let (url, asked) = serve(documents).await;
     let tokens = TokenConfig { keys: KeyConfig::Jwks { url, algorithms }, issuer: None, audience: None };
     (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, asked)
 }
@@ -438,7 +451,52 @@ async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured
     // The public key is public: it must not become a secret.
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
     let header = json!({ "alg": "HS256", "kid": "ES256" });
-    let confused = signed(&claims, &header, hmac(hmac::HMAC_SHA256, include_bytes!("keys/jwks.json")));
+    let confused = signed(&claims, &header, hmac(hmac::HMAC_SHA256, KEYS.as_bytes()));
     assert_eq!(world.handshake(&Handshake::with_header(&confused)).await, Err(401));
     assert_eq!(asked.load(Ordering::Relaxed), 1, "unknown key ids don't make us ask again and again");
+}
+
+/// What the issuer publishes, without the key of this id.
+fn keys_without(key_id: &str) -> String {
+    let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
+    keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != key_id);
+    keys.to_string()
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_fetched_again_when_they_are_old() {
+    let algorithms = vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+    let (world, asked) = world_of_issuer(algorithms, vec![keys_without("EdDSA"), keys_without("ES256")]).await;
+    let answer = async |algorithm, key_id| {
+        let token = issuers_token(&world, algorithm, key_id);
+        world.handshake(&Handshake::with_header(&token)).await.map(drop)
+    };
+    assert_eq!(answer(Algorithm::ES256, "ES256").await, Ok(()));
+    assert_eq!(answer(Algorithm::EdDSA, "EdDSA").await, Err(401), "it is not published yet");
+    world.sets_clock(i64::try_from(JWKS_LIFE.as_secs()).expect("an hour") + 1);
+    assert_eq!(answer(Algorithm::RS256, "RS256").await, Ok(()), "it was and is published");
+    assert_eq!(answer(Algorithm::ES256, "ES256").await, Err(401), "the issuer has taken it away");
+    assert_eq!(answer(Algorithm::EdDSA, "EdDSA").await, Ok(()), "it is published now");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_read_up_to_a_limit() {
+    for (bytes, answer) in [(JWKS_BYTES_MAX, Ok(())), (JWKS_BYTES_MAX + 1, Err(500))] {
+        let document = format!("{KEYS}{}", " ".repeat(bytes - KEYS.len()));
+        let (world, _) = world_of_issuer(vec![Algorithm::ES256], vec![document]).await;
+        let token = issuers_token(&world, Algorithm::ES256, "ES256");
+        assert_eq!(world.handshake(&Handshake::with_header(&token)).await.map(drop), answer, "{bytes} bytes");
+    }
+}
+
+/// Nothing comes by the socket, so it doesn't matter when: time may be paused.
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_never_answers_is_given_up() {
+    let (world, _) = world_of_issuer(vec![Algorithm::ES256], Vec::new()).await;
+    let token = issuers_token(&world, Algorithm::ES256, "ES256");
+    let before = world.now();
+    assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(500));
+    let took = world.now().since(before);
+    assert!((JWKS_TIMEOUT..JWKS_TIMEOUT * 2).contains(&took), "{took:?}");
 }
