@@ -356,21 +356,32 @@ impl World {
     }
 
     fn put(&mut self, key: Key, value: &impl Serialize, listing: Option<&Listing>) {
-        self.put_item(key, to_item(value).expect("an item"), listing);
+        self.items.push(item(key, value, listing));
     }
 
-    fn put_item(&mut self, key: Key, item: HashMap<String, AttributeValue>, listing: Option<&Listing>) {
-        let mut item: Item = item.into_iter().map(|(name, value)| (name, engine_value(value))).collect();
-        let mut set =
-            |name: &str, value: &str| drop(item.insert(name.to_owned(), dynoxide::AttributeValue::S(value.to_owned())));
-        set("pk", &key.pk);
-        set("sk", &key.sk);
-        if let Some(listing) = listing {
-            set("work_pk", &listing.pk);
-            set("work_sk", &listing.sk);
-        }
-        self.items.push(item);
+    fn put_item(&mut self, key: Key, held: HashMap<String, AttributeValue>, listing: Option<&Listing>) {
+        self.items.push(item_of(key, held, listing));
     }
+}
+
+/// An item as the functions would have left it, to be imported.
+///
+/// # Panics
+/// When VALUE is none.
+pub fn item(key: Key, value: &impl Serialize, listing: Option<&Listing>) -> Item {
+    item_of(key, to_item(value).expect("an item"), listing)
+}
+
+fn item_of(key: Key, held: HashMap<String, AttributeValue>, listing: Option<&Listing>) -> Item {
+    let mut item: Item = held.into_iter().map(|(name, value)| (name, engine_value(value))).collect();
+    let mut set = |name: &str, value: String| drop(item.insert(name.to_owned(), dynoxide::AttributeValue::S(value)));
+    set("pk", key.pk);
+    set("sk", key.sk);
+    if let Some(listing) = listing {
+        set("work_pk", listing.pk.clone());
+        set("work_sk", listing.sk.clone());
+    }
+    item
 }
 
 /// A value as the engine has it.

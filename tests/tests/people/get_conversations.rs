@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
-use tests::World;
+use shared::limits::INBOX_PAGES_MAX;
+use tests::{Operation, Phone, World};
 use wire::limits::MESSAGE_BYTES_MAX;
 
 #[tokio::test(start_paused = true)]
@@ -87,4 +88,38 @@ async fn one_conversation_looks_like_its_line_in_the_list() {
     assert_eq!(eve.says(asks).await.code(), "not_a_participant");
     let foreign = ann.says(json!({ "action": "getConversations", "cursor": "QUNDT1VOVA" })).await;
     assert_eq!((foreign.code(), &foreign.details()["field"]), ("bad_request", &json!("cursor")));
+}
+
+/// Ann has so many conversations, of which the store reads three at once: each of her inboxes has a third of what it gives.
+async fn many(world: &World, conversations: usize) -> Phone {
+    let ann = world.person("ann").connects().await;
+    for n in 0..conversations {
+        let id = ann.opens(&format!("user {n}")).await;
+        world.edits("USER#ann", &format!("INBOX#{}", id.as_str().expect("an id")), |inbox| {
+            inbox.insert("of_a_later_version".to_owned(), json!({ "S": "x".repeat(300_000) }));
+        });
+    }
+    ann
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_conversations_are_listed_that_the_store_gives_in_several_parts() {
+    let world = World::new().await;
+    let ann = many(&world, 11).await;
+    let list = ann.says(json!({ "action": "getConversations" })).await;
+    let others = list["conversations"].as_array().expect("a list").iter().map(|one| one["participants"][1].clone());
+    let wanted: Vec<String> = (0..11).rev().map(|n| format!("user {n}")).collect();
+    assert_eq!(others.collect::<Vec<_>>(), wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_too_many_conversations_is_shown_a_part_of_them() {
+    let world = World::new().await;
+    let parts = INBOX_PAGES_MAX as usize;
+    let ann = many(&world, parts * 3 + 1).await;
+    world.calls();
+    let list = ann.says(json!({ "action": "getConversations", "limit": 100 })).await;
+    assert_eq!(list["conversations"].as_array().map(Vec::len), Some(parts * 3));
+    let reads = |call: &&tests::Call| matches!(&call.operation, Operation::Dynamo(name, _) if name == "Query");
+    assert_eq!(world.calls().iter().filter(reads).count(), parts);
 }

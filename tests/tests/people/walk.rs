@@ -1,7 +1,12 @@
 //! Where a message finds its number when others have written meanwhile: a walk over several slots of the log.
 
 use serde_json::{Value, json};
+use shared::limits::{VOID_AFTER, WALK_PAGE_SLOTS, WALK_SLOTS_MAX};
+use shared::store::log::LogItem;
+use shared::store::table::Key;
+use tests::years::item;
 use tests::{Call, Fault, Operation, Phone, World};
+use wire::{ClientMessageId, Coins, SendId, Seq, UserId, direct_id};
 
 /// Whether a call asks who holds the slots from a number on.
 fn walks(call: &Call) -> bool {
@@ -69,4 +74,62 @@ async fn a_walk_that_misses_anothers_slot_goes_on_behind_it() {
     assert_eq!((sent.event(), &sent["message"]["seq"]), ("message:sent", &json!(5)));
     world.heals();
     world.comes_to_rest().await;
+}
+
+/// Bob's messages have the first numbers of his conversation with Ann, so many.
+fn filled_by_bob(world: &World, numbers: u64) {
+    let (ann, bob): (UserId, UserId) = ("ann".parse().expect("an id"), "bob".parse().expect("an id"));
+    let slots = (1..=numbers).map(|n| {
+        let client_message_id: ClientMessageId = format!("bob's {n}").parse().expect("an id");
+        let slot = LogItem {
+            sender: bob.clone(),
+            sid: SendId::new(&bob, &client_message_id),
+            client_message_id,
+            content: n.to_string(),
+            reply_to: None,
+            price: Coins(0),
+            created_at: world.now(),
+            void: false,
+        };
+        item(Key::log(&direct_id(&ann, &bob), Seq(n)), &slot, None)
+    });
+    world.imports(slots.collect());
+}
+
+/// Where it ends, the next one begins, whoever makes it: no number is left out.
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_is_too_long_is_gone_on_with() {
+    // It looks at one slot by itself, and at so many behind it.
+    let step = u64::from(WALK_PAGE_SLOTS) + 1;
+    let steps = WALK_SLOTS_MAX.div_ceil(step);
+    let others = steps * step;
+    for swept in [false, true] {
+        let world = World::new().await;
+        let (ann, bob, frame) = decided(&world).await;
+        filled_by_bob(&world, others);
+        world.advance(VOID_AFTER).await;
+        for ends in [false, true] {
+            world.calls();
+            let answer = if swept {
+                world.sweeps().await;
+                None
+            } else {
+                Some(ann.says(frame.clone()).await)
+            };
+            let tried = world.calls().iter().filter(|call| call.operation.writes("MSG#")).count() as u64;
+            assert_eq!(tried, if ends { 1 } else { steps }, "slots that were tried");
+            match answer {
+                Some(answer) if ends => assert_eq!(answer["message"]["seq"], others + 1),
+                Some(answer) => assert_eq!(answer.code(), "unavailable"),
+                None => {}
+            }
+        }
+        assert_eq!(bob.sends_to("ann", "and on").await["message"]["seq"], others + 2);
+        let answer = ann.says(frame).await;
+        match swept {
+            true => assert_eq!(answer.code(), "send_expired"),
+            false => assert_eq!((&answer["message"]["seq"], &answer["duplicate"]), (&json!(others + 1), &json!(true))),
+        }
+        world.comes_to_rest().await;
+    }
 }
