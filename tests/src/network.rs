@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use local::queue::Queues;
 use serde_json::{Value, json};
+use shared::limits::CONNECT_TIMEOUT;
 use tokio::sync::Notify;
 
 use crate::bucket::Bucket;
@@ -68,6 +69,8 @@ pub enum Fault {
     Misses(usize),
     /// It is answered as the first that asked the same: a read of an index that is behind.
     Repeats,
+    /// A batch does nothing, and says so.
+    Unprocessed,
 }
 
 /// What the edge has drawn for one run of a function.
@@ -306,6 +309,7 @@ impl Network {
                 let mut answers = lock(&self.wires.first_answers);
                 answers.entry(body.clone()).or_insert_with(|| self.deliver(&call.operation, &body)).clone()
             }
+            Some(Fault::Unprocessed) => (200, unprocessed(&call.operation)),
             _ => self.deliver(&call.operation, &body),
         };
         let body = match fault {
@@ -427,6 +431,13 @@ fn without_item(body: &[u8], at: usize) -> Vec<u8> {
     answer.to_string().into_bytes()
 }
 
+/// The answer to a batch of which nothing is done.
+fn unprocessed(operation: &Operation) -> Vec<u8> {
+    let Operation::Dynamo(name, request) = operation else { panic!("no batch: {operation:?}") };
+    let left = if name == "BatchGetItem" { "UnprocessedKeys" } else { "UnprocessedItems" };
+    json!({ left: request["RequestItems"] }).to_string().into_bytes()
+}
+
 /// The `ConsumedCapacity` of an answer; a batch has one for each table.
 fn units(body: &[u8]) -> f64 {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -444,7 +455,9 @@ impl std::fmt::Debug for Network {
 }
 
 impl HttpClient for Network {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        // Nothing is connected here, but whoever would connect is told for how long it may take.
+        assert_eq!(settings.connect_timeout(), Some(CONNECT_TIMEOUT), "each client's connecting has the same limit");
         SharedHttpConnector::new(self.clone())
     }
 }

@@ -3,7 +3,9 @@
 
 mod admin;
 mod any_input;
+mod at_once;
 mod bad_frames;
+mod calls;
 mod cleanup;
 mod clocks;
 mod connecting;
