@@ -1,5 +1,9 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::limits::{STATS_ROWS_MAX, WORK_SHARDS};
+use shared::store::table::Key;
+use shared::store::work::Listing;
+use tests::years::item;
 use tests::{Handshake, World};
 
 const ROUTES: [(&str, &str); 7] = [
@@ -262,5 +266,23 @@ async fn a_whole_number_is_one_however_it_is_written() {
         let path = format!("/api/wallets/ann/transactions?limit={}", tests::world::encoded(limit));
         let error = &world.admin("GET", &path, None).await.body["error"];
         assert_eq!(error["message"], "limit: expected a whole number from 1 to 100", "{limit}: {error}");
+    }
+}
+
+/// What of the index can be counted is counted up to a limit, and that is said.
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_counted_up_to_a_limit() {
+    let shards = usize::try_from(WORK_SHARDS).expect("few");
+    for (each, complete) in [(STATS_ROWS_MAX / shards - 1, true), (STATS_ROWS_MAX / shards + 1, false)] {
+        let world = World::new().await;
+        let lines = (0..each * shards).map(|n| {
+            let pk = format!("UNSETTLED#{}", n % shards);
+            let key = Key { pk: format!("USER#{n}"), sk: "ENTRY#1#topup#k".to_owned() };
+            item(key, &json!({}), Some(&Listing { pk, sk: n.to_string() }))
+        });
+        world.imports(lines.collect());
+        let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+        let counted = (each * shards).min(STATS_ROWS_MAX);
+        assert_eq!((&stats["unsettledEarnings"], &stats["complete"]), (&json!(counted), &json!(complete)));
     }
 }

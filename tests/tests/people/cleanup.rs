@@ -4,9 +4,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, DELETE_AFTER, SEGMENT_MESSAGES_MIN};
+use shared::limits::{
+    ARCHIVE_PATIENCE, BATCH_WRITE_ITEMS_MAX, CLEANUP_LOOK_EVERY, CLEANUP_PAGE, CLEANUP_STOPS_BEFORE, DELETE_AFTER,
+    DELETE_PAUSE, SEGMENT_MESSAGES_MIN,
+};
+use shared::store::conversations::Meta;
+use shared::store::table::Key;
+use shared::store::work::Listing;
+use tests::years::item;
 use tests::{Fault, Operation, Phone, World};
+use wire::UserId;
 
+use crate::calls::Tries;
 use crate::crashes::{BREAKS, break_nth};
 
 /// After so long even few messages are moved.
@@ -338,4 +347,81 @@ async fn long_messages_are_archived_in_parts_and_short_times_in_few_pages() {
     let newest = bob.history(&conversation).await;
     assert!(newest.len() < 10, "a page is read from a few segments: {}", newest.len());
     world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_deleted_a_few_at_a_time() {
+    let world = World::new().await;
+    chat(&world, SEGMENT_MESSAGES_MIN + 5).await;
+    world.advance(LONG).await;
+    world.cleans_up().await;
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    let is_delete = |operation: &Operation| matches!(operation, Operation::Dynamo(name, _) if name == "BatchWriteItem");
+    let deletes = Tries::of(&world, Fault::Late(Duration::ZERO), move |call| is_delete(&call.operation));
+    world.calls();
+    world.cleans_up().await;
+    let sizes = world.calls().into_iter().filter(|call| is_delete(&call.operation)).map(|call| call.units as usize);
+    let sizes: Vec<usize> = sizes.collect();
+    assert_eq!(sizes.iter().sum::<usize>(), SEGMENT_MESSAGES_MIN + 4);
+    assert!(sizes.iter().all(|size| *size <= BATCH_WRITE_ITEMS_MAX), "{sizes:?}");
+    let deletes = deletes.take();
+    assert!(deletes.len() > 3 && deletes.windows(2).all(|two| two[1] - two[0] >= DELETE_PAUSE), "{deletes:?}");
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_is_asked_for_page_by_page() {
+    const PART: &str = "ARCHIVE#0";
+    let world = World::new().await;
+    let long_ago = world.now().before(LONG);
+    let ann: UserId = "ann".parse().expect("an id");
+    let metas = (0..).map(|n| {
+        let other = format!("user {n}").parse().expect("an id");
+        Meta::direct([ann.clone(), other], long_ago, n.to_string())
+    });
+    let due = metas.map(|meta| (Listing::archive(long_ago, &meta.id), meta)).filter(|(listing, _)| listing.pk == PART);
+    let due =
+        due.take(CLEANUP_PAGE as usize + 1).map(|(listing, meta)| item(Key::meta(&meta.id), &meta, Some(&listing)));
+    world.imports(due.collect());
+    let before = world.items();
+    world.calls();
+    world.cleans_up().await;
+    let asked = world.calls().into_iter().filter(|call| match &call.operation {
+        Operation::Dynamo(_, request) => {
+            request["ExpressionAttributeValues"][":pk"]["S"] == PART && request["Limit"] == CLEANUP_PAGE
+        }
+        _ => false,
+    });
+    assert_eq!(asked.count(), 3, "two pages of what is due, and what a wrong clock has put behind all");
+    let after = world.items();
+    assert!(before.len() == after.len() && before.iter().all(|item| !after.contains(item)), "each had its turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cleanup_whose_time_is_nearly_over_begins_nothing() {
+    for (early, moved) in [(Duration::from_secs(60), 5), (Duration::ZERO, 0)] {
+        let world = World::new().await;
+        let ann = world.person("ann").connects().await;
+        for n in 0..5 {
+            for text in ["one", "two"] {
+                ann.sends_to(&format!("friend {n}"), text).await.data();
+            }
+        }
+        world.advance(LONG * 3).await;
+        // Most of its time is over when it has read the first conversation.
+        let over = world.deployment().functions["cleanup"].timeout - CLEANUP_STOPS_BEFORE - early;
+        let (later, mut first) = (world.clone(), true);
+        world.breaks(move |call| {
+            if call.operation.sk() == Some("META") && std::mem::take(&mut first) {
+                later.sets_clock(i64::try_from(over.as_secs()).expect("minutes"));
+            }
+            None
+        });
+        world.cleans_up().await;
+        assert_eq!(world.archived().len(), moved, "{early:?} earlier");
+        world.heals();
+        world.cleans_up().await;
+        assert_eq!(world.archived().len(), 5, "the next one goes on");
+        world.is_sound();
+    }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::DELIVER_RECEIVES_MAX;
+use shared::limits::{DELIVER_RECEIVES_MAX, QUEUE_BATCH_MAX};
 use tests::{Call, Fault, Operation, Phone, World};
 
 /// A world where Ann talks to Bob, who has been connected for long enough to be told at once.
@@ -246,5 +246,24 @@ async fn answers_and_what_is_not_kept_are_never_queued() {
     ann.tries(json!({ "action": "typing", "conversationId": conversation, "typing": true })).await;
     bob.tries(json!({ "action": "getBalance" })).await;
     assert!(world.queued().is_empty());
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_pushes_than_a_batch_takes_are_queued_all_the_same() {
+    let (world, ann, bob) = room().await;
+    for _ in 0..QUEUE_BATCH_MAX {
+        world.person("bob").connects().await;
+    }
+    world.advance(shared::limits::CONNECT_GRACE).await;
+    world.breaks(move |call| {
+        let refused = call.function == "send" && matches!(&call.operation, Operation::Push(_));
+        refused.then_some(Fault::Refuse(429))
+    });
+    ann.tries(ann.message_to("bob", "hi")).await;
+    assert_eq!(world.queued().len(), QUEUE_BATCH_MAX + 1);
+    world.heals();
+    world.queue_empties().await;
+    assert_eq!(numbers(&bob), [1]);
     world.comes_to_rest().await;
 }

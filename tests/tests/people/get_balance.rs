@@ -1,5 +1,9 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use futures::future::join_all;
 use serde_json::json;
+use shared::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
 use tests::{Fault, World};
 use wire::limits::COINS_MAX;
 
@@ -25,6 +29,10 @@ async fn everything_earned_is_in_it_exactly_once() {
     let balances = join_all((0..8).map(|_| bob.balance())).await;
     assert!(balances.iter().all(|balance| *balance <= 130), "{balances:?}");
     assert_eq!(bob.balance().await, 130);
+    let items = world.items();
+    let account = items.iter().find(|item| item["pk"] == "USER#bob" && item["sk"] == "ACCOUNT").expect("an account");
+    let foldings = account["settle_version"].as_u64().and_then(|version| usize::try_from(version).ok());
+    assert!(foldings >= Some(130_usize.div_ceil(SETTLE_BATCH)), "each takes so many at most: {account:#}");
     world.comes_to_rest().await;
 }
 
@@ -54,4 +62,30 @@ async fn a_full_balance_has_room_for_what_an_open_send_may_bring_back() {
     assert_eq!(ann.balance().await, COINS_MAX - 5, "the send may still be given up");
     world.comes_to_rest().await;
     assert_eq!(ann.balance().await, COINS_MAX, "it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settling_tries_so_often_while_others_settle() {
+    let world = World::deployed_with(&[("DefaultPrice", "5")]).await;
+    world.tops_up("ann", 5).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    ann.sends_to("bob", "hi").await.data();
+    assert_eq!(bob.balance().await, 5, "his account is there");
+    world.tops_up("ann", 5).await;
+    ann.sends_to("bob", "again").await.data();
+    let rounds = Arc::new(AtomicU64::new(0));
+    let (others, counted) = (world.clone(), rounds.clone());
+    world.breaks(move |call| {
+        if call.operation.update().contains("#settling = :entries") {
+            let n = counted.fetch_add(1, Ordering::Relaxed);
+            let version = json!({ "N": (100 + n).to_string() });
+            others.edits("USER#bob", "ACCOUNT", |account| account["settle_version"] = version);
+        }
+        None
+    });
+    assert_eq!(bob.balance().await, 5, "what he can spend already");
+    assert_eq!(rounds.load(Ordering::Relaxed), u64::from(SETTLE_ROUNDS_MAX));
+    world.heals();
+    assert_eq!(bob.balance().await, 10);
+    world.comes_to_rest().await;
 }

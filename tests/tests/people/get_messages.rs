@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use tests::World;
+use wire::limits::{CONVERSATION_ID_CHARS_MAX, PAGE_ITEMS_DEFAULT};
 
 #[tokio::test(start_paused = true)]
 async fn history_goes_both_ways_and_is_in_order() {
@@ -63,4 +64,28 @@ async fn history_is_for_those_who_are_in_it() {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_has_so_many_messages_when_nobody_says_how_many() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    for n in 0..=PAGE_ITEMS_DEFAULT {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    let page = ann.says(json!({ "action": "getMessages", "conversationId": conversation })).await;
+    assert_eq!((list(&page["messages"]).len(), &page["hasMore"]), (PAGE_ITEMS_DEFAULT as usize, &json!(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversations_id_has_a_limit() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for (chars, code) in
+        [(CONVERSATION_ID_CHARS_MAX, "not_a_participant"), (CONVERSATION_ID_CHARS_MAX + 1, "bad_request")]
+    {
+        let asks = json!({ "action": "getMessages", "conversationId": "x".repeat(chars) });
+        assert_eq!(ann.says(asks).await.code(), code, "{chars} characters");
+    }
 }

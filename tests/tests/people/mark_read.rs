@@ -1,5 +1,6 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::limits::TOLD_MAX;
 use tests::{Phone, World};
 
 /// Ann and Bob, and three messages of Ann's.
@@ -144,4 +145,20 @@ async fn a_mark_is_one_round_trip_and_one_write() {
     let answer = calls.iter().find(|call| call.operation == tests::Operation::Push(bob.connection.clone()));
     assert_eq!(answer.map(|call| call.round_trip), Some(2), "{calls:#?}");
     assert_eq!(calls.iter().filter(|call| call.operation.is_write()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_clears_is_told_to_those_who_were_active_last() {
+    let world = World::new().await;
+    let mut others = Vec::new();
+    for n in 0..TOLD_MAX + 2 {
+        let phone = world.person(&format!("user {n}")).connects().await;
+        phone.sends_to("bob", "hi").await.data();
+        others.push(phone);
+    }
+    let answer = world.admin("DELETE", "/api/messages/buffered/bob", None).await;
+    assert_eq!(answer.body["cleared"], TOLD_MAX + 2);
+    let told: Vec<usize> = others.iter().map(|phone| told(phone).len()).collect();
+    assert_eq!((&told[..2], told.iter().sum()), (&[0, 0][..], TOLD_MAX), "{told:?}");
+    world.is_sound();
 }

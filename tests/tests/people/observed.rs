@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::limits::ACTION_CHARS_LOGGED;
 use shared::telemetry;
 use tests::{Call, Fault, Handshake, Operation, Phone, World};
 use tracing::Level;
@@ -385,4 +386,17 @@ async fn no_line_holds_what_was_said_or_by_whose_token() {
         }
     }
     assert!(lines > 500, "{lines} lines: there was something to read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_is_cut_in_the_log_where_it_is_long() {
+    let world = World::new().await;
+    let operator = Operator::reads();
+    let token = world.token("operator", json!({ "roles": ["admin"] }));
+    let route = format!("GET /{}", "x".repeat(ACTION_CHARS_LOGGED));
+    let answer = world
+        .http_as("GET", "/healthz", Some(&token), |event| event["requestContext"]["routeKey"] = route.clone().into())
+        .await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(operator.request()["action"], route[..ACTION_CHARS_LOGGED]);
 }

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::limits::OPEN_MAX;
+use shared::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
 use tests::{Fault, Operation, World};
 
 #[tokio::test(start_paused = true)]
@@ -364,4 +366,58 @@ async fn a_message_costs_four_round_trips_and_few_write_units() {
         let each = units / f64::from(count);
         assert!(each <= units_max + DROPS_PER_MESSAGE, "{each} write units for a message of {price} coins");
     }
+}
+
+/// Before each of Ann's claims somebody changes her account; how often she claims until she is told to come again.
+async fn claims_while(change: fn(&mut serde_json::Map<String, Value>, usize)) -> usize {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    ann.sends(&conversation, "her account is there").await.data();
+    let claims = Arc::new(AtomicUsize::new(0));
+    let (others, counted) = (world.clone(), claims.clone());
+    world.breaks(move |call| {
+        if call.operation.update().contains("#open.#sid = :send") {
+            let n = counted.fetch_add(1, Ordering::Relaxed);
+            others.edits("USER#ann", "ACCOUNT", |account| change(account, n));
+        }
+        None
+    });
+    assert_eq!(ann.sends(&conversation, "at a bad moment").await.code(), "unavailable");
+    world.heals();
+    assert_eq!(ann.sends(&conversation, "later").await.event(), "message:sent");
+    claims.load(Ordering::Relaxed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_looks_again_so_often_while_others_are_dropped() {
+    let claims = claims_while(|account, _| {
+        let epoch: u64 = account["epoch"]["N"].as_str().and_then(|epoch| epoch.parse().ok()).expect("a number");
+        account["epoch"] = json!({ "N": (epoch + 1).to_string() });
+    });
+    assert_eq!(claims.await, LOOKS_MAX as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_is_claimed_so_often_with_one_look() {
+    // Clocks that are wrong set the rate far ahead, and far back.
+    let claims = claims_while(|account, n| {
+        account["rate_until"] = json!({ "N": if n % 2 == 0 { "4000000000000" } else { "0" } });
+    });
+    assert_eq!(claims.await, CLAIMS_PER_LOOK_MAX as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_finished_sends_stay_in_an_account() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let mut left = Vec::new();
+    for n in 0..2 * DROP_BATCH {
+        ann.sends_to("bob", &n.to_string()).await.data();
+        let items = world.items();
+        let account = items.iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT");
+        left.extend(account.and_then(|account| account["open"].as_object()).map(serde_json::Map::len));
+    }
+    let wanted: Vec<usize> = (1..=2 * DROP_BATCH).map(|n| n % DROP_BATCH).collect();
+    assert_eq!(left, wanted);
 }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use shared::limits::PUSH_ATTEMPTS_MAX;
+use shared::limits::{PUSH_ATTEMPTS_MAX, SYNC_TAILS_MAX};
 use tests::{Fault, Operation, World};
-use wire::limits::MESSAGE_BYTES_MAX;
+use wire::limits::{MESSAGE_BYTES_MAX, SYNC_SINCE_MAX};
 
 fn numbers(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
@@ -139,4 +139,36 @@ async fn a_page_that_cannot_be_sent_is_not_called_complete() {
     let again = bob.syncs().await;
     assert_eq!((again.messages().len(), &again["complete"]), (1, &json!(true)));
     world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_known_to_be_new_only_the_last_active_logs_are_looked_at() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 0..=SYNC_TAILS_MAX {
+        ann.sends_to(&format!("user {n}"), "hi").await.data();
+    }
+    // Two functions die between publishing a message and telling of it: in the oldest conversation and in the newest.
+    for n in [0, SYNC_TAILS_MAX] {
+        world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+        assert!(ann.tries(ann.message_to(&format!("user {n}"), &format!("unfinished {n}"))).await.is_none());
+    }
+    world.heals();
+    let contents: Vec<Value> = ann.syncs().await.messages().iter().map(|message| message["content"].clone()).collect();
+    assert_eq!(contents, [format!("unfinished {SYNC_TAILS_MAX}")]);
+    world.comes_to_rest().await;
+    assert_eq!(ann.heard_messages().len(), 2, "the sweep brings the other one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_name_so_many_conversations() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let asks = |count: usize| {
+        let since: serde_json::Map<String, Value> = (0..count).map(|n| (format!("d_{n}"), json!(1))).collect();
+        json!({ "action": "sync", "since": since })
+    };
+    assert_eq!(ann.says(asks(SYNC_SINCE_MAX)).await["complete"], true);
+    let refused = ann.says(asks(SYNC_SINCE_MAX + 1)).await;
+    assert_eq!((refused.code(), &refused.details()["field"]), ("bad_request", &json!("since")));
 }
