@@ -103,3 +103,38 @@ fn extract(bytes: &[u8], first: Seq, numbers: &RangeInclusive<Seq>) -> std::io::
     }
     Err(std::io::Error::other(format!("ends before {}", numbers.end())))
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::{Coins, SendId, Time};
+
+    use super::*;
+    use crate::limits::SEGMENT_BYTES_MAX;
+
+    /// Consecutive messages of so many bytes in all, or a message more.
+    fn slots(bytes: usize) -> Vec<(Seq, LogItem)> {
+        let (sender, client_message_id) = ("ann".parse().expect("an id"), "m".parse().expect("an id"));
+        let item = LogItem {
+            sid: SendId::new(&sender, &client_message_id),
+            sender,
+            client_message_id,
+            content: "x".repeat(10_000),
+            reply_to: None,
+            price: Coins(0),
+            created_at: Time { ms: 0 },
+            void: false,
+        };
+        let each = line_bytes(Seq(1), &item);
+        (1..=bytes.div_ceil(each) as u64).map(|n| (Seq(n), item.clone())).collect()
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_a_limit() {
+        for (bytes, is_read) in [(SEGMENT_BYTES_MAX, true), (SEGMENT_TEXT_BYTES_MAX, false)] {
+            let slots = slots(bytes);
+            let last = slots.len() as u64;
+            let object = compress(&slots).expect("it is written");
+            assert_eq!(extract(&object, Seq(1), &(Seq(last)..=Seq(last))).is_ok(), is_read, "{last} messages");
+        }
+    }
+}

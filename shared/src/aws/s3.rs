@@ -201,13 +201,13 @@ mod tests {
 
     /// A network that answers every call so, and keeps what was sent.
     #[derive(Clone, Debug)]
-    struct Answers(u16, &'static str, Arc<Mutex<Vec<HttpRequest>>>);
+    struct Answers(u16, String, Arc<Mutex<Vec<HttpRequest>>>);
 
     impl HttpConnector for Answers {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             self.2.lock().expect("no panic before").push(request);
             let status = self.0.try_into().expect("a status");
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(self.1))))
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(self.1.as_str()))))
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_signed_as_s3_wants_it() {
-        let network = Answers(200, "", Arc::default());
+        let network = Answers(200, String::new(), Arc::default());
         let bucket = Bucket::new(&sdk("eu-west-1", &network), "archive");
         bucket.put("segments/d_1/2-3.ndjson.zst", b"abc".to_vec(), "application/zstd").await.expect("it is taken");
         let sent = network.2.lock().expect("no panic before");
@@ -242,16 +242,27 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_is_not_asked_for_again() {
         let missing = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>no</Message></Error>";
-        let network = Answers(404, missing, Arc::default());
+        let network = Answers(404, missing.to_owned(), Arc::default());
         let bucket = Bucket::new(&sdk("eu-west-1", &network), "archive");
         let error = bucket.get("segments/d_1/2-3.ndjson.zst").await.expect_err("it is missing");
         assert!(matches!(&error, Error::Internal(text) if text.contains("404 [NoSuchKey]")), "{error:?}");
         assert_eq!(network.2.lock().expect("no panic before").len(), 1);
     }
 
+    #[tokio::test]
+    async fn an_object_is_read_up_to_a_limit() {
+        for (bytes, is_read) in [(OBJECT_BYTES_MAX, true), (OBJECT_BYTES_MAX + 1, false)] {
+            let network = Answers(206, "x".repeat(bytes), Arc::default());
+            let read = Bucket::new(&sdk("eu-west-1", &network), "archive").get("segments/d_1/2-3.ndjson.zst").await;
+            assert_eq!(read.is_ok(), is_read, "{bytes} bytes");
+            let sent = network.2.lock().expect("no panic before");
+            assert_eq!(sent[0].headers().get("range"), Some(&*format!("bytes=0-{OBJECT_BYTES_MAX}")));
+        }
+    }
+
     #[test]
     fn a_bucket_has_an_address_in_every_partition() {
-        let network = Answers(200, "", Arc::default());
+        let network = Answers(200, String::new(), Arc::default());
         let address = |bucket, region| address(&sdk(region, &network), bucket);
         assert_eq!(address("archive", "cn-north-1"), "https://archive.s3.cn-north-1.amazonaws.com.cn");
         assert_eq!(address("an.archive", "us-east-1"), "https://s3.us-east-1.amazonaws.com/an.archive");

@@ -248,3 +248,58 @@ impl Instance {
 fn incomplete() -> InvokeError {
     InvokeError("the function was started without what it needs".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+
+    use super::*;
+
+    /// A network that never answers, and counts what it is asked.
+    #[derive(Clone, Debug)]
+    struct Silent(Arc<AtomicUsize>);
+
+    impl HttpConnector for Silent {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            HttpConnectorFuture::new(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn opening_connections_keeps_the_first_event_waiting_for_so_long_at_most() {
+        static FUNCTION: Function =
+            Function { name: "f", handler: Handler::Schedule(|_, _| Box::pin(async { Ok(()) })), archive: None };
+        let variables = |name: &str| {
+            let value = match name {
+                "WEBSOCKET_ENDPOINT" => "https://chat.example.com",
+                "DEFAULT_PRICE" | "RECEIVER_SHARE_PERCENT" => "0",
+                "DELIVERED_RETENTION_DAYS" | "ARCHIVE_BUCKET" => return None,
+                _ => "10",
+            };
+            Some(value.to_owned())
+        };
+        let network = Silent(Arc::default());
+        let connector = SharedHttpConnector::new(network.clone());
+        let aws = AwsConfig {
+            region: "us-east-1".to_owned(),
+            access_key_id: "id".to_owned(),
+            secret_access_key: "hush".to_owned(),
+            session_token: None,
+        };
+        let sdk = aws::sdk_config_on(http_client_fn(move |_, _| connector.clone()), aws).build();
+        let app = App::new(Config::read(&variables).expect("variables"), &sdk, Clock::system(), None);
+        let clock = app.clock.clone();
+        let instance =
+            Instance { function: &FUNCTION, app: Some(app), verifier: None, clock, cold: AtomicBool::new(true) };
+        let began = tokio::time::Instant::now();
+        instance.warm().await;
+        assert_eq!((began.elapsed(), network.0.load(Ordering::Relaxed)), (WARM_TIMEOUT, 2), "the table, and pushes");
+    }
+}

@@ -3,9 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN, VERIFY_ORDER_BYTES_MAX, VERIFY_SETTLED_AFTER};
+use shared::limits::{
+    CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN, VERIFY_FINDINGS_MAX, VERIFY_LOG_PAGE, VERIFY_ORDER_BYTES_MAX,
+    VERIFY_PAGE_ITEMS, VERIFY_READS_MAX, VERIFY_RESERVE, VERIFY_SEGMENTS_PAGE, VERIFY_SETTLED_AFTER,
+};
+use shared::store::conversations::Meta;
+use shared::store::log::LogItem;
+use shared::store::table::Key;
 use tests::world::Failed;
-use tests::{Fault, World};
+use tests::years::{Plan, generate, item};
+use tests::{Call, Fault, Operation, World};
+use wire::{Coins, SendId, Seq, UserId};
 
 /// An item as `DynamoDB` writes it.
 type Item = Map<String, Value>;
@@ -230,4 +238,132 @@ async fn coins_are_checked_as_they_were_split_when_it_was_decided() {
     assert_eq!(world.is_verified(false).await, [Value::Null; 0], "who has just paid is not counted yet");
     world.advance(VERIFY_SETTLED_AFTER + Duration::from_secs(1)).await;
     assert_eq!(rules(&world.is_verified(false).await), ["coins add up"], "but it is somebody's");
+}
+
+/// Whether a call is a query for items whose sort keys begin so.
+fn queries(call: &Call, kind: &str) -> bool {
+    matches!(&call.operation, Operation::Dynamo(name, _) if name == "Query") && call.operation.item_kind() == Some(kind)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_much_is_read_page_by_page() {
+    let world = World::new().await;
+    let messages = 2 * VERIFY_LOG_PAGE + 1;
+    let plan = Plan { conversations: 1, messages, seed: 7, now: world.now(), days: 400 };
+    generate(&plan, |items| world.imports(items));
+    let items = u32::try_from(world.items().len()).expect("not so many");
+    world.calls();
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
+    let calls = world.calls();
+    let scans = calls.iter().filter(|call| matches!(&call.operation, Operation::Dynamo(name, _) if name == "Scan"));
+    assert!(items > VERIFY_PAGE_ITEMS, "{items} items are no two pages");
+    assert_eq!(scans.count(), items.div_ceil(VERIFY_PAGE_ITEMS) as usize);
+    assert_eq!(calls.iter().filter(|call| queries(call, "MSG")).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_segments_are_read_page_by_page() {
+    let world = World::new().await;
+    let users: [UserId; 2] = ["ann", "bob"].map(|user| user.parse().expect("an id"));
+    let mut meta = Meta::direct(users, world.now(), "made".to_owned());
+    let segments = u64::from(VERIFY_SEGMENTS_PAGE) + 1;
+    meta.first_seq = Seq(segments + 1);
+    // One message each, and no object.
+    let held = |n| json!({ "last": n, "object": format!("segments/{n}") });
+    let items = (1..=segments).map(|n| item(Key::segment(&meta.id, Seq(n)), &held(n), None));
+    world.imports(items.chain([item(Key::meta(&meta.id), &meta, None)]).collect());
+    world.calls();
+    let findings = world.is_verified(false).await;
+    let unread = rules(&findings).into_iter().filter(|rule| *rule == "archived messages can be read").count();
+    assert_eq!(unread as u64, segments, "{findings:#?}");
+    assert_eq!(world.calls().iter().filter(|call| queries(call, "SEGMENT")).count(), 2);
+}
+
+/// What a slice says.
+async fn slice(world: &World) -> (usize, Value) {
+    let report = world.invoke("verify", json!({})).await.expect("the function answers");
+    (report["findings"].as_array().map(Vec::len).expect("findings"), report["cursor"].clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_is_full_is_ended_with_its_page() {
+    let page = VERIFY_PAGE_ITEMS as usize;
+    let of_nobody = |n: usize| {
+        let key = Key { pk: format!("USER#user {n}"), sk: "NOTE".to_owned() };
+        item(key, &json!({}), None)
+    };
+    for (count, found, ends) in [(VERIFY_FINDINGS_MAX - 1, VERIFY_FINDINGS_MAX - 1, true), (page + 1, page, false)] {
+        let world = World::new().await;
+        world.imports((0..count).map(of_nobody).collect());
+        let (findings, cursor) = slice(&world).await;
+        assert_eq!((findings, cursor.is_null()), (found, ends));
+        assert_eq!(world.is_verified(false).await.len(), count, "the next slice has the rest");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_one_conversation_so_much_is_reported() {
+    let world = World::new().await;
+    let users: [UserId; 2] = ["ann", "bob"].map(|user| user.parse().expect("an id"));
+    let meta = Meta::direct(users, world.now(), "made".to_owned());
+    // Of a stranger, and by a name that isn't theirs: each slot is wrong in two ways and more.
+    let slots = (1..=VERIFY_FINDINGS_MAX as u64).map(|n| {
+        let slot = LogItem {
+            sender: "eve".parse().expect("an id"),
+            sid: SendId::new(&meta.members[0], &n.to_string().parse().expect("an id")),
+            client_message_id: n.to_string().parse().expect("an id"),
+            content: "hi".to_owned(),
+            reply_to: None,
+            price: Coins(0),
+            created_at: world.now(),
+            void: false,
+        };
+        item(Key::log(&meta.id, Seq(n)), &slot, None)
+    });
+    let slots: Vec<_> = slots.chain([item(Key::meta(&meta.id), &meta, None)]).collect();
+    world.imports(slots);
+    let (findings, _) = slice(&world).await;
+    assert_eq!(findings, VERIFY_FINDINGS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_whose_time_is_nearly_over_says_where_to_go_on() {
+    let world = World::new().await;
+    world.tops_up("ann", 5).await;
+    for (early, ends) in [(Duration::from_secs(60), true), (Duration::ZERO, false)] {
+        // Most of its time is over when it asks for the first page.
+        let over = world.deployment().functions["verify"].timeout - VERIFY_RESERVE - early;
+        let (later, mut first) = (world.clone(), true);
+        world.breaks(move |_| {
+            if std::mem::take(&mut first) {
+                later.sets_clock(i64::try_from(over.as_secs()).expect("minutes"));
+            }
+            None
+        });
+        let (findings, cursor) = slice(&world).await;
+        world.heals();
+        assert_eq!((findings, cursor.is_null()), (0, ends), "{early:?} earlier");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_changes_all_the_time_is_read_so_often() {
+    let world = World::new().await;
+    world.tops_up("ann", 5).await;
+    // What its ledger says would be wrong, if it stood still.
+    let (others, mut balance) = (world.clone(), 1_000);
+    let reads = |call: &Call| call.function == "verify" && call.operation.sk() == Some("ACCOUNT");
+    world.breaks(move |call| {
+        if reads(call) {
+            balance += 1;
+            others.edits("USER#ann", "ACCOUNT", |account| account["balance"] = json!({ "N": balance.to_string() }));
+        }
+        None
+    });
+    world.calls();
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
+    let read = world.calls().iter().filter(|call| reads(call)).count();
+    assert_eq!(read, 1 + VERIFY_READS_MAX as usize, "and once before");
+    world.heals();
+    assert_eq!(rules(&world.is_verified(false).await), ["a ledger adds up to its balance"]);
 }
