@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::DELETE_AFTER;
+use shared::limits::{DELETE_AFTER, SEGMENT_MESSAGES_MAX};
 use tests::years::{Made, Plan, generate};
 use tests::{Fault, Phone, World};
 
@@ -71,6 +71,7 @@ async fn of_two_cleanups_at_once_the_slower_takes_back_nothing() {
     let plan = Plan { conversations: 1, ..plan(&world) };
     generate(&plan, |items| world.imports(items));
     world.cleans_up().await;
+    assert_eq!(world.archived().len(), plan.messages.div_ceil(SEGMENT_MESSAGES_MAX));
     world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
     // Of one each call that deletes is refused twice, so the other says twice how far it is before that one does. Both die
     // of that.

@@ -269,4 +269,12 @@ mod tests {
             assert!(cursor.is_err() || cursor.is_ok_and(|cursor| cursor.position().is_err()), "{text}");
         }
     }
+    #[test]
+    fn a_cursor_is_read_up_to_a_limit() {
+        // Four characters stand for three bytes.
+        for (bytes, is_read) in [(CURSOR_CHARS_MAX / 4 * 3, true), (CURSOR_CHARS_MAX / 4 * 3 + 1, false)] {
+            let text = Cursor::new(&"x".repeat(bytes)).0;
+            assert_eq!(Cursor::try_from(text).is_ok(), is_read, "{bytes} bytes");
+        }
+    }
 }

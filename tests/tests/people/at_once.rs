@@ -33,7 +33,7 @@ async fn before_the_first_answer(
 }
 
 #[tokio::test(start_paused = true)]
-async fn pushes() {
+async fn so_many_pushes_are_sent() {
     let world = World::new().await;
     let (ann, bob) = (world.person("ann"), world.person("bob"));
     let phone = ann.connects().await;
@@ -59,7 +59,7 @@ fn reads(function: &'static str, sk: &'static str) -> impl Fn(&Call) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_that_are_swept() {
+async fn so_many_accounts_are_swept() {
     let world = World::new().await;
     for n in 0..=SWEEP_AT_ONCE {
         world.person(&format!("user {n}")).connects().await.sends_to("bob", "hi").await.data();
@@ -70,7 +70,7 @@ async fn accounts_that_are_swept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conversations_that_are_cleaned_up() {
+async fn so_many_conversations_are_cleaned_up() {
     let world = World::new().await;
     let long_ago = world.now().before(Duration::from_secs(86_400));
     let user = |name: &str| -> UserId { name.parse().expect("an id") };
@@ -84,7 +84,7 @@ async fn conversations_that_are_cleaned_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_that_are_verified() {
+async fn so_many_accounts_are_verified() {
     let world = World::new().await;
     // Nothing but accounts: whatever takes no time is in the way of none.
     let account = json!({ "balance": 0, "open": {}, "epoch": 0, "settle_version": 0 });

@@ -51,14 +51,18 @@ fn reads_account(call: &Call) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn the_table_is_asked_so_often_and_so_long() {
-    // From here the SDK draws how long it waits between its tries.
-    fastrand::seed(7);
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
     let asks = json!({ "action": "getBalance" });
     let tries = Tries::of(&world, Fault::Refuse(500), reads_account);
-    assert_eq!(ann.says(asks.clone()).await.code(), "unavailable");
-    assert_eq!(tries.take().len(), CALL_ATTEMPTS_MAX as usize);
+    let mut most = 0;
+    for seed in 0..16 {
+        // From here the SDK draws how long it waits between its tries; where that is long, the whole call has no more time.
+        fastrand::seed(seed);
+        assert_eq!(ann.says(asks.clone()).await.code(), "unavailable");
+        most = most.max(tries.take().len());
+    }
+    assert_eq!(most, CALL_ATTEMPTS_MAX as usize);
     let tries = Tries::of(&world, NEVER, reads_account);
     assert_eq!(ann.says(asks.clone()).await.code(), "unavailable");
     let (ended, tries) = (Instant::now(), tries.take());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::limits::{
     ARCHIVE_PATIENCE, BATCH_WRITE_ITEMS_MAX, CLEANUP_LOOK_EVERY, CLEANUP_PAGE, CLEANUP_STOPS_BEFORE, DELETE_AFTER,
-    DELETE_PAUSE, SEGMENT_MESSAGES_MIN,
+    DELETE_PAUSE, HISTORY_SEGMENTS_MAX, SEGMENT_MESSAGES_MIN,
 };
 use shared::store::conversations::Meta;
 use shared::store::table::Key;
@@ -424,4 +424,33 @@ async fn a_cleanup_whose_time_is_nearly_over_begins_nothing() {
         assert_eq!(world.archived().len(), 5, "the next one goes on");
         world.is_sound();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_read_from_so_many_segments() {
+    let world = World::new().await;
+    let (ann, bob, conversation) = chat(&world, 1).await;
+    for n in 0..=HISTORY_SEGMENTS_MAX {
+        let (ann, bob) = (ann.person.connects().await, bob.person.connects().await);
+        let seq = ann.sends(&conversation, "one more").await["message"]["seq"].as_u64().expect("a number");
+        bob.marks_read(&conversation, seq).await.data();
+        world.advance(LONG).await;
+        world.cleans_up().await;
+        world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+        world.cleans_up().await;
+        assert_eq!(world.archived().len(), n + 1, "each message has a segment of its own");
+    }
+    let bob = bob.person.connects().await;
+    // The newest is in the table.
+    for (field, value, messages) in
+        [("after", json!(0), HISTORY_SEGMENTS_MAX), ("before", Value::Null, HISTORY_SEGMENTS_MAX + 1)]
+    {
+        let page = bob.says(json!({ "action": "getMessages", "conversationId": conversation, field: value })).await;
+        assert_eq!(
+            (page["messages"].as_array().map(Vec::len), &page["hasMore"]),
+            (Some(messages), &json!(true)),
+            "{field}"
+        );
+    }
+    assert_eq!(all_of(&bob, &conversation, 100).await.len(), HISTORY_SEGMENTS_MAX + 2);
 }

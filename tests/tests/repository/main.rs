@@ -365,6 +365,28 @@ fn time_limits_and_limits_fit_each_other() {
     assert!(limits::CONNECTION_LIFE > Duration::from_secs(2 * 3_600), "a connection lives 2 h");
 }
 
+#[test]
+fn every_limit_is_reached_by_a_test() {
+    let limits: Vec<String> = ["shared/src/limits.rs", "wire/src/limits.rs"]
+        .into_iter()
+        .flat_map(|file| {
+            let consts = regex_lite::Regex::new(r"(?m)^pub const (\w+):").expect("a pattern");
+            let text = read(file);
+            consts.captures_iter(&text).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    let list = read("tests/tests/limits.txt");
+    let rows = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(limits, rows.iter().map(|row| row[0]).collect::<Vec<_>>(), "tests/tests/limits.txt");
+    for row in rows {
+        let [limit, file, test] = row.as_slice() else { panic!("tests/tests/limits.txt: {row:?}") };
+        let test = format!(r"(?m)^ *#\[(tokio::)?test(\(.*\))?\]\n *(async )?fn {test}\(\)");
+        let test = regex_lite::Regex::new(&test).expect("a pattern");
+        assert!(test.is_match(&read(file)), "tests/tests/limits.txt: {limit} is said to be reached by {row:?}");
+    }
+}
+
 /// Their `Cargo.toml` leaves them out of what is compiled as tests, which takes long where there are none.
 #[test]
 fn no_test_stands_where_none_is_run() {
