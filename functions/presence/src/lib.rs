@@ -1,7 +1,5 @@
 //! `ping`, `typing`, `getPresence`, and the answer to every frame that no other function takes.
 
-use std::collections::HashSet;
-
 use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::conversation::{Membership, tell};
@@ -10,7 +8,7 @@ use shared::limits::TYPING_LIFE;
 use shared::run::{Function, Handler, Handling};
 use shared::store::Read;
 use shared::store::table::Key;
-use wire::{Event, Frame, GetPresence, Ping, Request as _, Time, Typing, UserId, UserPresence, direct_id};
+use wire::{Event, Frame, GetPresence, Ping, Request as _, Seq, Time, Typing, UserId, UserPresence, direct_id};
 
 /// The function.
 pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle), archive: None };
@@ -56,18 +54,22 @@ pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answer
     Ok(answered)
 }
 
-/// Who is here, of those whom the caller has a conversation with; strangers look as if they had never been.
+/// Who is here, of those who have read or written something in their direct conversation with the caller. Others look as if
+/// they had never been: anybody may open a conversation with anybody, and write into it.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Result<Answered, Error> {
-    let keys: Vec<Key> =
-        request.user_ids.iter().map(|user| Key::inbox(&caller.user, &direct_id(&caller.user, user))).collect();
-    let inboxes = app.store.inboxes(&keys).await?;
-    let mut known: HashSet<UserId> = inboxes.into_iter().map(|(_, inbox)| inbox.peer).collect();
-    known.insert(caller.user.clone());
-    let asked: Vec<UserId> = request.user_ids.iter().filter(|user| known.contains(*user)).cloned().collect();
-    let presences = app.store.presences(&asked, Read::Eventual).await?;
+    let (mut shown, others): (Vec<UserId>, Vec<UserId>) =
+        request.user_ids.iter().cloned().partition(|user| *user == caller.user);
+    let keys: Vec<Key> = others.iter().map(|user| Key::inbox(user, &direct_id(&caller.user, user))).collect();
+    for (key, inbox) in app.store.inboxes(&keys).await? {
+        // Writing moves `read`, too. `delivered` says nothing about the person: a device marks it by itself.
+        if inbox.read_seq > Seq(0) {
+            shown.push(key.owner()?);
+        }
+    }
+    let presences = app.store.presences(&shown, Read::Eventual).await?;
     let now = app.clock.now();
     let seen = |user_id: UserId| {
         let presence = presences.get(&user_id);

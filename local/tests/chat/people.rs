@@ -73,8 +73,8 @@ async fn a_stranger_s_first_message_can_be_answered_as_soon_as_it_is_heard() {
 #[tokio::test]
 async fn who_leaves_is_offline_and_was_last_seen_then() {
     let world = World::start(&[]).await;
-    let (mut ann, bob) = (Client::connects(&world, "ann").await, Client::connects(&world, "bob").await);
-    ann.asks(send("bob", "hello", "1")).await;
+    let (mut ann, mut bob) = (Client::connects(&world, "ann").await, Client::connects(&world, "bob").await);
+    bob.asks(send("ann", "hello", "1")).await;
     let who = json!({ "action": "getPresence", "userIds": ["bob", "stranger"] });
     let online = json!([{ "userId": "bob", "online": true }, { "userId": "stranger", "online": false }]);
     comes_to(online, async || ann.asks(who.clone()).await["users"].take()).await;
@@ -158,6 +158,8 @@ async fn a_push_to_a_dead_connection_harms_no_other() {
     let mut ann = Client::connects(&world, "ann").await;
     let (mut phone, tablet) = (Client::connects(&world, "bob").await, Client::connects(&world, "bob").await);
     let who = json!({ "action": "getPresence", "userIds": ["bob"] });
+    // Who writes is seen by whom they write to.
+    phone.asks(send("ann", "here I am", "0")).await;
     tablet.leaves().await;
     assert_eq!(world.stats().await["connections"], 3, "nobody was told that the tablet has gone");
 

@@ -326,6 +326,7 @@ impl Clients {
             "transactions:list" => transactions(&ask, past, data),
             "sync:done" => self.synced(&ask, past, (person, device), data),
             "marked" => self.marked(&ask, data),
+            "presence" => self.present(&ask, past, data),
             _ => Ok(()),
         }
     }
@@ -406,6 +407,19 @@ impl Clients {
         })?;
         let known = self.horizons.entry((ask.person, word(&data["conversationId"]).to_owned())).or_default();
         *known = Horizons { read: read.max(known.read), delivered: delivered.max(known.delivered) };
+        Ok(())
+    }
+
+    /// Whose presence is shown has read or written something in the conversation with the asker.
+    fn present(&self, ask: &Ask, past: &Past, data: &Value) -> Checked {
+        for user in data["users"].as_array().into_iter().flatten() {
+            let (name, seen) = (word(&user["userId"]), user["online"] == true || !user["lastSeenAt"].is_null());
+            let other = NAMES.iter().position(|known| *known == name).filter(|other| *other != ask.person);
+            let Some(other) = other.filter(|_| seen) else { continue };
+            let (pk, sk) = (format!("USER#{name}"), format!("INBOX#{}", self.between(ask.person, other)));
+            let known = past.now(&pk, &sk).is_some_and(|inbox| number(inbox, "read_seq") > 0);
+            holds("strangers look as if they had never been", known, || format!("{} saw {user}", NAMES[ask.person]))?;
+        }
         Ok(())
     }
 

@@ -69,13 +69,15 @@ async fn a_send_from_the_future_is_swept() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_from_the_future_is_over() {
     let world = World::new().await;
-    let ann = world.person("ann").connects().await;
-    ann.opens("bob").await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    bob.sends_to("ann", "hi").await.data();
+    let asks = json!({ "action": "getPresence", "userIds": ["bob"] });
+    assert_eq!(ann.says(asks.clone()).await["users"][0]["online"], true);
+    bob.goes_away().await;
     world.sets_clock(DAY);
     let bob = world.person("bob").connects().await;
     world.sets_clock(-DAY);
     let ann = world.person("ann").connects().await;
-    let asks = json!({ "action": "getPresence", "userIds": ["bob"] });
     assert_eq!(ann.says(asks).await["users"][0]["online"], false);
     world.sweeps().await;
     assert!(!bob.is_connected(), "the sweep has ended it");

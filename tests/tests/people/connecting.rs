@@ -202,8 +202,9 @@ async fn bob_for_a_minute(world: &World) -> (tests::Phone, tests::Phone) {
     let ann = world.person("ann").connects().await;
     let bob = world.person("bob").connects_for(Duration::from_secs(60)).await;
     bob.syncs().await.data();
-    ann.sends_to("bob", "in time").await.data();
+    let sent = ann.sends_to("bob", "in time").await;
     assert_eq!(bob.heard_messages().len(), 1);
+    bob.marks_read(&sent["message"]["conversationId"], 1).await.data();
     (ann, bob)
 }
 
@@ -211,8 +212,9 @@ async fn bob_for_a_minute(world: &World) -> (tests::Phone, tests::Phone) {
 async fn who_says_nothing_hears_nothing_once_the_token_has_expired() {
     let world = World::new().await;
     let (ann, bob) = bob_for_a_minute(&world).await;
-    world.advance(Duration::from_secs(61)).await;
     let asks = json!({ "action": "getPresence", "userIds": ["bob"] });
+    assert_eq!(ann.says(asks.clone()).await["users"][0]["online"], true);
+    world.advance(Duration::from_secs(61)).await;
     assert_eq!(ann.says(asks).await["users"][0]["online"], false);
     ann.sends_to("bob", "just too late").await.data();
     world.sweeps().await;
