@@ -71,7 +71,7 @@ pub const CONNECTIONS_MAX: usize = 50;
 pub const JWKS_LIFE: Duration = Duration::from_secs(3_600);
 /// The least time between two fetches of signing keys, whatever key ids the tokens name.
 pub const JWKS_REFETCH_AFTER: Duration = Duration::from_secs(30);
-/// How long fetching the signing keys may take.
+/// How long fetching the signing keys may take, from connecting to the document's last byte.
 pub const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest document of signing keys that is read.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;

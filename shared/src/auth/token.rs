@@ -1,32 +1,24 @@
 //! Tokens: JSON Web Tokens (RFC 7519), by a shared secret or by the issuer's published keys.
 //!
-//! The algorithm is the deployment's, never the token's. Keys are fetched once and kept; a token that none of them fits
-//! has them fetched again, but never often: a client chooses what its tokens say. Whoever holds [`Claims`] or [`Admin`] has
-//! been checked.
+//! The algorithm is the deployment's, never the token's. How keys are fetched and kept is in `keys`. Whoever holds [`Claims`]
+//! or [`Admin`] has been checked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_smithy_http_client::{Connector, tls};
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest as SmithyRequest;
-use aws_smithy_types::byte_stream::ByteStream;
 use aws_types::SdkConfig;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use wire::{Time, UserId};
 
 use super::asking::HttpRequest;
 use super::crypto;
-use crate::clock::is_to_come;
+use super::keys::{Keys, fetch};
 use crate::config::{KeyConfig, TokenConfig};
 use crate::error::Error;
 use crate::limits::{
-    JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
-    TOKEN_LEEWAY,
+    JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX, TOKEN_LEEWAY,
 };
 use crate::secret::Secrets;
 
@@ -62,51 +54,17 @@ struct Body {
 pub struct Verifier {
     config: TokenConfig,
     secrets: Secrets,
-    versions: Arc<Mutex<Fetched<Vec<DecodingKey>>>>,
-    published: Arc<Mutex<Fetched<JwkSet>>>,
-}
-
-/// What was fetched last, and when that was last tried.
-struct Fetched<T> {
-    what: Option<T>,
-    at: Option<Time>,
-}
-
-impl<T> Default for Fetched<T> {
-    fn default() -> Self {
-        Self { what: None, at: None }
-    }
-}
-
-impl<T> Fetched<T> {
-    /// Fetches it, unless that is younger than LIFE.
-    async fn renew(
-        &mut self,
-        life: Duration,
-        now: Time,
-        fetch: impl Future<Output = Result<T, String>>,
-    ) -> Result<&T, Error> {
-        let mut failed = None;
-        if self.what.is_none() || self.at.is_none_or(|at| at.after(life) < now || is_to_come(at, now)) {
-            self.at = Some(now);
-            match fetch.await {
-                Ok(what) => self.what = Some(what),
-                Err(cause) => {
-                    tracing::warn!(cause, "the keys can't be fetched");
-                    failed = Some(cause);
-                }
-            }
-        }
-        // What we have goes on being good; without any, nobody can be told who they are.
-        self.what.as_ref().ok_or_else(|| Error::Unavailable(failed.unwrap_or_default()))
-    }
+    versions: Arc<Keys<Vec<DecodingKey>>>,
+    published: Arc<Keys<JwkSet>>,
 }
 
 impl Verifier {
     /// By the deployment's rules.
     pub fn new(config: TokenConfig, secrets: Secrets) -> Self {
         crypto::install();
-        Self { config, secrets, versions: Arc::default(), published: Arc::default() }
+        let versions = Arc::new(Keys::new(SECRET_LIFE, SECRET_REFETCH_AFTER));
+        let published = Arc::new(Keys::new(JWKS_LIFE, JWKS_REFETCH_AFTER));
+        Self { config, secrets, versions, published }
     }
 
     /// By the deployment's rules, as the functions open it that check tokens.
@@ -185,29 +143,17 @@ impl Verifier {
 
     /// The version of the secret that this token is signed with.
     async fn version(&self, arn: &str, token: &str, now: Time) -> Result<DecodingKey, Error> {
-        let mut versions = self.versions.lock().await;
-        for life in [SECRET_LIFE, SECRET_REFETCH_AFTER] {
-            let fetch = async {
-                let versions = self.secrets.versions(arn).await?;
-                Ok(versions.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect())
-            };
-            let keys = versions.renew(life, now, fetch).await?;
-            if let Some(key) = keys.iter().find(|key| signs(key, token)) {
-                return Ok(key.clone());
-            }
-        }
-        Err(Error::Unauthorized)
+        let fetch = async {
+            let versions = self.secrets.versions(arn).await?;
+            Ok(versions.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect())
+        };
+        self.versions.find(now, |keys| keys.iter().find(|key| signs(key, token)).cloned(), fetch).await
     }
 
     /// The issuer's key with this id.
     async fn published_key(&self, url: &str, key_id: &str, now: Time) -> Result<DecodingKey, Error> {
-        let mut published = self.published.lock().await;
-        for life in [JWKS_LIFE, JWKS_REFETCH_AFTER] {
-            if let Some(key) = published.renew(life, now, fetch(url)).await?.find(key_id) {
-                return DecodingKey::from_jwk(key).map_err(|_| Error::Unauthorized);
-            }
-        }
-        Err(Error::Unauthorized)
+        let key = self.published.find(now, |keys| keys.find(key_id).cloned(), fetch(url, JWKS_TIMEOUT)).await?;
+        DecodingKey::from_jwk(&key).map_err(|_| Error::Unauthorized)
     }
 }
 
@@ -221,27 +167,4 @@ fn signs(key: &DecodingKey, token: &str) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "saturates")]
 fn moment(seconds: f64) -> Time {
     Time { ms: (seconds * 1_000.0) as i64 }
-}
-
-/// Fetches an issuer's keys.
-async fn fetch(url: &str) -> Result<JwkSet, String> {
-    let settings = HttpConnectorSettings::builder().connect_timeout(JWKS_TIMEOUT).read_timeout(JWKS_TIMEOUT).build();
-    let connector = Connector::builder()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .connector_settings(settings)
-        .build();
-    let request = SmithyRequest::get(url).map_err(|error| error.to_string())?;
-    let response = connector.call(request).await.map_err(|error| format!("{error:?}"))?;
-    if !response.status().is_success() {
-        return Err(format!("the issuer answered {}", response.status()));
-    }
-    let mut body = ByteStream::new(response.into_body());
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
-        if bytes.len() > JWKS_BYTES_MAX {
-            return Err(format!("the document has more than {JWKS_BYTES_MAX} bytes"));
-        }
-    }
-    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }

@@ -1,25 +1,15 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use futures::future::join_all;
-use jsonwebtoken::Algorithm;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256};
-use ring::{hmac, rsa};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::{join, join_all};
+use ring::hmac;
 use serde_json::{Value, json};
-use shared::config::{KeyConfig, TokenConfig};
-use shared::limits::{
-    CONNECTION_LIFE, CONNECTIONS_MAX, JWKS_BYTES_MAX, JWKS_LIFE, JWKS_TIMEOUT, SECRET_LIFE, SECRET_REFETCH_AFTER,
-    TOKEN_LEEWAY,
-};
+use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
 use tests::world::SECRET;
-use tests::{Call, Fault, Handshake, Operation, Setup, World};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tests::{Call, Fault, Handshake, Operation, World};
 
-fn signed(claims: &Value, header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub(crate) fn signed(claims: &Value, header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let message = format!("{}.{}", part(header), part(claims));
     let signature = sign(message.as_bytes());
@@ -27,7 +17,7 @@ fn signed(claims: &Value, header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -
 }
 
 /// Signed with a secret.
-fn hmac(algorithm: hmac::Algorithm, secret: &[u8]) -> impl FnOnce(&[u8]) -> Vec<u8> {
+pub(crate) fn hmac(algorithm: hmac::Algorithm, secret: &[u8]) -> impl FnOnce(&[u8]) -> Vec<u8> {
     move |message| hmac::sign(&hmac::Key::new(algorithm, secret), message).as_ref().to_vec()
 }
 
@@ -137,6 +127,11 @@ async fn tokens_that_no_secret_fits_do_not_have_it_fetched_again_and_again() {
         assert_eq!(world.handshake(&forged).await, Err(401));
     }
     assert_eq!(secret_reads(&world), 1);
+    world.advance(SECRET_REFETCH_AFTER + Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        assert_eq!(world.handshake(&forged).await, Err(401));
+    }
+    assert_eq!(secret_reads(&world), 1, "once more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +149,22 @@ async fn a_secret_that_cannot_be_fetched_refuses_nobody_who_was_let_in_before() 
     world.breaks(unreachable);
     world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
     assert!(world.handshake(&token).await.is_ok(), "what is kept goes on being good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_needs_nothing_of_a_fetch_of_the_secret_does_not_wait_for_it() {
+    let world = World::new().await;
+    let token = Handshake::with_header(&world.token("ann", Value::Null));
+    assert!(world.handshake(&token).await.is_ok());
+    world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
+    // Each is tried four times, with waits between.
+    world.breaks(|call| matches!(call.operation, Operation::Secret(..)).then_some(Fault::Refuse(500)));
+    let connects = async || {
+        assert!(world.handshake(&token).await.is_ok());
+        world.now()
+    };
+    let (fetches, goes_on) = join(connects(), connects()).await;
+    assert!(goes_on < fetches, "{goes_on:?} {fetches:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,147 +369,4 @@ async fn the_last_place_is_taken_once_also_when_the_answer_is_lost() {
     assert!(last.is_ok(), "{last:?}");
     assert_eq!(world.handshake(&handshake).await.err(), Some(429), "now it is full");
     assert_eq!(ann.known_connections().len(), CONNECTIONS_MAX);
-}
-
-/// The keys that an issuer publishes.
-const KEYS: &str = include_str!("keys/jwks.json");
-
-/// Serves one document after the other on loopback, the last one for good; without any it never answers. Says where, and
-/// counts how often it was asked.
-async fn serve(documents: Vec<String>) -> (String, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
-    #[expect(clippy::disallowed_methods, reason = "a server of the test's own; it ends with the test's runtime")]
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let nth = counter.fetch_add(1, Ordering::Relaxed);
-            let Some(document) = documents.get(nth).or(documents.last()) else { return std::future::pending().await };
-            let mut request = vec![0; 4_096];
-            let _ = socket.read(&mut request).await;
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
-            let _ = socket.write_all(format!("{head}{document}").as_bytes()).await;
-        }
-    });
-    (url, asked)
-}
-
-/// A world whose tokens are signed by an issuer that publishes its keys. Real sockets: time isn't paused.
-async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Arc<AtomicUsize>) {
-    world_of_issuer(algorithms, vec![KEYS.to_owned()]).await
-}
-
-/// The same, whose issuer publishes this now, and that when it is asked again.
-async fn world_of_issuer(algorithms: Vec<Algorithm>, documents: Vec<String>) -> (World, Arc<AtomicUsize>) {
-    let (url, asked) = serve(documents).await;
-    let tokens = TokenConfig { keys: KeyConfig::Jwks { url, algorithms }, issuer: None, audience: None };
-    (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, asked)
-}
-
-/// What a PEM file holds.
-fn pkcs8(pem: &str) -> Vec<u8> {
-    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
-    STANDARD.decode(lines.collect::<String>()).expect("base64")
-}
-
-fn issuers_token(world: &World, algorithm: Algorithm, key_id: &str) -> String {
-    let header = json!({ "alg": algorithm, "kid": key_id });
-    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
-    let random = SystemRandom::new();
-    signed(&claims, &header, |message| match algorithm {
-        Algorithm::RS256 => {
-            let key = rsa::KeyPair::from_pkcs8(&pkcs8(include_str!("keys/rs256.pem"))).expect("a key");
-            let mut signature = vec![0; key.public().modulus_len()];
-            key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).expect("is signed");
-            signature
-        }
-        Algorithm::ES256 => {
-            let key = pkcs8(include_str!("keys/es256.pem"));
-            let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key, &random).expect("a key");
-            key.sign(&random, message).expect("is signed").as_ref().to_vec()
-        }
-        _ => {
-            let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(include_str!("keys/eddsa.pem")));
-            key.expect("a key").sign(message).as_ref().to_vec()
-        }
-    })
-}
-
-#[tokio::test]
-async fn an_issuers_keys_are_fetched_once_and_taken_for_each_algorithm() {
-    let all = [
-        (Algorithm::RS256, "RS256"),
-        (Algorithm::RS256, "RS256 with a zero before"),
-        (Algorithm::ES256, "ES256"),
-        (Algorithm::EdDSA, "EdDSA"),
-    ];
-    let (world, asked) = issuers_world(all.iter().map(|(algorithm, _)| *algorithm).collect()).await;
-    for (algorithm, key_id) in all {
-        let token = issuers_token(&world, algorithm, key_id);
-        assert!(world.handshake(&Handshake::with_header(&token)).await.is_ok(), "{key_id}");
-    }
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test]
-async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured() {
-    let (world, asked) = issuers_world(vec![Algorithm::ES256]).await;
-    let rs256 = issuers_token(&world, Algorithm::RS256, "RS256");
-    assert_eq!(world.handshake(&Handshake::with_header(&rs256)).await, Err(401), "not configured");
-    for key_id in ["RS256", "EdDSA", "nobody's", "another's"] {
-        let token = issuers_token(&world, Algorithm::ES256, key_id);
-        assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(401), "with the key {key_id}");
-    }
-    // The public key is public: it must not become a secret.
-    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60 });
-    let header = json!({ "alg": "HS256", "kid": "ES256" });
-    let confused = signed(&claims, &header, hmac(hmac::HMAC_SHA256, KEYS.as_bytes()));
-    assert_eq!(world.handshake(&Handshake::with_header(&confused)).await, Err(401));
-    assert_eq!(asked.load(Ordering::Relaxed), 1, "unknown key ids don't make us ask again and again");
-}
-
-/// What the issuer publishes, without the key of this id.
-fn keys_without(key_id: &str) -> String {
-    let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
-    keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != key_id);
-    keys.to_string()
-}
-
-#[tokio::test]
-async fn an_issuers_keys_are_fetched_again_when_they_are_old() {
-    let algorithms = vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-    let (world, asked) = world_of_issuer(algorithms, vec![keys_without("EdDSA"), keys_without("ES256")]).await;
-    let answer = async |algorithm, key_id| {
-        let token = issuers_token(&world, algorithm, key_id);
-        world.handshake(&Handshake::with_header(&token)).await.map(drop)
-    };
-    assert_eq!(answer(Algorithm::ES256, "ES256").await, Ok(()));
-    assert_eq!(answer(Algorithm::EdDSA, "EdDSA").await, Err(401), "it is not published yet");
-    world.sets_clock(i64::try_from(JWKS_LIFE.as_secs()).expect("an hour") + 1);
-    assert_eq!(answer(Algorithm::RS256, "RS256").await, Ok(()), "it was and is published");
-    assert_eq!(answer(Algorithm::ES256, "ES256").await, Err(401), "the issuer has taken it away");
-    assert_eq!(answer(Algorithm::EdDSA, "EdDSA").await, Ok(()), "it is published now");
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
-}
-
-#[tokio::test]
-async fn an_issuers_keys_are_read_up_to_a_limit() {
-    for (bytes, answer) in [(JWKS_BYTES_MAX, Ok(())), (JWKS_BYTES_MAX + 1, Err(500))] {
-        let document = format!("{KEYS}{}", " ".repeat(bytes - KEYS.len()));
-        let (world, _) = world_of_issuer(vec![Algorithm::ES256], vec![document]).await;
-        let token = issuers_token(&world, Algorithm::ES256, "ES256");
-        assert_eq!(world.handshake(&Handshake::with_header(&token)).await.map(drop), answer, "{bytes} bytes");
-    }
-}
-
-/// Nothing comes by the socket, so it doesn't matter when: time may be paused.
-#[tokio::test(start_paused = true)]
-async fn an_issuer_that_never_answers_is_given_up() {
-    let (world, _) = world_of_issuer(vec![Algorithm::ES256], Vec::new()).await;
-    let token = issuers_token(&world, Algorithm::ES256, "ES256");
-    let before = world.now();
-    assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(500));
-    let took = world.now().since(before);
-    assert!((JWKS_TIMEOUT..JWKS_TIMEOUT * 2).contains(&took), "{took:?}");
 }

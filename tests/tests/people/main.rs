@@ -19,6 +19,7 @@ mod get_or_create_direct;
 mod get_presence;
 mod get_receipts;
 mod get_transactions;
+mod issuers_keys;
 mod mark_read;
 mod observed;
 mod ping;
