@@ -7,7 +7,7 @@
 //! | 3 | [`app`]: what a handler may touch; [`auth`]: who asks |
 //! | 2 | the outside, each the only place that knows its service: [`store`], [`push`], [`queue`], [`archive`], [`secret`] |
 //! | 1 | [`aws`]: the SDK's settings, S3's two calls, time limits, warming |
-//! | 0 | [`telemetry`], [`config`], [`clock`], [`error`], [`limits`] |
+//! | 0 | [`telemetry`], [`config`], [`clock`], `jitter`, [`error`], [`limits`] |
 //!
 //! Below the house is the crate `wire`: what clients and servers say to each other.
 
@@ -19,6 +19,7 @@ pub mod chat;
 pub mod clock;
 pub mod config;
 pub mod error;
+mod jitter;
 pub mod limits;
 pub mod push;
 pub mod queue;

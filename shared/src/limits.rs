@@ -21,8 +21,8 @@ pub const TOLD_MAX: usize = 32;
 pub const PUSH_ATTEMPTS_MAX: u32 = 4;
 /// How often a message is pushed before it is left to the queue.
 pub const PUSH_ATTEMPTS_BEFORE_QUEUE: u32 = 2;
-/// The wait before a push is tried again; it doubles each time.
-pub const PUSH_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest wait before a push is tried again; it doubles each time.
+pub const PUSH_BACKOFF: Duration = Duration::from_millis(200);
 /// How long one push may take.
 pub const PUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a `typing` is shown without another.
@@ -30,11 +30,11 @@ pub const TYPING_LIFE: Duration = Duration::from_secs(6);
 
 // ---- the queue of failed pushes --------------------------------------------------------------------------------------
 
-/// How often a push is received from the queue until it is dead-lettered: about four minutes in all. `template.yaml` has
+/// How often a push is received from the queue until it is dead-lettered: about four minutes in all, eight at most. `template.yaml` has
 /// the same as `maxReceiveCount`, for what the function had no time to dead-letter itself.
 pub const DELIVER_RECEIVES_MAX: u32 = 8;
 /// The longest wait after a push has failed once more; it doubles each time.
-pub const DELIVER_BACKOFF: Duration = Duration::from_secs(2);
+pub const DELIVER_BACKOFF: Duration = Duration::from_secs(4);
 /// How many instances work the queue off at the same time: `MaximumConcurrency` in `template.yaml`.
 pub const DELIVER_AT_ONCE: u32 = 5;
 /// What one `SendMessageBatch` takes.
@@ -188,6 +188,8 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(6);
 pub const CALL_ATTEMPTS_MAX: u32 = 4;
 /// How often a batch is asked for again for what DynamoDB left unprocessed.
 pub const BATCH_ROUNDS_MAX: u32 = 8;
+/// The longest wait before it is asked for again; it doubles each time.
+pub const BATCH_BACKOFF: Duration = Duration::from_millis(40);
 /// What one `BatchGetItem` takes.
 pub const BATCH_GET_KEYS_MAX: usize = 100;
 /// What one `BatchWriteItem` takes.

@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use wire::{ConnectionId, Event, Time};
 
 use crate::aws::warm::ping;
+use crate::jitter;
 use crate::limits::{
     CONNECT_TIMEOUT, PUSH_ATTEMPTS_BEFORE_QUEUE, PUSH_ATTEMPTS_MAX, PUSH_BACKOFF, PUSH_TIMEOUT, PUSHES_AT_ONCE,
 };
@@ -75,7 +76,6 @@ impl Push {
 
     /// Tries to send a frame until it is clear what becomes of it, or so often.
     async fn repeat(&self, connection: &ConnectionId, frame: Vec<u8>, attempts_max: u32) -> Pushed {
-        let mut wait = PUSH_BACKOFF;
         for attempt in 1..=attempts_max {
             let call = self.client.post_to_connection().connection_id(connection.as_str());
             let error = match call.data(Blob::new(frame.clone())).send().await {
@@ -95,8 +95,7 @@ impl Push {
                 break;
             }
             count(Metric::Retries, 1.0);
-            tokio::time::sleep(wait).await;
-            wait *= 2;
+            tokio::time::sleep(jitter::wait(PUSH_BACKOFF, attempt)).await;
         }
         Pushed::Failed
     }

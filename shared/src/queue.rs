@@ -3,15 +3,14 @@
 //! A message of it names a push, never a content: that is read from the log when the push is tried again. Whatever goes
 //! wrong here, the message itself is in the log, and the next `sync` brings it.
 
-use std::time::Duration;
-
 use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-use wire::{ConnectionId, ConversationId, Seq, UserId, hash};
+use wire::{ConnectionId, ConversationId, Seq, UserId};
 
 use crate::aws::timeouts;
+use crate::jitter;
 use crate::limits::{DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT};
 use crate::telemetry::chain;
 
@@ -54,13 +53,9 @@ impl Received {
         serde_json::from_str(&self.body).map_err(|error| format!("not a delivery: {error}"))
     }
 
-    /// How long it waits after this failure: doubled each time, and between half and all of that, so that what failed
-    /// together isn't tried again together. Drawn from its id: whole seconds, as SQS counts them.
-    fn backoff(&self) -> Duration {
-        let longest = DELIVER_BACKOFF * 2_u32.saturating_pow(self.receives.saturating_sub(1).min(16));
-        let [low, high, ..] = hash(&[&self.id, &self.receives.to_string()]);
-        let part = f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX);
-        Duration::from_secs((longest.as_secs_f64() * (0.5 + part / 2.0)).ceil() as u64)
+    /// How many seconds it waits after this failure: whole ones, as SQS counts them, and never none.
+    fn backoff_s(&self) -> i32 {
+        i32::try_from(jitter::wait(DELIVER_BACKOFF, self.receives).as_secs() + 1).unwrap_or(i32::MAX)
     }
 }
 
@@ -118,9 +113,8 @@ impl Queue {
 
     /// Leaves a message in the queue until its next turn. Where that fails it comes after the queue's visibility timeout.
     pub async fn postpone(&self, received: &Received) {
-        let seconds = i32::try_from(received.backoff().as_secs()).unwrap_or(i32::MAX);
         let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(&received.handle);
-        if let Err(error) = call.visibility_timeout(seconds).send().await {
+        if let Err(error) = call.visibility_timeout(received.backoff_s()).send().await {
             tracing::warn!(problem = chain(&error), "a push waits longer than it should");
         }
     }
@@ -147,20 +141,19 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::limits::DELIVER_RECEIVES_MAX;
 
     #[test]
-    fn waits_double_and_differ_from_message_to_message() {
-        let wait = |id: usize, receives| {
-            Received { id: id.to_string(), handle: String::new(), body: String::new(), receives }.backoff()
-        };
+    fn a_message_waits_for_whole_seconds_up_to_a_longest_that_doubles() {
+        fastrand::seed(7);
         for receives in 1..DELIVER_RECEIVES_MAX {
-            let longest = DELIVER_BACKOFF * 2_u32.pow(receives - 1);
-            let waits: Vec<Duration> = (0..50).map(|id| wait(id, receives)).collect();
-            assert!(waits.iter().all(|wait| longest / 2 <= *wait && *wait <= longest), "{receives}: {waits:?}");
-            let several = waits.iter().collect::<std::collections::BTreeSet<_>>().len() > 1;
-            assert!(several || receives == 1, "{receives}: {waits:?}");
+            let received = Received { id: String::new(), handle: String::new(), body: String::new(), receives };
+            let waits: BTreeSet<i32> = (0..20_000).map(|_| received.backoff_s()).collect();
+            let longest = i32::try_from(DELIVER_BACKOFF.as_secs()).expect("a small number") << (receives - 1);
+            assert_eq!(waits, (1..=longest).collect(), "{receives}: all of them, and no other");
         }
     }
 

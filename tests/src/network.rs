@@ -484,7 +484,11 @@ impl HttpConnector for Network {
         };
         match passage {
             Some(passage) => HttpConnectorFuture::new(self.clone().carry_by_edge(passage, call, invocation, body)),
-            None => HttpConnectorFuture::new(self.clone().carry(call, invocation, body)),
+            None => {
+                // Waits before something is tried again are drawn from here.
+                fastrand::seed(lock(&self.wires.chance).clone().next());
+                HttpConnectorFuture::new(self.clone().carry(call, invocation, body))
+            }
         }
     }
 }

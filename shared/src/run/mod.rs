@@ -26,6 +26,7 @@ use crate::auth::{Caller, Handshake, Verifier};
 use crate::aws;
 use crate::clock::Clock;
 use crate::config::{self, AwsConfig, Config, ConfigError, TokenConfig};
+use crate::jitter;
 use crate::limits::WARM_TIMEOUT;
 use crate::queue::Received;
 use crate::telemetry::{self, Request};
@@ -131,6 +132,7 @@ impl Function {
 
     /// Starts the log, reads the environment, then answers events until Lambda ends the process.
     async fn serve(&'static self) -> Result<(), lambda_runtime::Error> {
+        jitter::seed();
         telemetry::start()?;
         let instance = self.start()?;
         let instance = &instance;

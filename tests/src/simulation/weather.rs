@@ -395,7 +395,8 @@ impl Edge for Weather {
         running.calls += 1;
         let number = running.calls;
         let mut chance = running.chance.clone();
-        // The SDK's wait before it tries again is drawn from here: from the call alone, not from who else has drawn.
+        // Waits before something is tried again, the SDK's too, are drawn from here: from the call alone, not from who
+        // else has drawn.
         fastrand::seed(chance.clone().next());
         let (there, back) = (1 + chance.below(DELAY_MS_MAX), 1 + chance.below(DELAY_MS_MAX));
         let mut there = Duration::from_millis(there);

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{
-    ARCHIVE_PATIENCE, BATCH_WRITE_ITEMS_MAX, CLEANUP_LOOK_EVERY, CLEANUP_PAGE, CLEANUP_STOPS_BEFORE, DELETE_AFTER,
-    DELETE_PAUSE, HISTORY_SEGMENTS_MAX, SEGMENT_MESSAGES_MIN,
+    ARCHIVE_PATIENCE, BATCH_BACKOFF, BATCH_ROUNDS_MAX, BATCH_WRITE_ITEMS_MAX, CLEANUP_LOOK_EVERY, CLEANUP_STOPS_BEFORE,
+    DELETE_AFTER, DELETE_PAUSE, HISTORY_SEGMENTS_MAX, SEGMENT_MESSAGES_MIN, WORK_PAGE,
 };
 use shared::store::conversations::Meta;
 use shared::store::table::Key;
 use shared::store::work::Listing;
 use tests::years::item;
-use tests::{Fault, Operation, Phone, World};
+use tests::{Call, Fault, Operation, Phone, World};
 use wire::UserId;
 
 use crate::calls::Tries;
 use crate::crashes::{BREAKS, break_nth};
+use crate::deliver::{waits, watches};
 
 /// After so long even few messages are moved.
 const LONG: Duration = Duration::from_secs(40 * 86_400);
@@ -237,6 +238,29 @@ async fn a_cleanup_survives_a_break_at_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_undeleted_is_tried_again_after_waits_that_vary() {
+    let (world, bob, conversation) = aged(1).await;
+    let before = all_of(&bob, &conversation, 3).await;
+    let batch = |call: &Call| matches!(&call.operation, Operation::Dynamo(name, _) if name == "BatchWriteItem");
+    let mut left = BATCH_ROUNDS_MAX - 1;
+    let times = watches(&world, batch, move |call| {
+        let leaves = left > 0 && batch(call);
+        left -= u32::from(leaves);
+        leaves.then_some(Fault::Unprocessed)
+    });
+    world.cleans_up().await;
+    assert_eq!((in_table(&world), all_of(&bob, &conversation, 3).await), (vec![5], before));
+    let waits = waits(&times, |_| true);
+    assert_eq!(waits.len(), BATCH_ROUNDS_MAX as usize - 1);
+    // The network takes up to 16 ms of each.
+    let parts = (0..).zip(&waits).map(|(n, wait)| wait.as_secs_f64() / (BATCH_BACKOFF * 2_u32.pow(n)).as_secs_f64());
+    let parts: Vec<f64> = parts.skip(2).collect();
+    let (least, most) =
+        parts.iter().fold((1.0_f64, 0.0_f64), |(least, most), part| (least.min(*part), most.max(*part)));
+    assert!(most < 1.1 && most - least > 0.2, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_cleanups_at_once_do_what_one_does() {
     let (world, bob, conversation) = aged(0).await;
     let before = all_of(&bob, &conversation, 3).await;
@@ -381,14 +405,14 @@ async fn what_is_due_is_asked_for_page_by_page() {
     });
     let due = metas.map(|meta| (Listing::archive(long_ago, &meta.id), meta)).filter(|(listing, _)| listing.pk == PART);
     let due =
-        due.take(CLEANUP_PAGE as usize + 1).map(|(listing, meta)| item(Key::meta(&meta.id), &meta, Some(&listing)));
+        due.take(WORK_PAGE as usize + 1).map(|(listing, meta)| item(Key::meta(&meta.id), &meta, Some(&listing)));
     world.imports(due.collect());
     let before = world.items();
     world.calls();
     world.cleans_up().await;
     let asked = world.calls().into_iter().filter(|call| match &call.operation {
         Operation::Dynamo(_, request) => {
-            request["ExpressionAttributeValues"][":pk"]["S"] == PART && request["Limit"] == CLEANUP_PAGE
+            request["ExpressionAttributeValues"][":pk"]["S"] == PART && request["Limit"] == WORK_PAGE
         }
         _ => false,
     });

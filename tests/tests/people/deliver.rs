@@ -1,8 +1,12 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{DELIVER_RECEIVES_MAX, QUEUE_BATCH_MAX};
+use shared::limits::{
+    BATCH_BACKOFF, DELIVER_AT_ONCE, DELIVER_BACKOFF, DELIVER_RECEIVES_MAX, PUSH_BACKOFF, QUEUE_BATCH_MAX,
+};
 use tests::{Call, Fault, Operation, Phone, World};
+use tokio::time::Instant;
 
 /// A world where Ann talks to Bob, who has been connected for long enough to be told at once.
 async fn room() -> (World, Phone, Phone) {
@@ -27,6 +31,33 @@ fn refuses(world: &World, phone: &Phone, status: u16, mut times: usize) {
         times -= usize::from(refused);
         refused.then_some(Fault::Refuse(status))
     });
+}
+
+/// When each of some calls was made, and by whom.
+pub(crate) type Times = Arc<Mutex<Vec<(Instant, Call)>>>;
+
+/// As REFUSED says; writes down when each call is made that MATCHES.
+pub(crate) fn watches(
+    world: &World,
+    matches: impl Fn(&Call) -> bool + Send + 'static,
+    mut refused: impl FnMut(&Call) -> Option<Fault> + Send + 'static,
+) -> Times {
+    let times = Times::default();
+    let seen = times.clone();
+    world.breaks(move |call| {
+        if matches(call) {
+            seen.lock().expect("no panic before").push((Instant::now(), call.clone()));
+        }
+        refused(call)
+    });
+    times
+}
+
+/// What was waited between one and the next.
+pub(crate) fn waits(times: &Times, of: impl Fn(&Call) -> bool) -> Vec<Duration> {
+    let times = times.lock().expect("no panic before");
+    let times: Vec<Instant> = times.iter().filter(|(_, call)| of(call)).map(|(at, _)| *at).collect();
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
 /// What a phone was pushed: the numbers.
@@ -107,13 +138,17 @@ async fn what_never_goes_is_dead_lettered_with_its_reason_and_sync_brings_it() {
     refuses(&world, &bob, 429, usize::MAX);
     ann.sends_to("bob", "hi").await.data();
     let queued = world.queued();
-    world.calls();
-    let before = world.now();
+    let connection = bob.connection.clone();
+    let pushed = move |call: &Call| pushes_to(call, &connection);
+    let times = watches(&world, pushed.clone(), move |call| pushed(call).then_some(Fault::Refuse(429)));
     world.queue_empties().await;
-    let tries = world.calls().iter().filter(|call| pushes_to(call, &bob.connection)).count();
-    assert_eq!(tries, DELIVER_RECEIVES_MAX as usize);
-    let seconds = (world.now().ms - before.ms) / 1_000;
-    assert!((120..400).contains(&seconds), "{seconds} s");
+    let waits = waits(&times, |_| true);
+    assert_eq!(waits.len() + 1, DELIVER_RECEIVES_MAX as usize);
+    for (waited, longest) in waits.iter().zip((0..).map(|n| DELIVER_BACKOFF * 2_u32.pow(n))) {
+        // The queue's batches come after a second at the latest.
+        let may = Duration::from_secs(1)..longest + Duration::from_secs(2);
+        assert!(may.contains(waited), "{waits:?}");
+    }
     let dead = world.dead_letters();
     let reason = dead[0].1.as_deref().expect("a reason");
     assert!(dead.len() == 1 && reason.contains("the gateway refused"), "{dead:?}");
@@ -226,16 +261,82 @@ async fn pushes_are_tried_again_no_faster_than_the_deployment_wants() {
     let world = World::deployed_with(&[("PushesPerSecond", "10"), ("SendBurst", "1000")]).await;
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
     world.advance(shared::limits::CONNECT_GRACE).await;
-    refuses(&world, &bob, 429, 200);
+    refuses(&world, &bob, 429, usize::MAX);
     for n in 0..100 {
         ann.sends_to("bob", &n.to_string()).await.data();
     }
-    let before = world.now();
+    // Each is refused once more.
+    let connection = bob.connection.clone();
+    let again = move |call: &Call| call.function == "deliver" && pushes_to(call, &connection);
+    let (counted, mut left) = (again.clone(), 100);
+    let times = watches(&world, again, move |call| {
+        let refused = left > 0 && counted(call);
+        left -= usize::from(refused);
+        refused.then_some(Fault::Refuse(429))
+    });
     world.queue_empties().await;
-    let took = Duration::from_millis(u64::try_from(world.now().ms - before.ms).expect("time passes"));
     assert_eq!(numbers(&bob).len(), 100);
-    assert!((Duration::from_secs(10)..Duration::from_secs(20)).contains(&took), "100 pushes, 10 a second: {took:?}");
+    let times: Vec<Instant> = times.lock().expect("no panic before").iter().map(|(at, _)| *at).collect();
+    assert_eq!(times.len(), 200);
+    // 10 a second: an instance one every half second, a little more or less for its reads before each.
+    let at_once = DELIVER_AT_ONCE as usize;
+    for (span, most) in [(Duration::from_millis(250), at_once), (Duration::from_secs(5), 50 + at_once)] {
+        for (n, at) in times.iter().enumerate() {
+            let there = times[n..].iter().take_while(|other| **other - *at < span).count();
+            assert!(there <= most, "{there} pushes in {span:?}");
+        }
+    }
+    let took = times[199] - times[0];
+    assert!((Duration::from_secs(19)..Duration::from_secs(40)).contains(&took), "200 pushes, 10 a second: {took:?}");
     world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_were_refused_together_do_not_come_back_together() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let bob = world.person("bob");
+    let phones: Vec<Phone> = futures::future::join_all((0..40).map(|_| bob.connects())).await;
+    world.advance(shared::limits::CONNECT_GRACE).await;
+    let own = ann.connection.clone();
+    let pushed = move |call: &Call| matches!(&call.operation, Operation::Push(to) if *to != own);
+    let (refused, mut left) = (pushed.clone(), phones.len());
+    let times = watches(&world, pushed, move |call| {
+        let refused = left > 0 && refused(call);
+        left -= usize::from(refused);
+        refused.then_some(Fault::Refuse(429))
+    });
+    ann.sends_to("bob", "hi").await.data();
+    let waited: Vec<Duration> =
+        phones.iter().flat_map(|phone| waits(&times, |call| pushes_to(call, &phone.connection))).collect();
+    assert_eq!(waited.len(), phones.len(), "each was tried once more");
+    // The network takes up to 16 ms of it.
+    assert!(waited.iter().all(|wait| *wait < PUSH_BACKOFF + Duration::from_millis(17)), "{waited:?}");
+    let early = waited.iter().filter(|wait| **wait < PUSH_BACKOFF / 2).count();
+    assert!((8..=32).contains(&early), "of 40 about half in each half: {waited:?}");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_unprocessed_is_asked_for_again_after_waits_of_ones_own() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let batch = |call: &Call| matches!(&call.operation, Operation::Dynamo(name, _) if name == "BatchGetItem");
+    let times = watches(&world, batch, move |call| batch(call).then_some(Fault::Unprocessed));
+    let asks = json!({ "action": "getPresence", "userIds": ["cid"] });
+    let (ann, bob) = futures::future::join(ann.says(asks.clone()), bob.says(asks)).await;
+    assert_eq!((ann.code(), bob.code()), ("unavailable", "unavailable"));
+    let asked: std::collections::BTreeSet<String> =
+        times.lock().expect("no panic before").iter().map(|(_, call)| call.trace_id.clone()).collect();
+    let all: Vec<Vec<Duration>> = asked.iter().map(|id| waits(&times, |call| call.trace_id == *id)).collect();
+    let [one, other] = all.as_slice() else { panic!("{all:?}") };
+    let network = Duration::from_millis(17);
+    for (n, (one, other)) in (0..).zip(one.iter().zip(other)) {
+        let longest = BATCH_BACKOFF * 2_u32.pow(n) + network;
+        assert!(*one < longest && *other < longest, "{all:?}");
+    }
+    let differ = one.iter().zip(other).filter(|(one, other)| one.abs_diff(**other) > network).count();
+    assert!(differ > 1, "{all:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -168,7 +168,7 @@ fn every_variable_is_set_and_read() {
 
 /// The house of `shared`: its floors from the ground up, and on each floor from left to right.
 const FLOORS: [&[&str]; 6] = [
-    &["limits", "clock", "error", "config", "telemetry"],
+    &["limits", "clock", "jitter", "error", "config", "telemetry"],
     &["aws"],
     &["store", "secret", "push", "queue", "archive"],
     &["auth", "app"],
@@ -247,6 +247,7 @@ fn only_one_place_knows_each_outside_thing() {
         ("zstd", "shared/src/archive.rs"),
         ("std::env", "shared/src/config.rs"),
         ("Timestamp::now", "shared/src/clock.rs"),
+        ("fastrand::f64", "shared/src/jitter.rs"),
     ] {
         for (path, text) in ["wire/src", "shared/src", "functions"].into_iter().flat_map(sources) {
             assert!(!text.contains(needle) || path.starts_with(root().join(only)), "{} uses {needle}", path.display());

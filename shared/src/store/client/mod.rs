@@ -22,7 +22,10 @@ use self::meter::Meter;
 use super::table::{Key, WORK_INDEX};
 use crate::aws::timeouts;
 use crate::aws::warm::ping;
-use crate::limits::{ATTEMPT_TIMEOUT, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT};
+use crate::jitter;
+use crate::limits::{
+    ATTEMPT_TIMEOUT, BATCH_BACKOFF, BATCH_GET_KEYS_MAX, BATCH_ROUNDS_MAX, CALL_ATTEMPTS_MAX, CALL_TIMEOUT,
+};
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +98,7 @@ impl Store {
         let mut wanted: Vec<Item> = keys.iter().cloned().map(Key::item).collect();
         for round in 0..BATCH_ROUNDS_MAX {
             if round > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(20 << round)).await;
+                tokio::time::sleep(jitter::wait(BATCH_BACKOFF, round)).await;
             }
             let request =
                 KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(read == Read::Strong).build();
@@ -122,7 +125,7 @@ impl Store {
         let mut wanted = keys.map(delete).collect::<Result<Vec<_>, _>>();
         for round in 0..BATCH_ROUNDS_MAX {
             if round > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(20 << round)).await;
+                tokio::time::sleep(jitter::wait(BATCH_BACKOFF, round)).await;
             }
             let requests = wanted.map_err(|error| StoreError::broken(&error.to_string()))?;
             let call = self.client.batch_write_item().request_items(&self.table, requests);
