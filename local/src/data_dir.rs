@@ -12,8 +12,9 @@ use crate::ids;
 pub const DATABASE_FILE: &str = "parley.db";
 /// The archive's objects are below this.
 pub const ARCHIVE_DIRECTORY: &str = "archive";
-/// Who finds the directory locked learns from this file where the machine takes `Invoke`.
-pub const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
+/// Who finds the directory locked learns from this file where the machine takes `Invoke`. It holds nothing, or isn't there, while
+/// a machine starts, and when none runs.
+const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
 const LOCK_FILE: &str = "parley.lock";
 const SECRET_FILE: &str = "jwt-secret";
 /// The shortest secret that HS256 should have (RFC 7518, section 3.2).
@@ -86,11 +87,20 @@ impl From<FileError> for DirectoryError {
     }
 }
 
-/// A data directory that no other process uses. The lock goes with the value, or with the process.
+/// A data directory that no other process uses. The lock goes with the value, or with the process; and with the value goes what
+/// says where the machine takes `Invoke`.
 #[derive(Debug)]
 pub struct DataLock {
     path: PathBuf,
     _file: File,
+}
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        // While the lock is held still: the next machine's word is never taken away. What can't be removed names an id that no
+        // machine has any more.
+        let _ = fs::remove_file(self.path.join(LAMBDA_ENDPOINT_FILE));
+    }
 }
 
 impl DataLock {
@@ -118,7 +128,9 @@ impl DataLock {
         let written =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         written.map_err(unusable)?;
-        Ok(Self { path: path.to_owned(), _file: file })
+        let lock = Self { path: path.to_owned(), _file: file };
+        forget_endpoint(path)?;
+        Ok(lock)
     }
 
     /// The directory.
@@ -170,13 +182,40 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
+/// Where a machine takes `Invoke`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvokeEndpoint {
+    /// As the AWS SDKs take it.
+    pub url: String,
+    /// An id that only this machine has. It answers with it: another may listen there once it has ended.
+    pub machine: String,
+}
+
 /// Leaves word in this directory where the machine takes `Invoke`.
 ///
 /// # Errors
 /// The file can't be written.
-pub fn leave_endpoint(directory: &Path, endpoint: &str) -> Result<(), FileError> {
+pub fn leave_endpoint(directory: &Path, endpoint: &InvokeEndpoint) -> Result<(), FileError> {
     let path = directory.join(LAMBDA_ENDPOINT_FILE);
-    fs::write(&path, endpoint).map_err(|source| FileError::new(&path, source))
+    let text = format!("{} {}", endpoint.url, endpoint.machine);
+    fs::write(&path, text).map_err(|source| FileError::new(&path, source))
+}
+
+/// Where the machine that has this directory takes `Invoke`, if it has left word.
+#[must_use]
+pub fn find_endpoint(directory: &Path) -> Option<InvokeEndpoint> {
+    let text = fs::read_to_string(directory.join(LAMBDA_ENDPOINT_FILE)).ok()?;
+    let (url, machine) = text.split_once(' ')?;
+    Some(InvokeEndpoint { url: url.to_owned(), machine: machine.to_owned() })
+}
+
+/// Empties what a machine has left that was killed.
+fn forget_endpoint(directory: &Path) -> Result<(), FileError> {
+    let path = directory.join(LAMBDA_ENDPOINT_FILE);
+    match OpenOptions::new().write(true).truncate(true).open(&path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(FileError::new(&path, source)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +231,23 @@ mod tests {
         assert!(error.contains("--data-dir"), "{error}");
         drop(first);
         DataLock::take(dir.path()).expect("is free again");
+    }
+
+    #[test]
+    fn where_a_machine_takes_invoke_is_known_for_as_long_as_it_has_the_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let endpoint = InvokeEndpoint { url: "http://127.0.0.1:1".to_owned(), machine: "one".to_owned() };
+        let lock = DataLock::take(dir.path()).expect("is free");
+        assert_eq!(find_endpoint(dir.path()), None);
+        leave_endpoint(dir.path(), &endpoint).expect("is written");
+        DataLock::take(dir.path()).expect_err("is taken");
+        assert_eq!(find_endpoint(dir.path()), Some(endpoint.clone()));
+        drop(lock);
+        assert_eq!(find_endpoint(dir.path()), None);
+        // One that was killed.
+        leave_endpoint(dir.path(), &endpoint).expect("is written");
+        let _lock = DataLock::take(dir.path()).expect("is free");
+        assert_eq!(find_endpoint(dir.path()), None, "it isn't this one's");
     }
 
     #[test]

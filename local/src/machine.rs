@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::Level;
 
-use crate::data_dir::{self, ARCHIVE_DIRECTORY, DataDir, DataLock, DirectoryError};
+use crate::data_dir::{self, ARCHIVE_DIRECTORY, DataDir, DataLock, DirectoryError, InvokeEndpoint};
 use crate::engine::{self, ACCESS_KEY, Engine, EngineError, Port};
 use crate::file_error::FileError;
 use crate::gateway::{Api, Gateway, Limits};
@@ -293,9 +293,10 @@ impl Services {
 
 /// Serves `Invoke`, and leaves word in the data directory where.
 async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> Result<Server, StartError> {
-    let server = lambda::serve(invoker).await.map_err(StartError::Functions)?;
+    let machine = ids::id();
+    let server = lambda::serve(invoker, &machine).await.map_err(StartError::Functions)?;
     if let Some(directory) = data_dir {
-        data_dir::leave_endpoint(directory, &server.endpoint())?;
+        data_dir::leave_endpoint(directory, &InvokeEndpoint { url: server.endpoint(), machine })?;
     }
     Ok(server)
 }

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
 use axum::body::{Body, to_bytes};
 use hyper::client::conn::http1;
@@ -19,15 +17,18 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::cli::Place;
-use crate::data_dir::{DataDir, DirectoryError, LAMBDA_ENDPOINT_FILE};
+use crate::data_dir::{DataDir, DirectoryError, find_endpoint};
 use crate::engine::Port;
 use crate::gateway::Limits;
-use crate::lambda::{FUNCTION_ERROR, INVOKE_PATH};
+use crate::lambda::{FUNCTION_ERROR, INVOKE_PATH, MACHINE};
 use crate::machine::{Dynamodb, Machine, Settings, StartError};
 use crate::runtime;
 
 /// What an answer may have at most, in bytes: Lambda's own limit.
 const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Why a machine that has its data directory isn't found.
+const BETWEEN: &str = "it is just starting or stopping";
 
 /// Why a function could not be run by hand.
 #[derive(Debug)]
@@ -57,7 +58,10 @@ impl std::error::Error for OperatorError {}
 /// The functions of one data directory.
 #[derive(Debug)]
 pub struct Functions {
-    endpoint: String,
+    /// Where they are called.
+    url: String,
+    /// Which machine must answer there, where another may listen by now.
+    machine: Option<String>,
     /// The machine that was started for this.
     started: Option<Machine>,
 }
@@ -70,9 +74,10 @@ impl Functions {
     pub async fn of(place: Place) -> Result<Self, OperatorError> {
         let directory = place.data_dir.clone();
         match (Machine::start(settings(place)).await, directory) {
-            (Ok(machine), _) => Ok(Self { endpoint: machine.lambda_endpoint(), started: Some(machine) }),
+            (Ok(machine), _) => Ok(Self { url: machine.lambda_endpoint(), machine: None, started: Some(machine) }),
             (Err(StartError::Directory(DirectoryError::Locked { .. })), DataDir::Path(path)) => {
-                Ok(Self { endpoint: running(&path)?, started: None })
+                let found = find_endpoint(&path).ok_or_else(|| OperatorError::Unreached(BETWEEN.to_owned()))?;
+                Ok(Self { url: found.url, machine: Some(found.machine), started: None })
             }
             (Err(error), _) => Err(OperatorError::Start(error)),
         }
@@ -84,15 +89,23 @@ impl Functions {
     /// [`OperatorError::Unreached`], [`OperatorError::Function`].
     pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, OperatorError> {
         let unreached = |error: &dyn fmt::Display| OperatorError::Unreached(error.to_string());
-        let address = self.endpoint.trim_start_matches("http://");
+        let address = self.url.trim_start_matches("http://");
         let socket = TcpStream::connect(address).await.map_err(|error| unreached(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(|error| unreached(&error))?;
         let request = Request::builder().method(Method::POST).uri(INVOKE_PATH.replace("{name}", name));
+        let request = match &self.machine {
+            Some(machine) => request.header(MACHINE, machine),
+            None => request,
+        };
         let request = request.header(HOST, address).body(Body::from(event.to_string()));
         let request = request.map_err(|error| OperatorError::Function(format!("{name:?} is no function: {error}")))?;
         let exchange = async move {
             let answer = sender.send_request(request).await.map_err(|error| unreached(&error))?;
+            let by = answer.headers().get(MACHINE);
+            if self.machine.as_ref().is_some_and(|machine| by.is_none_or(|by| by != machine)) {
+                return Err(unreached(&format!("something else answers at {address}, and {BETWEEN}")));
+            }
             let good = answer.status().is_success() && !answer.headers().contains_key(FUNCTION_ERROR);
             let body = to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await;
             // The sender ends here, and with it the connection.
@@ -144,12 +157,6 @@ fn settings(place: Place) -> Settings {
         schedules: false,
         limits: Limits::default(),
     }
-}
-
-/// Where the machine that has this directory takes `Invoke`.
-fn running(directory: &Path) -> Result<String, OperatorError> {
-    let file = directory.join(LAMBDA_ENDPOINT_FILE);
-    fs::read_to_string(&file).map_err(|error| OperatorError::Unreached(format!("{}: {error}", file.display())))
 }
 
 /// What all slices of a `verify` have found.

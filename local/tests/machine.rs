@@ -9,6 +9,7 @@ use binary::{Machine, parley, soon};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_tungstenite::connect_async;
@@ -183,14 +184,19 @@ async fn what_stands_where_something_else_should_is_named() {
     let dir = used_data_dir().await;
     for file in ["jwt-secret", "parley.lock", "lambda-endpoint"] {
         let path = dir.path().join(file);
-        let before = fs::read(&path).expect("is there");
-        fs::remove_file(&path).expect("is there");
+        let before = fs::read(&path).ok();
+        assert_eq!(before.is_none(), file == "lambda-endpoint", "{file}: no machine runs");
+        if before.is_some() {
+            fs::remove_file(&path).expect("is there");
+        }
         fs::create_dir(&path).expect("is made");
         let error = refusal_of(dir.path()).await;
         let said = format!("error: {} is a directory, and should be a file: move it away\n", path.display());
         assert_eq!(error, said);
         fs::remove_dir(&path).expect("is there");
-        fs::write(&path, before).expect("is written");
+        if let Some(before) = before {
+            fs::write(&path, before).expect("is written");
+        }
     }
     let file = dir.path().join("file");
     fs::write(&file, "").expect("is written");
@@ -258,7 +264,6 @@ async fn a_start_that_is_refused_leaves_nothing_half_done() {
 async fn a_full_disk_is_said() {
     let dir = used_data_dir().await;
     let file = dir.path().join("lambda-endpoint");
-    fs::remove_file(&file).expect("is there");
     std::os::unix::fs::symlink("/dev/full", &file).expect("is made");
     let error = refusal_of(dir.path()).await;
     assert!(
@@ -289,4 +294,54 @@ async fn an_operator_runs_functions_whether_a_machine_runs_or_not() {
             assert!(machine.stop(Signal::INT).await.success());
         }
     }
+}
+
+/// A server that says yes to everything.
+async fn says_yes() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's own; it ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 4_096]).await;
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnull";
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+/// Where the machine of a directory takes `Invoke`, as it says itself.
+fn invoke_address(data_dir: &Path) -> String {
+    let word = fs::read_to_string(data_dir.join("lambda-endpoint")).expect("it has left word");
+    word.trim_start_matches("http://").split(' ').next().expect("an address").to_owned()
+}
+
+#[tokio::test]
+async fn a_command_works_on_no_other_machine_than_the_one_that_has_its_data() {
+    let (dir, others) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let path = dir.path().to_str().expect("a path");
+    let machine = start(dir.path()).await;
+    let (left, address) = (dir.path().join("lambda-endpoint"), invoke_address(dir.path()));
+    let word = fs::read_to_string(&left).expect("it has left word");
+    machine.stop(Signal::KILL).await;
+    let other = start(others.path()).await;
+
+    // A machine has the directory, and what one that was killed has left names the port of another by now.
+    let lock = local::data_dir::DataLock::take(dir.path()).expect("is free");
+    for now in [invoke_address(others.path()), says_yes().await] {
+        fs::write(&left, word.replace(&address, &now)).expect("is written");
+        let error = refusal(&["invoke", "cleanup", "--data-dir", path]).await;
+        assert!(error.contains(&format!("something else answers at {now}")), "{error}");
+    }
+    assert!(!other.log().contains("cleanup"), "{}", other.log());
+    assert!(other.stop(Signal::INT).await.success());
+    drop(lock);
+
+    fs::write(&left, word).expect("is written");
+    let machine = start(dir.path()).await;
+    let output = soon(parley(&["invoke", "cleanup", "--data-dir", path]).output()).await.expect("runs");
+    assert!(output.status.success(), "the next machine's own word counts");
+    assert!(machine.stop(Signal::INT).await.success());
+    assert!(!left.exists(), "nothing is left of one that was stopped");
 }

@@ -57,8 +57,8 @@ impl Machine {
 
     /// Has a function work on an event.
     pub(crate) async fn invokes(&self, function: &str, event: &Value) -> Result<Value, Problem> {
-        let endpoint = fs::read_to_string(self.directory.join(local::data_dir::LAMBDA_ENDPOINT_FILE))?;
-        let address = endpoint.trim_start_matches("http://");
+        let endpoint = local::data_dir::find_endpoint(&self.directory).ok_or("the machine isn't there")?;
+        let address = endpoint.url.trim_start_matches("http://");
         let answer = http(address, &local::lambda::INVOKE_PATH.replace("{name}", function), event).await?;
         match answer.get("errorMessage") {
             Some(error) => Err(format!("{function}: {error}").into()),
