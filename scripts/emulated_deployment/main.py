@@ -5,7 +5,7 @@ others (the emulator refuses what a policy doesn't allow); deploying again chang
 permission is refused just that; deleting the stack leaves what it must leave, and nothing else.
 
 What is not, as the emulator (ministack) lacks it: conditions on keys of items, which tests/src/policy.rs checks; alarms
-over several metrics; TTL, point-in-time recovery, throttling and access logs; a refused token's status, which is 403
+over several metrics; point-in-time recovery, throttling and access logs; a refused token's status, which is 403
 or 500 here; anything about time.
 
 Installs its tools from PyPI below target/ci. Listens and connects on loopback only. Ends what it started.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use local::template::DEPLOYED;
 use serde_json::json;
 use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
@@ -28,6 +29,12 @@ async fn everything_that_is_allowed_is_used() {
     let (all, used) = (world.policies().all(), world.policies().used());
     let unused: Vec<String> = all.difference(&used).map(Grant::to_string).collect();
     assert!(unused.is_empty(), "template.yaml allows what nothing does:\n{}", unused.join("\n"));
+    let table = &DEPLOYED[DEPLOYED.find("AWS::DynamoDB::Table").expect("a table")..];
+    let expiry = table.split_once("TimeToLiveSpecification:").and_then(|(_, rest)| rest.split_once("AttributeName:"));
+    if let Some(attribute) = expiry.and_then(|(_, rest)| rest.split_whitespace().next()) {
+        let carried = world.items().iter().any(|item| !item[attribute].is_null());
+        assert!(carried, "template.yaml has items expire by {attribute}, which none carries");
+    }
 }
 
 /// A price, a top-up, an earning, and a message that is paid with it.

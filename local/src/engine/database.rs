@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::{Database, DynoxideError};
-use serde_json::json;
 
 use crate::data_dir::{ARCHIVE_DIRECTORY, DATABASE_FILE, DataLock};
 use crate::template::{TABLE_NAME, Table};
@@ -125,11 +124,6 @@ fn fill(path: &Path, table: &Table) -> Result<(), Box<dyn Error>> {
     request["TableName"] = TABLE_NAME.into();
     request["BillingMode"] = "PAY_PER_REQUEST".into();
     database.create_table(serde_json::from_value(request)?)?;
-    if let Some(expiry) = &table.time_to_live_specification {
-        let expiry = json!({ "AttributeName": expiry.attribute_name, "Enabled": true });
-        let request = json!({ "TableName": TABLE_NAME, "TimeToLiveSpecification": expiry });
-        database.update_time_to_live(serde_json::from_value(request)?)?;
-    }
     Ok(())
 }
 

@@ -16,8 +16,6 @@ use crate::logs;
 /// The port that DynamoDB on one machine usually has.
 pub const PORT_DEFAULT: u16 = 8000;
 
-/// AWS deletes expired items within days; a minute makes a laptop's table small soon.
-const TTL_SWEEP_PERIOD: Duration = Duration::from_secs(60);
 /// The engine's own threads: one may wait for the disk while another reads a request.
 const ENGINE_THREADS: usize = 2;
 /// How long the last requests may take when the engine stops.
@@ -102,17 +100,6 @@ async fn serve(listener: TcpListener, database: Database, stopping: oneshot::Rec
         Ok(listener) => listener,
         Err(error) => return problem(&error),
     };
-    let expire = async {
-        loop {
-            tokio::time::sleep(TTL_SWEEP_PERIOD).await;
-            let database = database.clone();
-            match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => problem(&error),
-                Err(error) => problem(&error),
-            }
-        }
-    };
     let (closing, closed) = oneshot::channel();
     let shutdown = async {
         let _ = stopping.await;
@@ -123,13 +110,12 @@ async fn serve(listener: TcpListener, database: Database, stopping: oneshot::Rec
         tokio::time::sleep(STOP_TIMEOUT).await;
     };
     tokio::select! {
-        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), shutdown) => {
+        served = dynoxide::server::serve_with_shutdown(listener, database, shutdown) => {
             if let Err(error) = served {
                 problem(&error);
             }
         }
         () = give_up => {}
-        () = expire => {}
     }
 }
 

@@ -11,12 +11,9 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, TableDescription,
-    TimeToLiveDescription, TimeToLiveSpecification,
 };
-use tracing::Level;
 
 use super::error::EngineError;
-use crate::logs;
 use crate::template::{Index, KeyElement, REGION, TABLE_NAME, Table};
 
 /// The credentials of this machine: engines on one machine want some and check none.
@@ -42,10 +39,6 @@ pub async fn ensure_table(endpoint: &str, table: &Table) -> Result<(), EngineErr
             create(&client, table).await.map_err(|(operation, problem)| refused(endpoint, operation, problem))?;
         }
         Err(error) => return Err(refused(endpoint, "DescribeTable", causes(&error))),
-    }
-    if let Err(problem) = expire(&client, table).await {
-        // Readers check expires_at themselves: without this, expired items only take room.
-        logs::line("engine", None, Level::WARN, &format!("no item will expire at {endpoint}: {problem}"));
     }
     Ok(())
 }
@@ -74,21 +67,6 @@ async fn create(client: &Client, table: &Table) -> Result<(), (&'static str, Str
     created.map_err(|error| ("CreateTable", causes(&error)))?;
     let active = client.wait_until_table_exists().table_name(TABLE_NAME).wait(TABLE_ACTIVE_TIMEOUT).await;
     active.map(drop).map_err(|error| ("DescribeTable", causes(&error)))
-}
-
-/// Has items expire by the template's attribute, if they don't yet: whoever made the table may have got no further.
-async fn expire(client: &Client, table: &Table) -> Result<(), String> {
-    let Some(expiry) = &table.time_to_live_specification else { return Ok(()) };
-    let described = client.describe_time_to_live().table_name(TABLE_NAME).send().await;
-    let described = described.map_err(|error| causes(&error))?.time_to_live_description;
-    let attribute = described.as_ref().and_then(TimeToLiveDescription::attribute_name);
-    if attribute == Some(expiry.attribute_name.as_str()) {
-        return Ok(());
-    }
-    let expiry = TimeToLiveSpecification::builder().attribute_name(&expiry.attribute_name).enabled(true);
-    let expiry = expiry.build().map_err(|error| error.to_string())?;
-    let update = client.update_time_to_live().table_name(TABLE_NAME).time_to_live_specification(expiry).send();
-    update.await.map(drop).map_err(|error| causes(&error))
 }
 
 /// An error and what it came from, on one line, and nothing twice.
@@ -202,23 +180,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_that_was_made_only_half_gets_its_expiry() {
-        let engine = Engine::start(None, Port::Exactly(0)).expect("starts");
-        let endpoint = engine.endpoint();
-        let mut half = table(DEPLOYED);
-        half.time_to_live_specification = None;
-        for (table, expires) in
-            [(half, None), (table(DEPLOYED), Some("expires_at")), (table(DEPLOYED), Some("expires_at"))]
-        {
-            ensure_table(&endpoint, &table).await.expect("is made, or there");
-            let described = client(&endpoint).describe_time_to_live().table_name(TABLE_NAME).send().await;
-            let described = described.expect("is described").time_to_live_description;
-            assert_eq!(described.as_ref().and_then(TimeToLiveDescription::attribute_name), expires);
-        }
-        engine.stop().await;
-    }
-
-    #[tokio::test]
     async fn a_database_is_made_with_its_table_or_not_at_all() {
         let dir = tempfile::tempdir().expect("a directory");
         let lock = DataLock::take(dir.path()).expect("is free");
@@ -235,9 +196,6 @@ mod tests {
         let described = client(&engine.endpoint()).describe_table().table_name(TABLE_NAME).send().await;
         let described = described.expect("is described").table.expect("is there");
         assert_eq!(difference(&table(DEPLOYED), &described), None);
-        let expiry = client(&engine.endpoint()).describe_time_to_live().table_name(TABLE_NAME).send().await;
-        let expiry = expiry.expect("is described").time_to_live_description.expect("is there");
-        assert_eq!(expiry.attribute_name(), Some("expires_at"));
         engine.stop().await;
     }
 

@@ -195,7 +195,6 @@ mod tests {
         assert_eq!(queue.redrive.as_ref().expect("redrives").dead_letters, "DeadLetterQueue");
         assert_eq!(deployment.table.key_schema[1].attribute_name, "sk");
         assert_eq!(deployment.table.global_secondary_indexes[0].index_name, "work");
-        assert_eq!(deployment.table.time_to_live_specification.expect("expires").attribute_name, "expires_at");
     }
 
     #[test]

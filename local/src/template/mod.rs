@@ -28,4 +28,4 @@ pub use names::{ACCOUNT_ID, API_ID, BUCKET_NAME, REGION, SECRET_ARN, TABLE_NAME}
 pub use queues::{EventSource, Queue, Redrive};
 pub use routes::{HttpRoute, WebSocketRoutes};
 pub use schedules::Schedule;
-pub use table::{AttributeDefinition, Index, KeyElement, Projection, Table, TimeToLive};
+pub use table::{AttributeDefinition, Index, KeyElement, Projection, Table};

@@ -18,9 +18,6 @@ pub struct Table {
     /// The table's indexes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub global_secondary_indexes: Vec<Index>,
-    /// Which attribute says when an item expires.
-    #[serde(skip_serializing)]
-    pub time_to_live_specification: Option<TimeToLive>,
 }
 
 /// A key attribute and its type.
@@ -64,14 +61,6 @@ pub struct Projection {
     /// The attributes of `INCLUDE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub non_key_attributes: Vec<String>,
-}
-
-/// The attribute by which items expire.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct TimeToLive {
-    /// The attribute.
-    pub attribute_name: String,
 }
 
 /// Reads the one table.
