@@ -214,7 +214,7 @@ struct Wires {
     edge: Mutex<Option<Box<dyn Edge>>>,
     chance: Mutex<Chance>,
     /// What is answered again.
-    first_answers: Mutex<BTreeMap<Vec<u8>, (u16, Vec<u8>)>>,
+    first_answers: Mutex<BTreeMap<String, (u16, Vec<u8>)>>,
 }
 
 impl Network {
@@ -306,8 +306,10 @@ impl Network {
             Some(Fault::KillBefore) => return die(&invocation).await,
             Some(Fault::Refuse(status)) => (status, Vec::new()),
             Some(Fault::Repeats) => {
+                // Not the body: its names come in any order.
+                let asked = format!("{:?}", call.operation);
                 let mut answers = lock(&self.wires.first_answers);
-                answers.entry(body.clone()).or_insert_with(|| self.deliver(&call.operation, &body)).clone()
+                answers.entry(asked).or_insert_with(|| self.deliver(&call.operation, &body)).clone()
             }
             Some(Fault::Unprocessed) => (200, unprocessed(&call.operation)),
             _ => self.deliver(&call.operation, &body),

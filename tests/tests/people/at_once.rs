@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{CLEANUP_AT_ONCE, CONNECT_GRACE, CONNECTIONS_MAX, PUSHES_AT_ONCE, SWEEP_AT_ONCE, VERIFY_AT_ONCE};
+use shared::limits::{
+    CLEANUP_AT_ONCE, CONNECT_GRACE, CONNECTIONS_MAX, PUSHES_AT_ONCE, SWEEP_AT_ONCE, VERIFY_AT_ONCE, VOID_AFTER,
+};
 use shared::store::conversations::Meta;
 use shared::store::table::Key;
 use shared::store::work::Listing;
@@ -64,6 +66,7 @@ async fn so_many_accounts_are_swept() {
     for n in 0..=SWEEP_AT_ONCE {
         world.person(&format!("user {n}")).connects().await.sends_to("bob", "hi").await.data();
     }
+    world.advance(VOID_AFTER + Duration::from_secs(1)).await;
     let at_once = before_the_first_answer(&world, reads("sweep", "ACCOUNT"), world.sweeps()).await;
     assert_eq!(at_once, SWEEP_AT_ONCE);
     world.comes_to_rest().await;

@@ -404,8 +404,7 @@ async fn what_is_due_is_asked_for_page_by_page() {
         Meta::direct([ann.clone(), other], long_ago, n.to_string())
     });
     let due = metas.map(|meta| (Listing::archive(long_ago, &meta.id), meta)).filter(|(listing, _)| listing.pk == PART);
-    let due =
-        due.take(WORK_PAGE as usize + 1).map(|(listing, meta)| item(Key::meta(&meta.id), &meta, Some(&listing)));
+    let due = due.take(WORK_PAGE as usize + 1).map(|(listing, meta)| item(Key::meta(&meta.id), &meta, Some(&listing)));
     world.imports(due.collect());
     let before = world.items();
     world.calls();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{VOID_AFTER, WORK_PAGE};
+use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE};
 use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
@@ -146,9 +146,9 @@ async fn what_a_sweep_has_no_time_for_is_told_and_the_next_one_does() {
 #[tokio::test(start_paused = true)]
 async fn earnings_are_folded_from_where_the_last_sweep_ended() {
     let world = World::deployed_with(&[("DefaultPrice", "3")]).await;
-    world.tops_up("ann", 120).await;
+    world.tops_up("ann", 300).await;
     let ann = world.person("ann").connects().await;
-    let people = before_ann(40);
+    let people = before_ann(100);
     for user in &people {
         ann.sends_to(user.as_str(), "for three").await.data();
     }
@@ -172,7 +172,7 @@ async fn earnings_are_folded_from_where_the_last_sweep_ended() {
     world.sets_clock(-45);
     world.calls();
     world.sweeps().await;
-    assert_eq!(settled(&world), vec![true; 40]);
+    assert_eq!(settled(&world), vec![true; 100]);
     let walks: Vec<String> = world.calls().into_iter().filter_map(|call| Some(call.operation.range()?.0)).collect();
     assert!(walks.iter().any(|from| people.iter().any(|user| *from == format!("{user} "))), "{walks:?}");
 }
@@ -225,5 +225,25 @@ async fn what_was_earned_just_now_can_be_spent() {
     let sent = world.person("bob").connects().await.sends_to("carl", "from what I earned").await;
     assert_eq!(sent["balance"], 0);
     world.heals();
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_of_the_newest_lines_are_read_before_a_refusal() {
+    let world = World::deployed_with(&[("DefaultPrice", "1"), ("SendBurst", "1000")]).await;
+    world.tops_up("ann", 200).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    // The index goes on saying that there is nothing.
+    world.breaks(|call| call.operation.reads_index().then_some(Fault::Repeats));
+    assert_eq!(bob.balance().await, 0);
+    for n in 0..=SETTLE_NEWEST {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    world.prices("carl", u64::from(SETTLE_NEWEST) + 1).await;
+    let refused = bob.sends_to("carl", "for all that I earned").await;
+    assert_eq!((refused.code(), &refused.details()["balance"]), ("insufficient_balance", &json!(SETTLE_NEWEST)));
+    world.heals();
+    assert_eq!(bob.sends_to("carl", "for all that I earned").await["balance"], 0);
     world.comes_to_rest().await;
 }

@@ -9,7 +9,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use ring::{hmac, rsa};
 use serde_json::{Value, json};
 use shared::config::{KeyConfig, TokenConfig};
-use shared::limits::{JWKS_LIFE, JWKS_REFETCH_AFTER};
+use shared::limits::{JWKS_BYTES_MAX, JWKS_LIFE, JWKS_REFETCH_AFTER};
 use tests::{Handshake, Setup, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +31,8 @@ enum Does {
     SendAllBut(&'static str),
     /// Sends them byte by byte.
     Trickle,
+    /// Sends them, and spaces behind them until it is so many bytes.
+    Pad(usize),
     /// Answers with an error.
     Fail,
     /// Waits until it does something else.
@@ -84,8 +86,11 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
     if let Does::SendAllBut(id) = does {
         keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != id);
     }
-    let (status, document) =
+    let (status, mut document) =
         if does == Does::Fail { ("503 Busy", String::new()) } else { ("200 OK", keys.to_string()) };
+    if let Does::Pad(bytes) = does {
+        document += &" ".repeat(bytes - document.len());
+    }
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
     let _ = socket.write_all(head.as_bytes()).await;
     let pieces = document.as_bytes().chunks(if does == Does::Trickle { 1 } else { usize::MAX });
@@ -253,4 +258,14 @@ async fn all_who_wait_for_an_issuer_that_fails_are_refused_after_one_fetch() {
     assert_eq!(issuer.asked(), 1);
     issuer.does(Does::SendAllBut(""));
     assert!(world.handshake(&token).await.is_ok(), "the next asks again");
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_read_up_to_a_limit() {
+    for (bytes, answer) in [(JWKS_BYTES_MAX, Ok(())), (JWKS_BYTES_MAX + 1, Err(500))] {
+        let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
+        issuer.does(Does::Pad(bytes));
+        let handshake = handshake(&world, Algorithm::ES256, "ES256");
+        assert_eq!(world.handshake(&handshake).await.map(drop), answer, "{bytes} bytes");
+    }
 }
