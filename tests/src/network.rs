@@ -69,6 +69,8 @@ pub enum Fault {
     Misses(usize),
     /// It is answered as the first that asked the same: a read of an index that is behind.
     Repeats,
+    /// A query's answer has only so many items, and says where the next one begins: no answer has more than 1 MB.
+    Part(usize),
     /// A batch does nothing, and says so.
     Unprocessed,
 }
@@ -316,6 +318,7 @@ impl Network {
         };
         let body = match fault {
             Some(Fault::Misses(at)) => without_item(&body, at),
+            Some(Fault::Part(items)) => part(&body, items, call.operation.reads_index()),
             _ => body,
         };
         let lost = matches!(fault, Some(Fault::LoseReply | Fault::KillAfter));
@@ -430,6 +433,20 @@ async fn die(invocation: &Invocation) -> Result<HttpResponse, ConnectorError> {
 fn without_item(body: &[u8], at: usize) -> Vec<u8> {
     let mut answer: Value = serde_json::from_slice(body).expect("DynamoDB answers JSON");
     answer["Items"].as_array_mut().expect("a query's items").remove(at);
+    answer.to_string().into_bytes()
+}
+
+/// A query's answer that ends behind so many items.
+fn part(body: &[u8], items: usize, of_index: bool) -> Vec<u8> {
+    let mut answer: Value = serde_json::from_slice(body).expect("DynamoDB answers JSON");
+    let found = answer["Items"].as_array_mut().expect("a query's items");
+    if found.len() > items {
+        found.truncate(items);
+        let last = found.last().expect("one at least").clone();
+        let keys = if of_index { &["pk", "sk", "work_pk", "work_sk"][..] } else { &["pk", "sk"] };
+        answer["LastEvaluatedKey"] = keys.iter().map(|key| ((*key).to_owned(), last[key].clone())).collect();
+        answer["Count"] = items.into();
+    }
     answer.to_string().into_bytes()
 }
 

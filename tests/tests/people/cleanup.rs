@@ -477,3 +477,50 @@ async fn a_page_is_read_from_so_many_segments() {
     }
     assert_eq!(all_of(&bob, &conversation, 100).await.len(), HISTORY_SEGMENTS_MAX + 2);
 }
+
+/// Whether a call is a query for messages.
+fn reads_messages(call: &Call) -> bool {
+    matches!(&call.operation, Operation::Dynamo(name, _) if name == "Query")
+        && call.operation.item_kind() == Some("MSG")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_log_gives_in_parts_moves_together() {
+    let world = World::new().await;
+    let (_ann, bob, conversation) = chat(&world, SEGMENT_MESSAGES_MIN + 1).await;
+    world.advance(CLEANUP_LOOK_EVERY + Duration::from_secs(1)).await;
+    world.breaks(|call| reads_messages(call).then_some(Fault::Part(SEGMENT_MESSAGES_MIN / 2)));
+    world.cleans_up().await;
+    world.heals();
+    assert_eq!(world.archived().len(), 1);
+    assert_eq!(all_of(&bob.person.connects().await, &conversation, 100).await.len(), SEGMENT_MESSAGES_MIN + 1);
+    world.is_sound();
+}
+
+/// A run whose clock is ahead decides what moves together, and dies; the next one's clock is right, and it sees less of it.
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_moves_as_a_whole_whoever_sees_less_of_it() {
+    const DAY: i64 = 86_400;
+    let world = World::new().await;
+    let (_ann, bob, conversation) = chat(&world, 2).await;
+    world.advance(LONG).await;
+    let (ann, bob) = (world.person("ann").connects().await, bob.person.connects().await);
+    for n in 3..=6 {
+        ann.sends(&conversation, &n.to_string()).await.data();
+    }
+    bob.marks_read(&conversation, 6).await.data();
+    world.sets_clock(8 * DAY);
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("SEGMENT#"));
+    assert!(world.tries_to_clean_up().await.is_err());
+    world.sets_clock(-2 * DAY);
+    world.breaks(|call| reads_messages(call).then_some(Fault::Part(2)));
+    world.cleans_up().await;
+    world.heals();
+    assert_eq!(world.archived().len(), 1);
+    assert_eq!(all_of(&bob.person.connects().await, &conversation, 100).await.len(), 6);
+    world.is_sound();
+    world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
+    world.cleans_up().await;
+    assert_eq!(in_table(&world), [6]);
+    world.is_sound();
+}

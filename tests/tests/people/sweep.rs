@@ -165,3 +165,12 @@ async fn a_sweep_looks_into_every_part_of_the_index() {
     world.sweeps().await;
     assert_eq!(listed_still(&world), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_index_gives_in_parts_is_swept_all_the_same() {
+    let world = World::new().await;
+    listed(&world, users_of(|pk| pk == "OPEN#0").take(3));
+    world.breaks(|call| call.operation.reads_index().then_some(Fault::Part(1)));
+    world.sweeps().await;
+    assert_eq!(listed_still(&world), 0);
+}

@@ -380,3 +380,18 @@ async fn a_send_that_has_been_open_for_long_is_wrong() {
     world.advance(Duration::from_secs(120)).await;
     assert_eq!(rules(&world.is_verified(false).await), ["sends end"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_gives_in_parts_is_checked_as_a_whole() {
+    let world = World::new().await;
+    let id = aged(&world).await;
+    world.breaks(|call| {
+        let parts = ["MSG", "ENTRY", "SEGMENT"].into_iter().any(|kind| queries(call, kind));
+        (parts && call.function == "verify").then_some(Fault::Part(50))
+    });
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
+    // Of what is in the archive already, and in the table still: one that isn't in a first part.
+    let key = format!("MSG#{:020}", SEGMENT_MESSAGES_MIN);
+    world.edits(&format!("CONV#{id}"), &key, |slot| slot["content"] = json!({ "S": "other" }));
+    assert_eq!(rules(&world.is_verified(false).await), ["the archive has what the table has"]);
+}
