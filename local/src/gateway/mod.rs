@@ -129,3 +129,55 @@ async fn issue_token(State(shared): State<Arc<Shared>>, body: Result<Bytes, Byte
         Err(problem) => error(StatusCode::BAD_REQUEST, "bad_request", &problem.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::extract::connect_info::MockConnectInfo;
+
+    use super::*;
+    use crate::invoker::Invoker;
+    use crate::server::{self, Server};
+    use crate::template::{DEPLOYED, Template};
+    use crate::token::TokenIssuer;
+
+    /// What somebody at PEER gets from a gateway that listens on HOST.
+    async fn gets(host: &str, peer: &str, line: &str) -> String {
+        let template = Template::parse(DEPLOYED).expect("parses");
+        let parameters = template.parameter_values(&BTreeMap::new()).expect("defaults");
+        let deployment = template.deploy(&parameters, "http://127.0.0.1:0").expect("deploys");
+        let api = Api {
+            websocket: deployment.websocket,
+            http_routes: deployment.http_routes,
+            allowed_origins: Vec::new(),
+            tokens: TokenIssuer::new(Some("a secret of at least 32 bytes, really".to_owned()), &parameters),
+            limits: Limits::default(),
+            invoker: Invoker::new(|_, _| async { unreachable!("nobody calls a function") }),
+        };
+        let address = SocketAddr::new(host.parse().expect("an address"), 3_000);
+        let shared = Shared { api, address, connections: Connections::new(), stopping: watch::Sender::new(false) };
+        let peer = SocketAddr::new(peer.parse().expect("an address"), 50_000);
+        let server = Server::start(router(Arc::new(shared)).layer(MockConnectInfo(peer))).await.expect("starts");
+        server::asks(server.address, line, "", r#"{"sub":"ann"}"#).await
+    }
+
+    #[tokio::test]
+    async fn with_any_host_only_this_machine_gets_tokens_and_manages_connections() {
+        for (host, peer, is_this) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("0.0.0.0", "192.168.1.9", false),
+            ("192.168.1.5", "192.168.1.5", true),
+            ("192.168.1.5", "192.168.1.9", false),
+            ("::", "fd00::9", false),
+        ] {
+            for (line, status) in [("POST /dev/token", 200), ("GET /@connections/nobody=", 410)] {
+                let status = if is_this { status } else { 403 };
+                let answer = gets(host, peer, line).await;
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {peer} {line}: {answer}");
+            }
+            assert!(gets(host, peer, "GET /").await.starts_with("HTTP/1.1 200 "), "the web client is for all");
+        }
+    }
+}
