@@ -12,6 +12,7 @@ mod connecting;
 mod crashes;
 mod deliver;
 mod due;
+mod each_rule;
 mod get_balance;
 mod get_conversations;
 mod get_messages;

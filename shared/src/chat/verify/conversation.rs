@@ -108,9 +108,7 @@ impl Check<'_> {
 
     async fn segment(&self, walk: &mut Walk<'_>, segment: Segment) -> Result<(), Error> {
         let Segment { first, last, .. } = segment;
-        // Where something was discarded before, the first segment may begin below what is kept.
-        let begins_well = first == walk.next || first < walk.next && walk.next == walk.meta.oldest_seq;
-        if !begins_well || last < first || last >= walk.meta.first_seq {
+        if first != walk.next || last < first || last >= walk.meta.first_seq {
             let seen = format!("a segment from {first} to {last}, wanted from {}", walk.next);
             walk.wrong("segments follow each other", first, seen);
         }
@@ -172,7 +170,7 @@ impl Check<'_> {
                 while walk.next < *seq {
                     if self.app.store.log_item(&walk.meta.id, walk.next).await?.is_none() {
                         walk.wrong("a log has no holes", walk.next, format!("nothing, and {seq} is there"));
-                        walk.next = Seq(seq.0 - 1);
+                        break;
                     }
                     walk.next = walk.next.next();
                 }

@@ -99,7 +99,7 @@ impl Check<'_> {
         let mut checked = Checked::default();
         let key = Key { sk: line.sk.clone(), ..Key::account(user) };
         let is_charge = line.entry.kind == TransactionKind::Charge;
-        if (line.entry.amount < 0) != is_charge || line.entry.amount == 0 {
+        if line.entry.amount.signum() != if is_charge { -1 } else { 1 } {
             checked.wrong("charges are below nothing, all else above", place(&key), line.entry.amount.to_string());
         }
         let due = Listing::unsettled(user, &line.sk);
