@@ -50,12 +50,15 @@ struct Arguments {
 /// A send, by its sender and the sender's name for it.
 type Send = (String, String);
 
+/// Sends whose functions died: when that was, and when each has ended.
+type Ends = HashMap<Send, (Instant, Option<Instant>)>;
+
 /// What becomes of the sends whose functions died.
 #[derive(Clone, Default)]
-struct Dead(Arc<Mutex<HashMap<Send, (Instant, Option<Instant>)>>>);
+struct Dead(Arc<Mutex<Ends>>);
 
 impl Dead {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Send, (Instant, Option<Instant>)>> {
+    fn lock(&self) -> MutexGuard<'_, Ends> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -188,6 +188,11 @@ impl Clients {
         *known = seq.max(*known);
     }
 
+    /// Whether a connection has been made.
+    pub(super) fn has_let_in(&self, connection: &str) -> bool {
+        self.connections.contains_key(connection)
+    }
+
     /// How many connections there have been.
     pub(super) fn count(&self) -> usize {
         self.connections.len()

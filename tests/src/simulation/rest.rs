@@ -100,7 +100,8 @@ impl Stage {
             holds("what is done is unlisted", !(delivered && old), || item.to_string())?;
         }
         for item in state.past.all().filter(|item| text(item, "sk") == "PRESENCE") {
-            let Some(first) = first_end(item) else { continue };
+            // Whose `$connect` failed in the middle was never let in: nobody waits for the end of that.
+            let Some(first) = first_end(item, |id| state.clients.has_let_in(id)) else { continue };
             let place = text(item, "work_sk").split('\u{1f}').next().and_then(|ms| ms.parse::<i64>().ok());
             holds("whose time is over is closed", first > swept_at.ms, || item.to_string())?;
             holds("whose time will be over is listed by then", place.is_some_and(|place| place <= first), || {

@@ -43,8 +43,9 @@ fn set(item: &Value, name: &str) -> Vec<String> {
 }
 
 /// When the first of a PRESENCE's connections ends.
-pub(super) fn first_end(presence: &Value) -> Option<i64> {
-    map(presence, "connections").values().map(|connection| number(&connection["M"], "expires_at")).min()
+pub(super) fn first_end(presence: &Value, counts: impl Fn(&str) -> bool) -> Option<i64> {
+    let connections = map(presence, "connections").into_iter().filter(|(id, _)| counts(id));
+    connections.map(|(_, connection)| number(&connection["M"], "expires_at")).min()
 }
 
 /// Whether an item is in the index.
@@ -155,7 +156,7 @@ impl Write<'_> {
         let takes = self.by.operation.update().starts_with("REMOVE #connections");
         let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
         holds("who is taken out was there", took || !takes, context)?;
-        let listed = first_end(self.after).filter(|_| self.by.operation.update() == LIST);
+        let listed = first_end(self.after, |_| true).filter(|_| self.by.operation.update() == LIST);
         let Some(first_end) = listed else { return Ok(()) };
         let user: UserId = pk.trim_start_matches("USER#").parse().expect("a key names a user");
         let due = Listing::online(Time { ms: first_end }, &user);
