@@ -2,8 +2,8 @@
 //! and what the sweep says of the oldest must be true.
 //!
 //! ```sh
-//! cargo run -p benches --profile simulation --bin sweep                    # 50,000 people: some minutes
-//! cargo run -p benches --bin sweep -- --people 500 --minutes 4
+//! cargo run -p benches --profile simulation --bin fairness                    # 50,000 people: some minutes
+//! cargo run -p benches --bin fairness -- --people 500 --minutes 4
 //! ```
 //!
 //! Everything runs in one process on a clock of its own, as in the tests; a call takes 2 to 16 ms of it. What a processor
