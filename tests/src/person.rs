@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::gateway::{Frame, Handshake};
+use crate::network::Fault;
 use crate::world::World;
 
 /// How long somebody waits for a frame.
@@ -174,6 +175,19 @@ impl Phone {
     pub fn message_to(&self, user: &str, content: &str) -> Value {
         let id = self.person.world.next_id("m");
         json!({ "action": "sendMessage", "to": user, "content": content, "clientMessageId": id })
+    }
+
+    /// Sends a text to somebody; the function dies when that is decided, before anything is published. Gives the frame.
+    ///
+    /// # Panics
+    /// When there is an answer.
+    pub async fn dies_sending(&self, user: &str, content: &str) -> Value {
+        let world = &self.person.world;
+        let frame = self.message_to(user, content);
+        world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
+        assert!(self.tries(frame.clone()).await.is_none(), "the function has died");
+        world.heals();
+        frame
     }
 
     /// Asks for everything since the delivered horizon.

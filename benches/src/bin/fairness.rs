@@ -120,18 +120,20 @@ async fn main() -> ExitCode {
     while Instant::now() < end {
         tokio::select! {
             () = &mut writes, if !done => done = true,
-            Some(ran) = sweeps.next() => {
-                let ran: Result<Instant, String> = ran;
-                let Ok(since) = ran else { println!("a sweep failed: {ran:?}"); right = false; continue };
-                right &= tell(&lines, since, dead.oldest());
-            }
+            Some((since, ran)) = sweeps.next() => match ran {
+                Ok(()) => right &= tell(&lines, since, dead.oldest()),
+                Err(failed) => {
+                    println!("a sweep failed: {failed:?}");
+                    right = false;
+                }
+            },
             _ = watch.tick() => {
                 dead.looks(&world.calls());
                 if Instant::now() >= next_sweep {
                     next_sweep += MINUTE;
                     let began = Instant::now();
                     let sweep = world.tries_to_sweep();
-                    sweeps.push(async move { sweep.await.map(|()| began).map_err(|failed| format!("{failed:?}")) });
+                    sweeps.push(async move { (began, sweep.await) });
                 }
             }
         }

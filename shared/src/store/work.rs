@@ -15,6 +15,7 @@
 //! through all of them goes on where the last walk ended.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _, iter, try_unfold};
@@ -93,6 +94,11 @@ pub(super) fn before(moment: Time) -> String {
     format!("{:013}", moment.ms)
 }
 
+/// How what stands by a time sorts, and what else tells its place from others.
+fn timed_sk(at: Time, rest: impl Display) -> String {
+    format!("{}{SEPARATOR}{rest}", before(at))
+}
+
 /// The latest moment for which a look of the cleanup's is set now, by any clock.
 pub(super) fn latest_look(now: Time) -> Time {
     now.after(CLEANUP_LOOK_EVERY + CLOCKS_DIFFER_MAX)
@@ -124,12 +130,12 @@ pub struct Listing {
 impl Listing {
     /// Where an ACCOUNT stands that has had open sends since then.
     pub fn open(since: Time, user: &UserId) -> Self {
-        Self { pk: Work::Open.pk(user.as_str()), sk: format!("{}{SEPARATOR}{user}", before(since)) }
+        Self { pk: Work::Open.pk(user.as_str()), sk: timed_sk(since, user) }
     }
 
     /// Where a PRESENCE with connections stands whose first connection ends then.
     pub fn online(until: Time, user: &UserId) -> Self {
-        Self { pk: Work::Online.pk(user.as_str()), sk: format!("{}{SEPARATOR}{user}", before(until)) }
+        Self { pk: Work::Online.pk(user.as_str()), sk: timed_sk(until, user) }
     }
 
     /// Where an ENTRY stands that isn't in the balance.
@@ -141,13 +147,13 @@ impl Listing {
     pub fn waiting(since: Time, user: &UserId, conversation: &ConversationId) -> Self {
         Self {
             pk: Work::Waiting.pk(user.as_str()),
-            sk: format!("{}{SEPARATOR}{user}{SEPARATOR}{conversation}", before(since)),
+            sk: timed_sk(since, format_args!("{user}{SEPARATOR}{conversation}")),
         }
     }
 
     /// Where a META stands that the cleanup is to look at.
     pub fn archive(at: Time, conversation: &ConversationId) -> Self {
-        Self { pk: Work::Archive.pk(conversation.as_str()), sk: format!("{}{SEPARATOR}{conversation}", before(at)) }
+        Self { pk: Work::Archive.pk(conversation.as_str()), sk: timed_sk(at, conversation) }
     }
 
     /// Whether both are the same place but for the time that they begin with.

@@ -272,7 +272,6 @@ impl Plan {
     /// Two write at once, and send each message again and again: many look for a free slot of one log, and few of their
     /// reads are a snapshot.
     fn that_crowds_a_log(mut self) -> Self {
-        let mut chance = Chance(!self.seed);
         self.people = 2;
         self.default_price = 0;
         self.rate = (20, 200);
@@ -282,8 +281,7 @@ impl Plan {
         let crowd = (0..).zip(send.repeat(CROWDED_SENDS)).map(|(n, act)| (CONNECTED_MS + CROWDED_GAP_MS * n, act));
         let acts = [(BEGINNING_MS, Act::Connects)].into_iter().chain(crowd);
         let acts = acts.flat_map(|(at_ms, act)| [0, 1].map(|person| (person, at_ms, act)));
-        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
-        self.steps = (1..).zip(acts).map(step).collect();
+        self.is_just(acts);
         self
     }
 
@@ -326,7 +324,6 @@ impl Plan {
 
     /// One earns, and spends at once what the index hardly knows of.
     fn that_is_spent_at_once(mut self) -> Self {
-        let mut chance = Chance(!self.seed);
         self.people = 2;
         self.default_price = 5;
         self.share_percent = 100;
@@ -339,8 +336,7 @@ impl Plan {
         });
         let sends = turns.map(|(person, at_ms)| (person, at_ms, Act::Says("sendMessage")));
         let begin = [(0, 0, Act::Begins), (0, BEGINNING_MS, Act::Connects), (1, BEGINNING_MS, Act::Connects)];
-        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
-        self.steps = (1..).zip(begin.into_iter().chain(sends)).map(step).collect();
+        self.is_just(begin.into_iter().chain(sends));
         self
     }
 
@@ -356,6 +352,13 @@ impl Plan {
         });
         self.steps.extend(steps);
         self
+    }
+
+    /// This happens and nothing else, each by somebody's first device.
+    fn is_just(&mut self, acts: impl IntoIterator<Item = (usize, u64, Act)>) {
+        let mut chance = Chance(!self.seed);
+        let step = |(number, (person, at_ms, act))| Step { number, at_ms, person, device: 0, act, draw: chance.next() };
+        self.steps = (1..).zip(acts).map(step).collect();
     }
 
     /// The first two people do these, too, each at its time.

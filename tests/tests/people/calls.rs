@@ -12,6 +12,8 @@ use shared::limits::{
 use tests::{Call, Fault, Operation, Phone, World};
 use tokio::time::Instant;
 
+use crate::deliver::room;
+
 /// The answer never comes.
 const NEVER: Fault = Fault::Late(Duration::MAX);
 /// The SDK's longest wait before it tries a second time.
@@ -44,6 +46,16 @@ impl Tries {
     }
 }
 
+/// Checks what calls took that were never answered, and of which the last has just been given up: each as long as one attempt
+/// may, and all as long as the whole call.
+fn took(tries: &[Instant], attempt: Duration, call: Duration) {
+    let ended = Instant::now();
+    let each = attempt..attempt + SECOND_TRY_AFTER_MAX + WAY_MAX;
+    assert!(each.contains(&(tries[1] - tries[0])), "{tries:?}");
+    let all = call..call + WAY_MAX;
+    assert!(all.contains(&(ended - tries[0])), "{tries:?}, until {ended:?}");
+}
+
 /// Whether a call reads an account, by its key.
 fn reads_account(call: &Call) -> bool {
     matches!(&call.operation, Operation::Dynamo(name, _) if name == "GetItem") && call.operation.sk() == Some("ACCOUNT")
@@ -65,11 +77,7 @@ async fn the_table_is_asked_so_often_and_so_long() {
     assert_eq!(most, CALL_ATTEMPTS_MAX as usize);
     let tries = Tries::of(&world, NEVER, reads_account);
     assert_eq!(ann.says(asks.clone()).await.code(), "unavailable");
-    let (ended, tries) = (Instant::now(), tries.take());
-    let each = ATTEMPT_TIMEOUT..ATTEMPT_TIMEOUT + SECOND_TRY_AFTER_MAX + WAY_MAX;
-    assert!(each.contains(&(tries[1] - tries[0])), "{tries:?}");
-    let all = CALL_TIMEOUT..CALL_TIMEOUT + WAY_MAX;
-    assert!(all.contains(&(ended - tries[0])), "{tries:?}, until {ended:?}");
+    took(&tries.take(), ATTEMPT_TIMEOUT, CALL_TIMEOUT);
     world.heals();
     assert_eq!(ann.says(asks).await["balance"], 0);
 }
@@ -90,15 +98,6 @@ async fn what_a_batch_leaves_undone_is_asked_for_again_so_often() {
         breaks.then_some(Fault::Unprocessed)
     });
     assert_eq!(ann.says(asks).await["users"][0]["online"], true, "the last time it is done");
-}
-
-/// Ann, and Bob, who has been connected for long enough to be told at once.
-async fn room() -> (World, Phone, Phone) {
-    let world = World::new().await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
-    world.advance(shared::limits::CONNECT_GRACE).await;
-    ann.opens("bob").await;
-    (world, ann, bob)
 }
 
 /// Whether a call pushes to this phone.
@@ -182,11 +181,7 @@ async fn the_archive_is_asked_so_often_and_so_long() {
     assert_eq!(tries.take().len(), ARCHIVE_ATTEMPTS_MAX as usize);
     let tries = Tries::of(&world, NEVER, reads);
     assert_eq!(ann.says(asks.clone()).await.code(), "unavailable");
-    let (ended, tries) = (Instant::now(), tries.take());
-    let each = ARCHIVE_ATTEMPT_TIMEOUT..ARCHIVE_ATTEMPT_TIMEOUT + SECOND_TRY_AFTER_MAX + WAY_MAX;
-    assert!(each.contains(&(tries[1] - tries[0])), "{tries:?}");
-    let all = ARCHIVE_CALL_TIMEOUT..ARCHIVE_CALL_TIMEOUT + WAY_MAX;
-    assert!(all.contains(&(ended - tries[0])), "{tries:?}, until {ended:?}");
+    took(&tries.take(), ARCHIVE_ATTEMPT_TIMEOUT, ARCHIVE_CALL_TIMEOUT);
     world.heals();
     let found = ann.says(asks).await["messages"].as_array().map(Vec::len);
     assert_eq!(found, Some(2));

@@ -9,7 +9,7 @@ use tests::{Call, Fault, Operation, Phone, World};
 use tokio::time::Instant;
 
 /// A world where Ann talks to Bob, who has been connected for long enough to be told at once.
-async fn room() -> (World, Phone, Phone) {
+pub(crate) async fn room() -> (World, Phone, Phone) {
     let world = World::new().await;
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
     world.advance(shared::limits::CONNECT_GRACE).await;

@@ -8,6 +8,7 @@ use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
 
+use crate::get_balance::{are_sent, one_coin_each};
 use crate::observed::{Operator, figure};
 
 /// A deployment where Bob's messages cost coins, and Ann has some.
@@ -17,13 +18,6 @@ async fn world() -> (World, Phone) {
     world.tops_up("ann", 12).await;
     let ann = world.person("ann").connects().await;
     (world, ann)
-}
-
-/// The function of a message of hers dies when it is decided.
-async fn dies(world: &World, ann: &Phone) {
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-    assert!(ann.tries(ann.message_to("bob", "lost")).await.is_none());
-    world.heals();
 }
 
 /// So many people of Ann's shard who sort before her.
@@ -60,7 +54,7 @@ fn text(value: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_dead_send_ends_however_many_sort_before_it() {
     let (world, ann) = world().await;
-    dies(&world, &ann).await;
+    ann.dies_sending("bob", "lost").await;
     world.advance(VOID_AFTER).await;
     // Their sends are under way, and they are listed without a time, as an earlier version did.
     let (people, now) = (before_ann(WORK_PAGE as usize + 50), world.now());
@@ -82,7 +76,7 @@ async fn a_dead_send_ends_however_many_sort_before_it() {
 async fn a_place_stays_while_it_is_taken() {
     let (world, ann) = world().await;
     let began = world.now();
-    dies(&world, &ann).await;
+    ann.dies_sending("bob", "lost").await;
     let first = place(&world, "ann");
     let since: i64 = first.split('\u{1f}').next().and_then(|ms| ms.parse().ok()).expect("a time");
     assert!((began.ms..=world.now().ms).contains(&since), "{first} is when it was decided");
@@ -98,7 +92,7 @@ async fn a_place_stays_while_it_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_ended_goes_to_the_end_and_is_told() {
     let (world, ann) = world().await;
-    dies(&world, &ann).await;
+    ann.dies_sending("bob", "lost").await;
     let operator = Operator::reads();
     world.advance(Duration::from_secs(90)).await;
     world.breaks(|call| call.operation.writes("MSG#").then_some(Fault::Refuse(400)));
@@ -119,7 +113,7 @@ async fn what_cannot_be_ended_goes_to_the_end_and_is_told() {
 #[tokio::test(start_paused = true)]
 async fn what_a_sweep_has_no_time_for_is_told_and_the_next_one_does() {
     let (world, ann) = world().await;
-    dies(&world, &ann).await;
+    ann.dies_sending("bob", "lost").await;
     let people = before_ann(200);
     lists(&world, &people, |user, item| {
         item.insert("work_sk".to_owned(), text(&Listing::open(world.now(), user).sk));
@@ -201,13 +195,8 @@ async fn who_was_never_here_costs_a_look_a_day() {
 /// What is folded is all that a ledger has, though the index shows for long what was folded, or not yet what was earned.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_for_coins_is_true_while_the_index_lags() {
-    let world = World::deployed_with(&[("DefaultPrice", "1"), ("SendBurst", "1000")]).await;
-    world.tops_up("ann", 100).await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
-    let conversation = ann.opens("bob").await;
-    for n in 0..100 {
-        ann.sends(&conversation, &n.to_string()).await.data();
-    }
+    let (world, ann, bob) = one_coin_each().await;
+    are_sent(&ann, 100).await;
     world.prices("carl", 95).await;
     world.breaks(|call| call.operation.reads_index().then_some(Fault::Repeats));
     let sent = bob.sends_to("carl", "from what I earned").await;
@@ -230,16 +219,11 @@ async fn what_was_earned_just_now_can_be_spent() {
 
 #[tokio::test(start_paused = true)]
 async fn so_many_of_the_newest_lines_are_read_before_a_refusal() {
-    let world = World::deployed_with(&[("DefaultPrice", "1"), ("SendBurst", "1000")]).await;
-    world.tops_up("ann", 200).await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
-    let conversation = ann.opens("bob").await;
+    let (world, ann, bob) = one_coin_each().await;
     // The index goes on saying that there is nothing.
     world.breaks(|call| call.operation.reads_index().then_some(Fault::Repeats));
     assert_eq!(bob.balance().await, 0);
-    for n in 0..=SETTLE_NEWEST {
-        ann.sends(&conversation, &n.to_string()).await.data();
-    }
+    are_sent(&ann, SETTLE_NEWEST + 1).await;
     world.prices("carl", u64::from(SETTLE_NEWEST) + 1).await;
     let refused = bob.sends_to("carl", "for all that I earned").await;
     assert_eq!((refused.code(), &refused.details()["balance"]), ("insufficient_balance", &json!(SETTLE_NEWEST)));

@@ -105,9 +105,7 @@ impl Aged {
         let world = &self.world;
         let ann = world.person("ann").connects().await;
         ann.sends(conversation, "later").await.data();
-        world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-        assert!(ann.tries(ann.message_to("bob", "given up")).await.is_none());
-        world.heals();
+        ann.dies_sending("bob", "given up").await;
         world.advance(VOID_AFTER + Duration::from_secs(1)).await;
         world.sweeps().await;
         world.advance(VERIFY_SETTLED_AFTER + Duration::from_secs(1)).await;

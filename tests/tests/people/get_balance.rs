@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::future::join_all;
 use serde_json::json;
 use shared::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
-use tests::{Fault, World};
+use tests::{Fault, Phone, World};
 use wire::limits::COINS_MAX;
 
 #[tokio::test(start_paused = true)]
@@ -16,15 +16,26 @@ async fn a_new_user_has_nothing_and_leaves_nothing() {
     assert_eq!(world.items().len(), before);
 }
 
-#[tokio::test(start_paused = true)]
-async fn everything_earned_is_in_it_exactly_once() {
+/// A deployment where a message costs a coin, and Ann, who has 150, and Bob.
+pub(crate) async fn one_coin_each() -> (World, Phone, Phone) {
     let world = World::deployed_with(&[("DefaultPrice", "1"), ("SendBurst", "1000")]).await;
     world.tops_up("ann", 150).await;
     let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    (world, ann, bob)
+}
+
+/// She sends Bob so many messages.
+pub(crate) async fn are_sent(ann: &Phone, count: u32) {
     let conversation = ann.opens("bob").await;
-    for n in 0..130 {
+    for n in 0..count {
         ann.sends(&conversation, &n.to_string()).await.data();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_earned_is_in_it_exactly_once() {
+    let (world, ann, bob) = one_coin_each().await;
+    are_sent(&ann, 130).await;
     // Many fold at once; each earning counts once.
     let balances = join_all((0..8).map(|_| bob.balance())).await;
     assert!(balances.iter().all(|balance| *balance <= 130), "{balances:?}");

@@ -248,9 +248,7 @@ async fn the_sweep_says_how_old_the_oldest_open_send_is() {
     let line = operator.requests().remove(0);
     assert_eq!((&line["OpenSends"], &line["OldestOpenSend"]), (&json!(0.0), &json!(0.0)), "none is a figure, too");
     let ann = world.person("ann").connects().await;
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-    assert!(ann.tries(ann.message_to("bob", "lost")).await.is_none());
-    world.heals();
+    ann.dies_sending("bob", "lost").await;
     operator.text();
     world.advance(Duration::from_secs(90)).await;
     world.sweeps().await;

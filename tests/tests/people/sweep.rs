@@ -15,10 +15,7 @@ async fn claimed_and_dead() -> (World, tests::Phone, serde_json::Value) {
     world.prices("bob", 5).await;
     world.tops_up("ann", 12).await;
     let ann = world.person("ann").connects().await;
-    let frame = ann.message_to("bob", "lost");
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-    assert!(ann.tries(frame.clone()).await.is_none());
-    world.heals();
+    let frame = ann.dies_sending("bob", "lost").await;
     assert_eq!(ann.balance().await, 7, "it was charged");
     (world, ann, frame)
 }

@@ -12,7 +12,7 @@ use shared::limits::{
 };
 use shared::store::conversations::Meta;
 use shared::store::presence::{Connected, Connection};
-use tests::{Call, Fault, Operation, World};
+use tests::{Call, Operation, World};
 use wire::Time;
 
 const NOW: Time = Time { ms: 1_000_000_000 };
@@ -225,9 +225,7 @@ async fn who_earns_nothing_has_no_line_of_it() {
 async fn operators_are_told_how_many_sends_are_open() {
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-    assert!(ann.tries(ann.message_to("bob", "lost")).await.is_none());
-    world.heals();
+    ann.dies_sending("bob", "lost").await;
     let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
     assert_eq!(stats["openSends"], 1, "{stats:#}");
 }

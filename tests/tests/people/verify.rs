@@ -341,9 +341,7 @@ async fn an_account_that_changes_all_the_time_is_read_so_often() {
 async fn a_send_that_has_been_open_for_long_is_wrong() {
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
-    assert!(ann.tries(ann.message_to("bob", "nobody finishes it")).await.is_none());
-    world.heals();
+    ann.dies_sending("bob", "nobody finishes it").await;
     world.advance(VERIFY_SETTLED_AFTER - Duration::from_secs(60)).await;
     assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
     world.advance(Duration::from_secs(120)).await;
