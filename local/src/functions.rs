@@ -5,10 +5,10 @@
 
 use std::process::ExitCode;
 
-use shared::run::Function;
+use shared::run::AnyFunction;
 
 /// Every function, in the order of the folders of `functions/`.
-pub static FUNCTIONS: [&Function; 14] = [
+pub static FUNCTIONS: [&dyn AnyFunction; 14] = [
     &admin::FUNCTION,
     &authorize::FUNCTION,
     &cleanup::FUNCTION,
@@ -31,10 +31,10 @@ const EXIT_USAGE: u8 = 2;
 /// Is the function NAME until it ends. A name that no function has: an error on stderr, exit code 2.
 pub fn run(name: &str) -> ExitCode {
     die_with_parent();
-    if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
+    if let Some(function) = FUNCTIONS.iter().find(|function| function.name() == name) {
         return function.main();
     }
-    let names = FUNCTIONS.map(|function| function.name).join(", ");
+    let names = FUNCTIONS.map(|function| function.name()).join(", ");
     eprintln!("error: there is no function `{name}`; there are {names}");
     ExitCode::from(EXIT_USAGE)
 }

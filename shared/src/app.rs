@@ -1,6 +1,7 @@
 //! What a handler may touch: the store, the pushes, the queue, the archive, the clock, and the deployment's settings. Nothing else.
 
 use aws_types::sdk_config::SdkConfig;
+use futures::future::join;
 use wire::Event;
 
 use crate::archive::Archive;
@@ -44,6 +45,11 @@ impl App {
         let queue = Queue::new(Queue::settings(sdk), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
         Self { store, push, queue, archive, left_off: LeftOff::default(), clock, config }
+    }
+
+    /// Opens the connections to the table and to the clients' connections.
+    pub(crate) async fn warm(&self) {
+        join(self.store.warm(), self.push.warm()).await;
     }
 
     /// Sends the one final answer to a request. When the connection has gone, nobody waits for it.

@@ -14,14 +14,14 @@ use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
-use shared::app::App;
+use shared::app::{App, OpenArchive};
 use shared::auth::Verifier;
 use shared::aws;
 use shared::clock::Clock;
-use shared::config::{AwsConfig, Config, TokenConfig};
+use shared::config::{AwsConfig, Config, ConfigError, TokenConfig};
 use shared::push::Push;
 use shared::queue::Queue;
-use shared::run::{Function, Instance};
+use shared::run::{AnyFunction, AnyInstance, Supply};
 use shared::secret::Secrets;
 use shared::store::Store;
 use shared::store::work::LeftOff;
@@ -79,14 +79,20 @@ struct Inner {
     network: Network,
     sdk: SdkConfig,
     verifier: Verifier,
-    /// Each function; its instance is made when it is first run.
-    instances: BTreeMap<&'static str, (&'static Function, OnceLock<Instance>)>,
+    functions: BTreeMap<&'static str, Deployed>,
     clock: Clock,
     began: Arc<Mutex<Instant>>,
     /// How far the clock was set forward or back, in milliseconds.
     set_by_ms: Arc<AtomicI64>,
     seed: u64,
     ids: AtomicU64,
+}
+
+/// A function of the deployment.
+struct Deployed {
+    function: &'static dyn AnyFunction,
+    /// Made when it is first run.
+    instance: OnceLock<Box<dyn AnyInstance>>,
 }
 
 /// A world at rest at some moment: time, table, how many ids it had given.
@@ -110,20 +116,37 @@ pub enum Failed {
 
 impl Inner {
     /// An instance of a function, with clients of its own.
-    fn instance(&self, function: &'static Function) -> Instance {
-        // The authorizer reads only what tokens need; the rest of its App is never used.
-        let source = if function.name == "authorize" { "send" } else { function.name };
-        let environment = &self.deployment.functions[source].environment;
-        let config = Config::read(&|name| environment.get(name).cloned());
-        let config = config.expect("the template gives each function its variables");
-        let sdk = &self.sdk;
+    fn instance(&self, function: &'static dyn AnyFunction) -> Box<dyn AnyInstance> {
+        let instance = function.instance(&Supplies { world: self, function: function.name() });
+        instance.expect("the template gives each function its variables")
+    }
+}
+
+/// What the world has for a function.
+struct Supplies<'a> {
+    world: &'a Inner,
+    function: &'static str,
+}
+
+impl Supply for Supplies<'_> {
+    fn app(&self, archive: Option<OpenArchive>) -> Result<App, ConfigError> {
+        let environment = &self.world.deployment.functions[self.function].environment;
+        let config = Config::read(&|name| environment.get(name).cloned())?;
+        let sdk = &self.world.sdk;
         let store = Store::new(Store::settings(sdk).push_auth_scheme(Unsigned), config.table.clone());
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned));
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = Queue::new(Queue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
-        let archive = function.archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
-        let app = App { store, push, queue, archive, left_off: LeftOff::default(), clock: self.clock.clone(), config };
-        function.in_world(app, self.verifier.clone())
+        let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
+        Ok(App { store, push, queue, archive, left_off: LeftOff::default(), clock: self.clock(), config })
+    }
+
+    fn verifier(&self) -> Result<Verifier, ConfigError> {
+        Ok(self.world.verifier.clone())
+    }
+
+    fn clock(&self) -> Clock {
+        self.world.clock.clone()
     }
 }
 
@@ -166,7 +189,8 @@ impl World {
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&variable).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
         let verifier = Verifier::new(tokens, Secrets::new(&sdk));
-        let instances = FUNCTIONS.into_iter().map(|function| (function.name, (function, OnceLock::new()))).collect();
+        let deployed = |function| Deployed { function, instance: OnceLock::new() };
+        let functions = FUNCTIONS.into_iter().map(|function| (function.name(), deployed(function))).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
         Self {
             inner: Arc::new(Inner {
@@ -174,7 +198,7 @@ impl World {
                 network,
                 sdk,
                 verifier,
-                instances,
+                functions,
                 clock,
                 began,
                 set_by_ms,
@@ -472,9 +496,9 @@ impl World {
     /// # Errors
     /// Why it has no answer.
     pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
-        let (function, instance) = self.inner.instances.get(name).expect("a function");
-        let instance = instance.get_or_init(|| self.inner.instance(function));
-        let name = function.name;
+        let Deployed { function, instance } = self.inner.functions.get(name).expect("a function");
+        let instance = instance.get_or_init(|| self.inner.instance(*function));
+        let name = function.name();
         let timeout = self.inner.deployment.functions[name].timeout;
         let deadline = self.now().after(timeout);
         let trace_id = self.next_id("trace");

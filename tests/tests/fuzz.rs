@@ -30,6 +30,6 @@ fn every_action_and_every_function_is_among_the_seeds_and_the_words() {
         assert!(words.contains(&format!("\"\\\"{action}\\\"\"")), "fuzz/wire.dict lacks {action}");
     }
     for function in local::functions::FUNCTIONS {
-        assert!(words.contains(&format!("\"\\x0a{} \"", function.name)), "fuzz/wire.dict lacks {}", function.name);
+        assert!(words.contains(&format!("\"\\x0a{} \"", function.name())), "fuzz/wire.dict lacks {}", function.name());
     }
 }

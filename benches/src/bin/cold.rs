@@ -128,7 +128,7 @@ impl Figure {
 async fn measure() -> Result<Vec<(String, Vec<Run>)>, Problem> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {
-        names = FUNCTIONS.map(|function| function.name.to_owned()).into();
+        names = FUNCTIONS.map(|function| function.name().to_owned()).into();
     }
     let deployment = deployment()?;
     let aws = Aws::start(&deployment).await?;

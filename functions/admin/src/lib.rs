@@ -12,7 +12,7 @@ use shared::chat::settle::settle;
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnRequest};
 use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::ledger::ToppedUp;
@@ -21,7 +21,7 @@ use shared::store::work::Work;
 use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "admin", handler: Handler::http(handle), archive: None };
+pub static FUNCTION: Function<OnRequest> = Function { name: "admin", trigger: OnRequest(handle) };
 
 fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Handling<'a, Value> {
     Box::pin(async move {

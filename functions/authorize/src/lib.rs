@@ -2,11 +2,11 @@
 
 use shared::auth::{Claims, Handshake, Verifier};
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnHandshake};
 use wire::Time;
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "authorize", handler: Handler::authorizer(handle), archive: None };
+pub static FUNCTION: Function<OnHandshake> = Function { name: "authorize", trigger: OnHandshake(handle) };
 
 fn handle(verifier: &Verifier, handshake: Handshake, now: Time) -> Handling<'_, Claims> {
     Box::pin(authorize(verifier, handshake, now))

@@ -9,14 +9,14 @@ use shared::chat::{turns, waiting};
 use shared::config::Retention;
 use shared::error::Error;
 use shared::limits::{CLEANUP_AT_ONCE, CLEANUP_STOPS_BEFORE, WORK_SHARDS};
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnSchedule};
 use shared::store::work::{Row, Work};
 use shared::telemetry::{Metric, count, highest};
 use wire::Time;
 
 /// The function.
-pub static FUNCTION: Function =
-    Function { name: "cleanup", handler: Handler::Schedule(handle), archive: Some(Archive::open) };
+pub static FUNCTION: Function<OnSchedule> =
+    Function { name: "cleanup", trigger: OnSchedule { handle, archive: Some(Archive::open) } };
 
 fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
     Box::pin(cleanup(app, deadline))

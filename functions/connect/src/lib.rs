@@ -4,11 +4,11 @@ use shared::app::App;
 use shared::auth::{Caller, Handshake};
 use shared::error::Error;
 use shared::limits::CONNECTION_LIFE;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnConnect};
 use shared::store::presence::{Added, Connection};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "connect", handler: Handler::Connect(handle), archive: None };
+pub static FUNCTION: Function<OnConnect> = Function { name: "connect", trigger: OnConnect(handle) };
 
 fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
     Box::pin(connect(app, caller, handshake))

@@ -4,7 +4,7 @@ use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::conversation::{Membership, create_direct, create_inboxes, tell, view, views};
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
 use shared::store::inbox::Inbox;
 use shared::store::table::Key;
@@ -15,7 +15,7 @@ use wire::{
 };
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "conversations", handler: Handler::Socket(handle), archive: None };
+pub static FUNCTION: Function<OnFrame> = Function { name: "conversations", trigger: OnFrame { handle, archive: None } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

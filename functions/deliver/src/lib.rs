@@ -9,13 +9,13 @@ use shared::error::Error;
 use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
 use shared::push::Pushed;
 use shared::queue::{Delivery, Received};
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnBatch};
 use shared::store::Read;
 use shared::telemetry::correlated;
 use wire::{Event, Status};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "deliver", handler: Handler::Queue(handle), archive: None };
+pub static FUNCTION: Function<OnBatch> = Function { name: "deliver", trigger: OnBatch(handle) };
 
 fn handle(app: &App, batch: Vec<Received>) -> Handling<'_, Vec<String>> {
     Box::pin(async move { Ok(deliver(app, &batch).await) })

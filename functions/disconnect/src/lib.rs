@@ -4,10 +4,10 @@
 use shared::app::App;
 use shared::auth::Caller;
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnDisconnect};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "disconnect", handler: Handler::Disconnect(handle), archive: None };
+pub static FUNCTION: Function<OnDisconnect> = Function { name: "disconnect", trigger: OnDisconnect(handle) };
 
 fn handle(app: &App, caller: Caller) -> Handling<'_, ()> {
     Box::pin(disconnect(app, caller))

@@ -5,13 +5,13 @@ use shared::auth::Caller;
 use shared::chat::conversation::{Membership, tell};
 use shared::error::Error;
 use shared::limits::TYPING_LIFE;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
 use shared::store::table::Key;
 use wire::{Event, Frame, GetPresence, Ping, Request as _, Seq, Time, Typing, UserId, UserPresence, direct_id};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "presence", handler: Handler::Socket(handle), archive: None };
+pub static FUNCTION: Function<OnFrame> = Function { name: "presence", trigger: OnFrame { handle, archive: None } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

@@ -6,7 +6,7 @@ use shared::auth::Caller;
 use shared::chat::conversation::{Membership, create_inboxes, messages, tell_status};
 use shared::chat::history;
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox, Moved};
 use shared::store::table::Key;
@@ -16,8 +16,8 @@ use wire::{
 };
 
 /// The function.
-pub static FUNCTION: Function =
-    Function { name: "read", handler: Handler::Socket(handle), archive: Some(Archive::open) };
+pub static FUNCTION: Function<OnFrame> =
+    Function { name: "read", trigger: OnFrame { handle, archive: Some(Archive::open) } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

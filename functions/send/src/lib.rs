@@ -9,12 +9,12 @@ use shared::chat::send::drop::drop_finished;
 use shared::chat::send::effects::finish;
 use shared::chat::send::publish::{Placed, publish};
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use shared::store::receipts::Receipt;
 use wire::{Event, Frame, Request as _, SendMessage};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "send", handler: Handler::Socket(handle), archive: None };
+pub static FUNCTION: Function<OnFrame> = Function { name: "send", trigger: OnFrame { handle, archive: None } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

@@ -11,7 +11,7 @@ use shared::chat::turns::give;
 use shared::clock::is_to_come;
 use shared::error::Error;
 use shared::limits::{SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnSchedule};
 use shared::store::accounts::OpenSend;
 use shared::store::table::Key;
 use shared::store::work::{Row, Work};
@@ -19,7 +19,7 @@ use shared::telemetry::{Metric, count, highest};
 use wire::{ConnectionId, Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "sweep", handler: Handler::Schedule(handle), archive: None };
+pub static FUNCTION: Function<OnSchedule> = Function { name: "sweep", trigger: OnSchedule { handle, archive: None } };
 
 fn handle(app: &App, deadline: Time) -> Handling<'_, ()> {
     Box::pin(sweep(app, deadline))

@@ -13,7 +13,7 @@ use shared::chat::history::Page;
 use shared::error::Error;
 use shared::limits::SYNC_TAILS_MAX;
 use shared::push::Pushed;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
 use shared::store::conversations::Meta;
 use shared::store::inbox::Inbox;
@@ -22,8 +22,8 @@ use wire::limits::SYNC_MESSAGES_MAX;
 use wire::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
 
 /// The function.
-pub static FUNCTION: Function =
-    Function { name: "sync", handler: Handler::Socket(handle), archive: Some(Archive::open) };
+pub static FUNCTION: Function<OnFrame> =
+    Function { name: "sync", trigger: OnFrame { handle, archive: Some(Archive::open) } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

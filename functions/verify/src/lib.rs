@@ -5,12 +5,12 @@ use shared::app::App;
 use shared::archive::Archive;
 use shared::error::Error;
 use shared::limits::VERIFY_ORDER_BYTES_MAX;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnOrder};
 use wire::{Time, parse};
 
 /// The function.
-pub static FUNCTION: Function =
-    Function { name: "verify", handler: Handler::Operator(handle), archive: Some(Archive::open) };
+pub static FUNCTION: Function<OnOrder> =
+    Function { name: "verify", trigger: OnOrder { handle, archive: Some(Archive::open) } };
 
 fn handle(app: &App, order: Value, deadline: Time) -> Handling<'_, Value> {
     Box::pin(verify(app, order, deadline))

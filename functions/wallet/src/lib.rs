@@ -4,11 +4,11 @@ use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::settle::settle;
 use shared::error::Error;
-use shared::run::{Function, Handler, Handling};
+use shared::run::{Function, Handling, OnFrame};
 use wire::{Event, Frame, GetBalance, GetTransactions, Request as _};
 
 /// The function.
-pub static FUNCTION: Function = Function { name: "wallet", handler: Handler::Socket(handle), archive: None };
+pub static FUNCTION: Function<OnFrame> = Function { name: "wallet", trigger: OnFrame { handle, archive: None } };
 
 fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
     Box::pin(async move {

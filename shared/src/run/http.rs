@@ -1,4 +1,4 @@
-//! One HTTP request: `lambda_http` reads the event, a handler answers with JSON.
+//! Called by HTTP: `lambda_http` reads the event, a handler answers with JSON.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use aws_lambda_events::http::header::HOST;
@@ -9,40 +9,55 @@ use lambda_runtime::{LambdaEvent, Service as _, service_fn};
 use serde_json::{Value, json};
 
 use super::event::{InvokeError, read};
-use super::handler::Serve;
+use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::app::App;
 use crate::auth::asking::bearer;
 use crate::auth::{HttpRequest, Verifier};
+use crate::config::ConfigError;
 use crate::telemetry;
 
 /// Answers one HTTP request with JSON.
-pub(super) async fn serve(
-    handler: Serve,
-    app: &App,
-    verifier: &Verifier,
-    event: Value,
-    trace_id: &str,
-) -> Result<Value, InvokeError> {
-    let mut event = without_address(read(event)?);
-    let body = &text(&mut event);
-    let event = lambda_http::request::LambdaRequest::ApiGatewayV2(event);
-    let service = service_fn(|request: lambda_http::Request| async move {
-        let request = asked(&request, body.clone());
-        telemetry::asked(&request.route);
-        // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
-        Ok::<_, std::convert::Infallible>(match handler(app, verifier, request).await {
-            Ok(body) => (StatusCode::OK, body),
-            Err(error) => {
-                telemetry::failed(&error);
-                let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                (status, json!({ "error": error.body(trace_id) }))
-            }
-        })
-    });
-    let event = LambdaEvent::new(event, lambda_runtime::Context::default());
-    let response =
-        lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
-    serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
+pub struct OnRequest(pub for<'a> fn(&'a App, &'a Verifier, HttpRequest) -> Handling<'a, Value>);
+
+impl Trigger for OnRequest {
+    type With = (App, Verifier);
+
+    fn with(&self, supply: &(impl Supply + ?Sized)) -> Result<(App, Verifier), ConfigError> {
+        Ok((supply.app(None)?, supply.verifier()?))
+    }
+
+    async fn warm((app, _): &(App, Verifier)) {
+        app.store.warm().await;
+    }
+
+    async fn answer(
+        &self,
+        (app, verifier): &(App, Verifier),
+        event: Value,
+        invocation: Invocation<'_>,
+    ) -> Result<Value, InvokeError> {
+        let mut event = without_address(read(event)?);
+        let body = &text(&mut event);
+        let event = lambda_http::request::LambdaRequest::ApiGatewayV2(event);
+        let service = service_fn(|request: lambda_http::Request| async move {
+            let request = asked(&request, body.clone());
+            telemetry::asked(&request.route);
+            // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
+            Ok::<_, std::convert::Infallible>(match (self.0)(app, verifier, request).await {
+                Ok(body) => (StatusCode::OK, body),
+                Err(error) => {
+                    telemetry::failed(&error);
+                    let status = StatusCode::from_u16(error.code().status());
+                    let error = json!({ "error": error.body(invocation.trace_id) });
+                    (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
+                }
+            })
+        });
+        let event = LambdaEvent::new(event, lambda_runtime::Context::default());
+        let response =
+            lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
+        serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
+    }
 }
 
 /// From what `lambda_http` made of the event, and the body.

@@ -1,117 +1,85 @@
 //! From an AWS event to a handler and back: the only folder that knows Lambda's events.
 //!
-//! A function's folder holds a [`Function`]: its name and a [`Handler`]. [`Function::main`] reads the environment once and
-//! then runs Lambda's loop; a test calls [`Instance::invoke`] with the same events instead.
+//! A function's folder holds a [`Function`]: its name, and what calls it. Each kind of caller is a [`Trigger`], in a file of
+//! its own: what it runs with, what it reads of its event, what its handler gets, and what becomes of the answer.
+//! [`Function::main`] reads the environment once and then runs Lambda's loop; a test makes instances with [`AnyFunction`] and
+//! hands them the same events instead.
 
+mod authorizer;
+mod batch;
+mod connect;
+mod disconnect;
 mod event;
-mod handler;
+mod frame;
 mod http;
-mod queue;
+mod order;
+mod schedule;
 mod socket;
+mod trigger;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_types::SdkConfig;
-use futures::future::{BoxFuture, join};
+use futures::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::{Value, json};
+use serde_json::Value;
 use wire::Time;
 
-use self::event::{read, refused};
-use self::queue::QueueEvent;
-use self::socket::{caller, connect_answer, handshake};
 use crate::app::{App, OpenArchive};
-use crate::auth::{Caller, Handshake, Verifier};
+use crate::auth::Verifier;
 use crate::aws;
 use crate::clock::Clock;
 use crate::config::{self, AwsConfig, Config, ConfigError, TokenConfig};
 use crate::jitter;
 use crate::limits::WARM_TIMEOUT;
-use crate::queue::Received;
 use crate::telemetry::{self, Request};
 
+pub use self::authorizer::OnHandshake;
+pub use self::batch::OnBatch;
+pub use self::connect::OnConnect;
+pub use self::disconnect::OnDisconnect;
 pub use self::event::InvokeError;
-pub use self::handler::{Answer, Authorize, Handling, Serve};
+pub use self::frame::OnFrame;
+pub use self::http::OnRequest;
+pub use self::order::OnOrder;
+pub use self::schedule::OnSchedule;
+pub use self::trigger::{Handling, Invocation, Supply, Trigger};
 
 /// One Lambda function: what its folder exports.
-pub struct Function {
+pub struct Function<T> {
     /// The name of its folder, of its resource in `template.yaml`, and in the log.
     pub name: &'static str,
-    /// What it does.
-    pub handler: Handler,
-    /// How it opens the archive, if it uses it.
-    pub archive: Option<OpenArchive>,
+    /// What calls it, and what it does then.
+    pub trigger: T,
 }
 
-/// What answering an event gives.
-type Answering<'a> = BoxFuture<'a, Result<Value, InvokeError>>;
-
-/// A handler of a function that checks tokens, with all that only such a function takes: the client of Secrets Manager, and
-/// for HTTP `lambda_http`. Behind pointers, so that it isn't in the other functions' binaries.
-pub struct Checking<H> {
-    handle: H,
-    open: fn(TokenConfig, &SdkConfig) -> Verifier,
-    answer: for<'a> fn(H, &'a Instance, &'a Verifier, Value, &'a str) -> Answering<'a>,
+/// The environment of the process.
+struct Environment {
+    sdk: SdkConfig,
 }
 
-/// What a function does, by what calls it.
-pub enum Handler {
-    /// Called before a handshake: says who connects. See [`Handler::authorizer`].
-    Authorizer(Checking<Authorize>),
-    /// Called within a handshake. An error refuses the connection.
-    Connect(for<'a> fn(&'a App, Caller, Handshake) -> Handling<'a, ()>),
-    /// Called some time after a connection has ended, or never.
-    Disconnect(for<'a> fn(&'a App, Caller) -> Handling<'a, ()>),
-    /// Called with one frame. An error is answered.
-    Socket(Answer),
-    /// Called by HTTP. See [`Handler::http`].
-    Http(Checking<Serve>),
-    /// Called by a schedule, until `deadline` at the longest.
-    Schedule(for<'a> fn(&'a App, Time) -> Handling<'a, ()>),
-    /// Called by an operator, with what is asked for, until `deadline` at the longest.
-    Operator(for<'a> fn(&'a App, Value, Time) -> Handling<'a, Value>),
-    /// Called with a batch of a queue's messages; gives the ids of those that stay in it.
-    Queue(for<'a> fn(&'a App, Vec<Received>) -> Handling<'a, Vec<String>>),
-}
-
-impl Handler {
-    /// Called before a handshake: says who connects.
-    pub const fn authorizer(handle: Authorize) -> Self {
-        Self::Authorizer(Checking {
-            handle,
-            open: Verifier::open,
-            answer: |handle, instance, verifier, event, _| {
-                Box::pin(socket::authorize(handle, verifier, event, instance.clock.now()))
-            },
-        })
-    }
-
-    /// Called by HTTP.
-    pub const fn http(handle: Serve) -> Self {
-        Self::Http(Checking {
-            handle,
-            open: Verifier::open,
-            answer: |handle, instance, verifier, event, trace_id| {
-                Box::pin(async move {
-                    let Some(app) = &instance.app else { return Err(incomplete()) };
-                    http::serve(handle, app, verifier, event, trace_id).await
-                })
-            },
-        })
-    }
-
-    /// How the function opens what it checks tokens with, if it does.
-    fn verifier(&self) -> Option<fn(TokenConfig, &SdkConfig) -> Verifier> {
-        match self {
-            Self::Authorizer(checking) => Some(checking.open),
-            Self::Http(checking) => Some(checking.open),
-            _ => None,
-        }
+impl Environment {
+    fn read() -> Result<Self, ConfigError> {
+        Ok(Self { sdk: aws::sdk_config(AwsConfig::read(&config::environment)?) })
     }
 }
 
-impl Function {
+impl Supply for Environment {
+    fn app(&self, archive: Option<OpenArchive>) -> Result<App, ConfigError> {
+        Ok(App::new(Config::read(&config::environment)?, &self.sdk, self.clock(), archive))
+    }
+
+    fn verifier(&self) -> Result<Verifier, ConfigError> {
+        Ok(Verifier::open(TokenConfig::read(&config::environment)?, &self.sdk))
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
+}
+
+impl<T: Trigger> Function<T> {
     /// Runs Lambda's loop. A wrong environment ends it in init, with a message that names the variable.
     pub fn main(&'static self) -> ExitCode {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -134,62 +102,35 @@ impl Function {
     async fn serve(&'static self) -> Result<(), lambda_runtime::Error> {
         jitter::seed();
         telemetry::start()?;
-        let instance = self.start()?;
+        let instance = self.instance_with(&Environment::read()?)?;
         let instance = &instance;
         instance.warm().await;
-        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.invoke(event))).await
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.answer(event))).await
     }
 
-    /// Reads what this kind of function needs from the environment.
-    fn start(&'static self) -> Result<Instance, ConfigError> {
-        let source = &config::environment;
-        let sdk = aws::sdk_config(AwsConfig::read(source)?);
-        let verifier = match self.handler.verifier() {
-            Some(open) => Some(open(TokenConfig::read(source)?, &sdk)),
-            None => None,
-        };
-        let app = match self.handler {
-            Handler::Authorizer(_) => None,
-            _ => Some(App::new(Config::read(source)?, &sdk, Clock::system(), self.archive)),
-        };
-        Ok(Instance { function: self, app, verifier, clock: Clock::system(), cold: AtomicBool::new(true) })
-    }
-
-    /// This function in a world of the caller's.
-    pub fn in_world(&'static self, app: App, verifier: Verifier) -> Instance {
-        let clock = app.clock.clone();
-        Instance { function: self, app: Some(app), verifier: Some(verifier), clock, cold: AtomicBool::new(true) }
+    fn instance_with(&'static self, supply: &(impl Supply + ?Sized)) -> Result<Instance<T>, ConfigError> {
+        let with = self.trigger.with(supply)?;
+        Ok(Instance { function: self, with, clock: supply.clock(), cold: AtomicBool::new(true) })
     }
 }
 
 /// A function with what it needs to run.
-pub struct Instance {
-    function: &'static Function,
-    app: Option<App>,
-    verifier: Option<Verifier>,
+struct Instance<T: Trigger> {
+    function: &'static Function<T>,
+    with: T::With,
     clock: Clock,
     /// Whether no event has come yet.
     cold: AtomicBool,
 }
 
-impl Instance {
-    /// Opens the connections that the function's first event will need, while nobody waits. What can't be opened is left
-    /// to that event.
+impl<T: Trigger> Instance<T> {
+    /// Opens connections while nobody waits.
     async fn warm(&self) {
-        let Some(app) = &self.app else { return };
-        let pushes = async {
-            if !matches!(self.function.handler, Handler::Connect(_) | Handler::Disconnect(_) | Handler::Http(_)) {
-                app.push.warm().await;
-            }
-        };
-        let _ = tokio::time::timeout(WARM_TIMEOUT, join(app.store.warm(), pushes)).await;
+        let _ = tokio::time::timeout(WARM_TIMEOUT, T::warm(&self.with)).await;
     }
 
-    /// Answers one event. Its context has a unique id, and says when Lambda would end the process.
-    ///
-    /// # Errors
-    /// [`InvokeError`] when the event is none of ours, or the token is refused.
-    pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, InvokeError> {
+    /// Answers one event.
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, InvokeError> {
         let LambdaEvent { payload, context, .. } = event;
         let trace_id = context.request_id.clone();
         let deadline = Time { ms: i64::try_from(context.deadline).unwrap_or(i64::MAX) };
@@ -197,58 +138,58 @@ impl Instance {
         let request = Request::new(self.function.name, context, cold, self.clock.clone());
         let unexplained = |result: &Result<Value, InvokeError>| result.as_ref().err().map(InvokeError::to_string);
         let answer = async {
-            if !matches!(self.function.handler, Handler::Socket(_)) {
+            if T::IS_ASKED_BY_NAME {
                 telemetry::asked(self.function.name);
             }
-            self.route(payload, &trace_id, deadline).await
+            let invocation = Invocation { trace_id: &trace_id, deadline, clock: &self.clock };
+            self.function.trigger.answer(&self.with, payload, invocation).await
         };
         request.run(answer, unexplained).await
     }
+}
 
-    /// Hands the event to the handler of its kind.
-    async fn route(&self, event: Value, trace_id: &str, deadline: Time) -> Result<Value, InvokeError> {
-        match (&self.function.handler, &self.app, &self.verifier) {
-            (Handler::Authorizer(Checking { handle, answer, .. }), _, Some(verifier)) => {
-                answer(*handle, self, verifier, event, trace_id).await
-            }
-            (Handler::Connect(handler), Some(app), _) => {
-                let event = read(event)?;
-                let handshake = handshake(&event);
-                let subprotocol = handshake.offers_subprotocol;
-                let outcome = async { handler(app, caller(&event, trace_id)?, handshake).await }.await;
-                Ok(connect_answer(outcome, subprotocol))
-            }
-            (Handler::Disconnect(handler), Some(app), _) => {
-                let outcome =
-                    async { handler(app, caller(&read(event)?, trace_id).map_err(refused)?).await.map_err(refused) };
-                outcome.await.map(|()| json!({ "statusCode": 200 }))
-            }
-            (Handler::Socket(handler), Some(app), _) => {
-                socket::frame(*handler, app, &read(event)?, trace_id).await;
-                Ok(json!({ "statusCode": 200 }))
-            }
-            (Handler::Http(Checking { handle, answer, .. }), _, Some(verifier)) => {
-                answer(*handle, self, verifier, event, trace_id).await
-            }
-            (Handler::Schedule(handler), Some(app), _) => {
-                handler(app, deadline).await.map_err(refused)?;
-                Ok(Value::Null)
-            }
-            (Handler::Operator(handler), Some(app), _) => handler(app, event, deadline).await.map_err(refused),
-            (Handler::Queue(handler), Some(app), _) => {
-                let QueueEvent { records } = read(event)?;
-                let failed = handler(app, records.into_iter().map(Received::from).collect()).await.map_err(refused)?;
-                let failed: Vec<Value> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
-                Ok(json!({ "batchItemFailures": failed }))
-            }
-            _ => Err(incomplete()),
-        }
+/// A function, whatever calls it: what lists of functions are made of.
+pub trait AnyFunction: Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// [`Function::main`].
+    fn main(&'static self) -> ExitCode;
+
+    /// An instance with what SUPPLY has.
+    ///
+    /// # Errors
+    /// Those of the supply.
+    fn instance(&'static self, supply: &dyn Supply) -> Result<Box<dyn AnyInstance>, ConfigError>;
+}
+
+/// A function with what it needs to run, whatever calls it.
+pub trait AnyInstance: Send + Sync {
+    /// Answers one event. Its context has a unique id, and says when Lambda would end the process.
+    ///
+    /// # Errors
+    /// [`InvokeError`] when the event is none of ours, or the token is refused.
+    fn invoke(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, InvokeError>>;
+}
+
+impl<T: Trigger> AnyFunction for Function<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn main(&'static self) -> ExitCode {
+        self.main()
+    }
+
+    fn instance(&'static self, supply: &dyn Supply) -> Result<Box<dyn AnyInstance>, ConfigError> {
+        Ok(Box::new(self.instance_with(supply)?))
     }
 }
 
-/// What an event gets that can't be answered as the function lacks something; no function is started so.
-fn incomplete() -> InvokeError {
-    InvokeError("the function was started without what it needs".to_owned())
+impl<T: Trigger> AnyInstance for Instance<T> {
+    fn invoke(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, InvokeError>> {
+        Box::pin(self.answer(event))
+    }
 }
 
 #[cfg(test)]
@@ -276,8 +217,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn opening_connections_keeps_the_first_event_waiting_for_so_long_at_most() {
-        static FUNCTION: Function =
-            Function { name: "f", handler: Handler::Schedule(|_, _| Box::pin(async { Ok(()) })), archive: None };
+        static FUNCTION: Function<OnSchedule> =
+            Function { name: "f", trigger: OnSchedule { handle: |_, _| Box::pin(async { Ok(()) }), archive: None } };
         let variables = |name: &str| {
             let value = match name {
                 "WEBSOCKET_ENDPOINT" => "https://chat.example.com",
@@ -298,8 +239,7 @@ mod tests {
         let sdk = aws::sdk_config_on(http_client_fn(move |_, _| connector.clone()), aws).build();
         let app = App::new(Config::read(&variables).expect("variables"), &sdk, Clock::system(), None);
         let clock = app.clock.clone();
-        let instance =
-            Instance { function: &FUNCTION, app: Some(app), verifier: None, clock, cold: AtomicBool::new(true) };
+        let instance = Instance { function: &FUNCTION, with: app, clock, cold: AtomicBool::new(true) };
         let began = tokio::time::Instant::now();
         instance.warm().await;
         assert_eq!((began.elapsed(), network.0.load(Ordering::Relaxed)), (WARM_TIMEOUT, 2), "the table, and pushes");

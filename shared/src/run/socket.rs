@@ -1,18 +1,12 @@
-//! What comes from the WebSocket: a handshake before it and within it, then frames.
+//! What the events of a WebSocket have in common.
 
-use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayWebsocketProxyRequest};
+use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use aws_lambda_events::http::HeaderMap;
-use serde_json::{Value, json};
-use wire::{Echo, Frame, Time, error_frame};
+use serde_json::Value;
+use wire::Time;
 
-use super::event::{InvokeError, read, refused};
-use super::handler::{Answer, Authorize};
-use crate::app::App;
-use crate::auth::asking::SUBPROTOCOL;
-use crate::auth::{Caller, Handshake, Verifier};
+use crate::auth::{Caller, Handshake};
 use crate::error::Error;
-use crate::limits::TOKEN_LEEWAY;
-use crate::telemetry;
 
 /// Who asks, from a connection's context.
 pub(super) fn caller(event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) -> Result<Caller, Error> {
@@ -35,7 +29,7 @@ pub(super) fn caller(event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) ->
 }
 
 /// A header's text.
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -45,83 +39,10 @@ pub(super) fn handshake(event: &ApiGatewayWebsocketProxyRequest) -> Handshake {
     Handshake::new(|name| header(&event.headers, name), query)
 }
 
-/// Says who connects, as the policy that API Gateway asks for.
-pub(super) async fn authorize(
-    handler: Authorize,
-    verifier: &Verifier,
-    event: Value,
-    now: Time,
-) -> Result<Value, InvokeError> {
-    let event: ApiGatewayCustomAuthorizerRequestTypeRequest = read(event)?;
-    let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
-    let handshake = Handshake::new(|name| header(&event.headers, name), query);
-    let claims = handler(verifier, handshake, now).await.map_err(|error| match error {
-        // This very text makes API Gateway answer 401.
-        Error::Unauthorized | Error::TokenExpired => {
-            telemetry::failed(&error);
-            InvokeError("Unauthorized".to_owned())
-        }
-        other => refused(other),
-    })?;
-    Ok(json!({
-        "principalId": claims.user,
-        "policyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Action": ["execute-api:Invoke"],
-                "Effect": "Allow",
-                "Resource": [event.method_arn],
-            }],
-        },
-        "context": { "userId": claims.user, "expiresAt": claims.expires_at.ms.to_string() },
-    }))
-}
-
-/// Handles one frame; whatever goes wrong is told to the client.
-pub(super) async fn frame(handler: Answer, app: &App, event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) {
-    let mut caller = match caller(event, trace_id) {
-        Ok(caller) => caller,
-        Err(error) => return telemetry::failed(&error),
-    };
-    let text = event.body.as_deref().unwrap_or_default();
-    let echo = Echo::of(text);
-    if let Some(id) = &echo.request_id {
-        telemetry::correlate(id);
-    }
-    let handled = async {
-        if caller.expires_at.after(TOKEN_LEEWAY) < app.clock.now() {
-            return Err(Error::TokenExpired);
-        }
-        let frame = Frame::new(text)?;
-        caller.request_id.clone_from(&frame.request_id);
-        telemetry::asked(&frame.action);
-        handler(app, caller.clone(), frame).await
-    };
-    if let Err(error) = handled.await {
-        telemetry::failed(&error);
-        telemetry::answering();
-        app.push.to(&caller.connection, error_frame(&error.body(trace_id), &echo)).await;
-        if matches!(error, Error::TokenExpired) {
-            app.push.close(&caller.connection).await;
-        }
-    }
-}
-
-/// Accepts or refuses a connection.
-pub(super) fn connect_answer(outcome: Result<(), Error>, subprotocol: bool) -> Value {
-    match outcome {
-        // `headers`, not `multiValueHeaders`: API Gateway takes the subprotocol from there only.
-        Ok(()) if subprotocol => json!({ "statusCode": 200, "headers": { "Sec-WebSocket-Protocol": SUBPROTOCOL } }),
-        Ok(()) => json!({ "statusCode": 200 }),
-        Err(error) => {
-            telemetry::failed(&error);
-            json!({ "statusCode": error.code().status() })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -74,7 +74,7 @@ impl<'a> Line<'a> {
             let (path, body) = rest.split_once(' ').map_or((rest, None), |(path, body)| (path, Some(body)));
             return Some(Self::Http(word, path, body));
         }
-        let known = local::functions::FUNCTIONS.iter().any(|function| function.name == word);
+        let known = local::functions::FUNCTIONS.iter().any(|function| function.name() == word);
         let event = serde_json::from_str(rest).ok().filter(|_| known)?;
         Some(Self::Event(word, event))
     }
