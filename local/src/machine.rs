@@ -21,7 +21,7 @@ use crate::runtime::{self, Runtime};
 use crate::s3::{self, Bucket};
 use crate::secrets::SecretsManager;
 use crate::server::Server;
-use crate::template::{DEPLOYED, Deployment, REGION, Template, TemplateError};
+use crate::template::{DEPLOYED, Deployment, EventSource, REGION, Schedule, Template, TemplateError};
 use crate::token::{self, TokenIssuer};
 use crate::{ids, lambda, logs, schedule};
 
@@ -136,41 +136,25 @@ impl From<EngineError> for StartError {
 pub struct Machine {
     gateway: Gateway,
     runtime: Runtime,
-    engine: Option<Engine>,
-    dynamodb_endpoint: String,
+    table: Table,
     services: Services,
     lambda: Server,
-    /// The schedules and the event sources: what calls functions by itself.
     triggers: JoinSet<()>,
+}
+
+/// The table, wherever it is.
+#[derive(Debug)]
+struct Table {
+    endpoint: String,
+    engine: Option<Engine>,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
 
-impl Machine {
-    /// Starts everything. When this returns, the machine is ready for clients.
-    ///
-    /// # Errors
-    /// A setting can't be met; the error names its flag. Nothing is left running.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let template = Template::parse(DEPLOYED)?;
-        let parameters = parameters(&template, settings.parameters)?;
-        let wanted = SocketAddr::new(settings.host, settings.port);
-        let listener = TcpListener::bind(wanted).await;
-        let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: wanted, source })?;
-
-        let mut lock = match &settings.data_dir {
-            DataDir::Path(path) => Some(DataLock::take(path)?),
-            DataDir::Memory => None,
-        };
-        let data_dir = lock.as_ref().map(|lock| lock.path().to_owned());
-        if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
-            logs::show_from(level);
-        }
-        let mut deployment = template.deploy(&parameters, &url(address))?;
-        raise_open_files_limit();
-
-        let (engine, dynamodb_endpoint) = match settings.dynamodb {
+impl Table {
+    /// Starts the engine, if it is the embedded one, and makes what is missing.
+    async fn open(dynamodb: Dynamodb, mut lock: Option<DataLock>, deployment: &Deployment) -> Result<Self, StartError> {
+        let (engine, endpoint) = match dynamodb {
             Dynamodb::Endpoint(endpoint) => (None, endpoint),
             Dynamodb::Embedded(port) => {
                 if let Some(lock) = &lock {
@@ -181,34 +165,53 @@ impl Machine {
                 (Some(engine), endpoint)
             }
         };
-        engine::ensure_table(&dynamodb_endpoint, &deployment.table).await?;
+        engine::ensure_table(&endpoint, &deployment.table).await?;
+        Ok(Self { endpoint, engine, _lock: lock })
+    }
+}
 
+impl Machine {
+    /// Starts everything. When this returns, the machine is ready for clients.
+    ///
+    /// # Errors
+    /// A setting can't be met; the error names its flag. Nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let template = Template::parse(DEPLOYED)?;
+        let parameters = parameters(&template, settings.parameters)?;
+        let (listener, address) = listen(SocketAddr::new(settings.host, settings.port)).await?;
+        let lock = match &settings.data_dir {
+            DataDir::Path(path) => Some(DataLock::take(path)?),
+            DataDir::Memory => None,
+        };
+        let data_dir = lock.as_ref().map(|lock| lock.path().to_owned());
+        if let Some(Ok(level)) = parameters.get("LogLevel").map(|level| level.parse::<Level>()) {
+            logs::show_from(level);
+        }
+        let mut deployment = template.deploy(&parameters, &url(address))?;
+        raise_open_files_limit();
+
+        let table = Table::open(settings.dynamodb, lock, &deployment).await?;
         let secret = if token::accepts_secret(&parameters) { Some(secret(data_dir.as_deref())?) } else { None };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
         let services = Services::start(secret.clone(), queues.clone(), data_dir.as_deref()).await?;
-        let specs = specs(&mut deployment, &services, &dynamodb_endpoint, settings.environments_max);
+        let specs = specs(&mut deployment, &services, &table.endpoint, settings.environments_max);
         let usual = runtime::Settings::of_this_binary().map_err(StartError::Functions)?;
         let limits = runtime::Settings { environments_max: settings.environments_max, ..usual };
         let runtime = Runtime::new(specs, limits).map_err(StartError::Functions)?;
         let invoker = Invoker::from(runtime.clone());
         let lambda = serve_invoke(invoker.clone(), data_dir.as_deref()).await?;
+        let schedules = deployment.schedules.into_iter().filter(|_| settings.schedules).collect();
+        let triggers = triggers(schedules, deployment.event_sources, &queues, &invoker);
         let api = Api {
             websocket: deployment.websocket,
             http_routes: deployment.http_routes,
             allowed_origins: settings.allowed_origins,
             tokens: TokenIssuer::new(secret, &parameters),
             limits: settings.limits,
-            invoker: invoker.clone(),
+            invoker,
         };
-        let gateway = Gateway::start(listener, api).map_err(|source| StartError::Listen { address: wanted, source })?;
-        let mut triggers = JoinSet::new();
-        for schedule in deployment.schedules.into_iter().filter(|_| settings.schedules) {
-            triggers.spawn(schedule::run(schedule, invoker.clone()));
-        }
-        for source in deployment.event_sources {
-            triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
-        }
-        Ok(Self { gateway, runtime, engine, dynamodb_endpoint, services, lambda, triggers, _lock: lock })
+        let gateway = Gateway::start(listener, api).map_err(|source| StartError::Listen { address, source })?;
+        Ok(Self { gateway, runtime, table, services, lambda, triggers })
     }
 
     /// Where the machine listens.
@@ -226,7 +229,7 @@ impl Machine {
     /// Where the table is, for any AWS client.
     #[must_use]
     pub fn dynamodb_endpoint(&self) -> &str {
-        &self.dynamodb_endpoint
+        &self.table.endpoint
     }
 
     /// Where the queues are, for any AWS client.
@@ -247,10 +250,35 @@ impl Machine {
         self.triggers.shutdown().await;
         self.gateway.stop().await;
         self.runtime.shutdown().await;
-        if let Some(engine) = self.engine {
+        if let Some(engine) = self.table.engine {
             engine.stop().await;
         }
     }
+}
+
+/// Takes the address that is asked for; says which it is, where any was.
+async fn listen(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
+}
+
+/// Has the schedules and the queues call functions, until they are told to end.
+fn triggers(
+    schedules: Vec<Schedule>,
+    event_sources: Vec<EventSource>,
+    queues: &Queues,
+    invoker: &Invoker,
+) -> JoinSet<()> {
+    let mut triggers = JoinSet::new();
+    for schedule in schedules {
+        triggers.spawn(schedule::run(schedule, invoker.clone()));
+    }
+    for source in event_sources {
+        triggers.spawn(queue::event_source::run(source, queues.clone(), invoker.clone()));
+    }
+    triggers
 }
 
 /// A listener's address as clients on this machine reach it.

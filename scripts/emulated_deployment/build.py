@@ -35,3 +35,9 @@ def build_as_deployed():
     options = ["--build-dir", directory, "--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     run([SAM, "build", *options], env={"CARGO_LAMBDA_COMPILER": "cargo", **os.environ})
     return {name: directory / logical_id(name) for name in FUNCTIONS}, directory / "template.yaml"
+
+
+def actions():
+    """The table of actions, from where it stands."""
+    table = run(["cargo", "run", "--quiet", "--locked", "-p", "wire", "--example", "actions", "json"])
+    return [json.loads(line) for line in table.splitlines()]

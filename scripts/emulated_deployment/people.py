@@ -58,7 +58,7 @@ def paid_message(ann, bob):
 
 
 def reading(ann, bob, conversation):
-    """Every other action of the protocol."""
+    """What has been said is read."""
     for action in ("markDelivered", "markRead"):
         bob.asks("marked", action=action, conversationId=conversation, seq=1)
     ann.hears("message:status")
@@ -77,7 +77,7 @@ def reading(ann, bob, conversation):
 
 
 def people(stack):
-    """Ann, Bob and Carol talk; each action of the protocol is used."""
+    """Ann, Bob and Carol talk."""
     ann, bob, carol = connecting(stack)
     free_message(ann, carol)
     conversation = paid_message(ann, bob)
@@ -125,3 +125,10 @@ def restored(ann):
     """The same attempt, repeated, is the message after all."""
     sent = ann.asks("message:sent", action="sendMessage", to="bob", content="now", clientMessageId="d")
     must((sent["message"]["seq"], sent["duplicate"], sent["balance"]) == (3, False, 91), f"sent at last: {sent}")
+
+
+def every_action(ann, table):
+    """Ann asks all that the table of actions has: a function that was forgotten, or lacks a permission, refuses it."""
+    for action in table:
+        for frame in action["frames"]:
+            ann.asks(action["answer"], **frame)

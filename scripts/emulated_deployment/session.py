@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from . import checks, people
-from .build import build
+from .build import actions, build
 from .emulator import emulator
 from .processes import INTERRUPTION
 from .progress import step
@@ -53,6 +53,8 @@ def steps(stack, release):
         stack.deploy(template)
     with step("nothing is refused"):
         people.restored(ann)
+    with step("every action is answered"):
+        people.every_action(ann, actions())
     with step("sam delete"):
         names = checks.deleted(stack, before)
     print(f"left of the stack: {', '.join(sorted(names))}")

@@ -3,6 +3,8 @@
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use local::template::{BUCKET_NAME, REGION, TABLE_NAME};
 use serde_json::Value;
+use shared::store::accounts::NOT_FOLDED_SINCE;
+use shared::store::guards::{Condition, GUARDED};
 
 /// The header that names a call to DynamoDB, to SQS or to Secrets Manager.
 const TARGET: &str = "x-amz-target";
@@ -137,9 +139,26 @@ impl Operation {
         request["UpdateExpression"].as_str().unwrap_or_default()
     }
 
-    /// The condition of a write.
-    pub fn condition(&self) -> &str {
-        let Self::Dynamo(_, request) = self else { return "" };
-        request["ConditionExpression"].as_str().unwrap_or_default()
+    /// The condition of a write, by its name.
+    ///
+    /// # Panics
+    /// When the store doesn't list it: then nothing would show that it is needed.
+    pub fn guard(&self) -> Option<&'static Condition> {
+        let Self::Dynamo(_, request) = self else { return None };
+        let written = request["ConditionExpression"].as_str()?;
+        let kind = self.item_kind().unwrap_or_default();
+        let of_kind = GUARDED.iter().filter(|(item, _)| *item == kind);
+        let found = of_kind.map(|(_, condition)| *condition).find(|condition| condition.expression() == written);
+        Some(found.unwrap_or_else(|| panic!("shared/src/store/guards.rs has no condition of {kind}: {written}")))
+    }
+
+    /// Whether it is a write on this condition.
+    pub fn is_on(&self, condition: &Condition) -> bool {
+        self.is_write() && self.guard() == Some(condition)
+    }
+
+    /// Whether it folds earnings into a balance.
+    pub fn folds(&self) -> bool {
+        self.is_on(&NOT_FOLDED_SINCE) && self.update().starts_with("SET")
     }
 }

@@ -7,7 +7,6 @@ use local::template::DEPLOYED;
 use serde_json::json;
 use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
-use tests::simulation::ACTIONS;
 use tests::{Fault, Operation, Phone, World};
 
 /// After this a message is moved though nobody has it.
@@ -173,10 +172,10 @@ async fn messages_grow_old(world: &World) {
 /// Whatever function gets the frame of an expired token ends its connection.
 async fn tokens_expire(world: &World) {
     let (person, life) = (world.person("ann"), Duration::from_secs(60));
-    for (action, _) in ACTIONS {
+    for action in &wire::ACTIONS {
         let phone = person.connects_for(life).await;
         world.advance(life + TOKEN_LEEWAY + Duration::from_secs(1)).await;
-        assert_eq!(phone.says(json!({ "action": action })).await.code(), "token_expired");
+        assert_eq!(phone.says(json!({ "action": action.name })).await.code(), "token_expired");
         assert!(!phone.is_connected());
     }
 }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tests::simulation::{ACTIONS, Act, Listed, Mutant, ORDERS, Plan, run};
+use tests::simulation::{Act, Listed, Mutant, ORDERS, Plan, ShownBy, conditions, run};
 
 /// Seeds that run every time.
 const FIXED: std::ops::Range<u64> = 0..300;
@@ -62,7 +63,7 @@ fn a_seed_always_runs_alike() {
     }
 }
 
-/// Every guard, and a seed in whose directed plan it is missed: as `mutants --list` writes them.
+/// Every guard, and what shows that it is needed: as `mutants --list` writes them.
 const GUARDS: &str = include_str!("guards.txt");
 
 /// Each guard is needed: with it its seed holds, without it doesn't. And none is missing from the list.
@@ -71,11 +72,12 @@ fn every_missing_guard_is_noticed() {
     let again = "write the list again: simulation/mutants --list tests/tests/guards.txt";
     let lines: Result<Vec<Listed>, String> = GUARDS.lines().map(str::parse).collect();
     let lines = lines.expect("a list of guards");
-    let (next, seen) = (AtomicUsize::new(0), Mutex::new(BTreeSet::from(ORDERS)));
+    let (next, seen) = (AtomicUsize::new(0), Mutex::new(conditions().chain(ORDERS).collect::<BTreeSet<_>>()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                while let Some(Listed { seed, item, guard: name }) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(Listed { shown_by, item, guard: name }) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let ShownBy::Seed(seed) = shown_by else { continue };
                     let plan = Plan::directed(*seed, None, item);
                     // Minutes, in this build: what it shows, a test of people's sends shows, too.
                     if plan.is_crowded() {
@@ -93,10 +95,21 @@ fn every_missing_guard_is_noticed() {
             });
         }
     });
+    for Listed { shown_by, guard, .. } in &lines {
+        let ShownBy::Test(test) = shown_by else { continue };
+        let (file, name) = test.split_once("::").unwrap_or((test, "no name"));
+        let text = std::fs::read_to_string(Path::new("..").join(file)).unwrap_or_default();
+        assert!(text.contains(&format!("fn {name}()")), "{guard}: there is no test {test}");
+    }
     let listed: BTreeSet<&str> = lines.iter().map(|line| &*line.guard).collect();
     let seen = seen.into_inner().expect("no thread has panicked");
     let unlisted: Vec<String> = seen.iter().map(Mutant::to_string).filter(|name| !listed.contains(&**name)).collect();
     assert!(unlisted.is_empty(), "nothing shows that these are needed: {unlisted:#?}; {again}");
+    assert_eq!(listed.len(), lines.len(), "a guard is listed twice");
+    // A seed says by itself that its guard is there.
+    let names: BTreeSet<String> = seen.iter().map(Mutant::to_string).collect();
+    let gone: Vec<&&str> = listed.iter().filter(|name| !names.contains(**name)).collect();
+    assert!(gone.is_empty(), "there are no such guards any more: {gone:#?}; {again}");
 }
 
 #[test]
@@ -105,5 +118,5 @@ fn every_action_is_said_in_some_plan() {
         .flat_map(|seed| Plan::new(seed, None).steps)
         .filter_map(|step| if let Act::Says(action) = step.act { Some(action) } else { None })
         .collect();
-    assert_eq!(said, ACTIONS.iter().map(|(action, _)| *action).collect());
+    assert_eq!(said, wire::ACTIONS.iter().map(|action| action.name).collect());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{DELETE_AFTER, SEGMENT_MESSAGES_MAX};
+use shared::store::conversations::DELETED_LESS;
 use tests::years::{Made, Plan, generate};
 use tests::{Fault, Phone, World};
 
@@ -78,7 +79,7 @@ async fn of_two_cleanups_at_once_the_slower_takes_back_nothing() {
     let (mut first, mut tries, mut marks) = (None, 0, 0);
     world.breaks(move |call| {
         let first = first.get_or_insert_with(|| call.trace_id.clone());
-        if call.operation.update() == "SET #deleted_below = :below" {
+        if call.operation.is_on(&DELETED_LESS) {
             marks += 1;
             return (marks > 1).then_some(Fault::KillAfter);
         }

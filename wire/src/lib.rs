@@ -1,10 +1,11 @@
 //! The wire, version 1: what clients and servers say to each other. No AWS in here, and nothing that waits: clients and load
 //! generators use it, too.
 //!
-//! In reading order: [`ids`] and [`values`], types that exist only if valid; [`requests`], one type per action, and the
-//! [`frame`] that carries one, as it was [`written`]; [`events`] with the [`objects`] that they hold, and the [`echo`] of what
+//! In reading order: [`ids`] and [`values`], types that exist only if valid; [`requests`], one type per action, the table of all
+//! [`actions`], and the [`frame`] that carries one, as it was [`written`]; [`events`] with the [`objects`] that they hold, and the [`echo`] of what
 //! they answer; [`error`] codes; ids that are [`derived`] from others; [`limits`].
 
+pub mod actions;
 pub mod derived;
 pub mod echo;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod requests;
 pub mod values;
 pub mod written;
 
+pub use actions::{ACTIONS, Action, AskedBy};
 pub use derived::{Fingerprint, SendId, direct_id, hash};
 pub use echo::Echo;
 pub use error::{Code, Invalid};

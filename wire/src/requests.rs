@@ -14,6 +14,8 @@ use crate::values::{Coins, Cursor, Limit, Seq};
 pub trait Request: DeserializeOwned {
     /// The `action` that names it.
     const ACTION: &'static str;
+    /// Its fields, as they are called here: in a frame their names are in camelCase.
+    const FIELDS: &'static [&'static str];
 }
 
 /// Defines a request: its action and its fields.
@@ -28,6 +30,7 @@ macro_rules! request {
 
         impl Request for $name {
             const ACTION: &'static str = $action;
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
         }
     };
 }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
 use shared::chat::conversation::tell_status;
+use shared::chat::marks::{Moved, mark};
 use shared::chat::settle::settle;
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
 use shared::store::Read;
-use shared::store::inbox::{Horizon, Inbox, Moved};
+use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
 use shared::store::table::Key;
 use shared::store::work::Work;
@@ -60,7 +61,7 @@ async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Er
     let mut waiting = waiting(app, user).await?;
     waiting.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
     for (n, (id, inbox)) in waiting.iter().enumerate() {
-        let moved = app.store.inbox_mark(user, id, Horizon::Delivered, inbox.last_seq).await?;
+        let moved = mark(&app.store, user, id, Horizon::Delivered, inbox.last_seq).await?;
         if matches!(moved, Moved::Forward(_)) && n < TOLD_MAX {
             tell_status(app, user, inbox, id.clone(), (Status::Delivered, inbox.last_seq), None).await;
         }

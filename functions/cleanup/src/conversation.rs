@@ -24,7 +24,7 @@ use shared::limits::{
     SEGMENT_MESSAGES_MIN,
 };
 use shared::store::Read;
-use shared::store::conversations::{Look, Meta, Moved};
+use shared::store::conversations::{Meta, Move, NextLook, Stage};
 use shared::store::log::LogItem;
 use shared::store::segments::Segment;
 use shared::store::table::Key;
@@ -40,13 +40,18 @@ pub async fn look(app: &App, retention: &Retention, stop: Time, id: &Conversatio
     let meta = app.store.conversation(id).await?;
     // The index may be behind: another run has looked.
     let Some(mut meta) = meta.filter(|meta| meta.is_due(now)) else { return Ok(()) };
-    if is_to_come(meta.moved_at, now) {
-        // Nobody knows when it moved: from now on is long enough.
-        let look = Look { at: now.after(DELETE_AFTER), idle: false, deleted_below: None, moved_at: Some(now) };
-        return Ok(app.store.conversation_look_again(id, &look).await?);
-    }
-    if meta.moved_at.after(DELETE_AFTER) <= now && !delete(app, stop, &mut meta).await? {
-        return Ok(());
+    match meta.stage(now) {
+        Stage::Undated => {
+            // Nobody knows when it moved: from now on is long enough.
+            let next = NextLook::Dated { at: now.after(DELETE_AFTER), moved_at: now };
+            return Ok(app.store.conversation_look_again(id, next).await?);
+        }
+        Stage::Deletable => {
+            if !delete(app, stop, &mut meta).await? {
+                return Ok(());
+            }
+        }
+        Stage::Moved | Stage::Clean { .. } => {}
     }
     let horizons = Horizons::of(app, &meta).await?;
     let mut moved = false;
@@ -104,6 +109,37 @@ impl Horizons {
     }
 }
 
+/// How old a message must be to move.
+struct Ages {
+    now: Time,
+    /// What is as old as this moves when all devices have it.
+    delivered_before: Time,
+    /// What is as old as this moves.
+    any_before: Time,
+}
+
+impl Ages {
+    fn of(retention: &Retention, now: Time) -> Self {
+        let (delivered_before, any_before) = (now.before(retention.delivered), now.before(retention.undelivered));
+        Self { now, delivered_before, any_before }
+    }
+
+    /// What a clock that was wrong has put into the future: it is as old as what was said next.
+    fn is_undated(&self, item: &LogItem) -> bool {
+        is_to_come(item.created_at, self.now)
+    }
+
+    fn is_old(&self, item: &LogItem, is_delivered: bool) -> bool {
+        item.created_at <= self.any_before || item.created_at <= self.delivered_before && is_delivered
+    }
+
+    /// Whether the oldest of these has waited for so long that it moves with however few others.
+    fn is_overdue(&self, slots: &[(Seq, LogItem)]) -> bool {
+        let oldest = slots.iter().find(|(_, item)| !self.is_undated(item));
+        oldest.is_some_and(|(_, oldest)| oldest.created_at <= self.delivered_before.before(ARCHIVE_PATIENCE))
+    }
+}
+
 /// The messages that move next, from `first_seq` on; none while there are too few.
 async fn due(
     app: &App,
@@ -111,47 +147,44 @@ async fn due(
     meta: &Meta,
     horizons: &Horizons,
 ) -> Result<Option<Vec<(Seq, LogItem)>>, Error> {
-    let now = app.clock.now();
-    let (delivered_before, any_before) = (now.before(retention.delivered), now.before(retention.undelivered));
-    // What a clock that was wrong has put into the future is as old as what was said next.
-    let is_undated = |item: &LogItem| is_to_come(item.created_at, now);
-    let is_due = |seq: Seq, item: &LogItem| {
-        let old = item.created_at <= any_before || item.created_at <= delivered_before && seq <= horizons.delivered;
-        old || is_undated(item)
-    };
-    let (mut slots, mut bytes, mut full) = (Vec::new(), 0, false);
+    let ages = Ages::of(retention, app.clock.now());
+    let (mut slots, mut full) = old(app, &ages, meta, horizons).await?;
+    // What follows the last that has a time may be young.
+    slots.truncate(slots.iter().rposition(|(_, item)| !ages.is_undated(item)).map_or(0, |last| last + 1));
+    let finished = finished(app, &slots).await?;
+    full &= finished == slots.len();
+    slots.truncate(finished);
+    let enough = full || slots.len() >= SEGMENT_MESSAGES_MIN;
+    Ok((enough || ages.is_overdue(&slots)).then_some(slots))
+}
+
+/// The messages that are old, from `first_seq` up to the first that isn't, and whether these are as many as fit a segment.
+async fn old(app: &App, ages: &Ages, meta: &Meta, horizons: &Horizons) -> Result<(Vec<(Seq, LogItem)>, bool), Error> {
+    let (mut slots, mut bytes) = (Vec::new(), 0);
     let mut next = meta.first_seq;
-    'pages: while next < horizons.stays {
+    while next < horizons.stays {
         let last = Seq(horizons.stays.0 - 1);
         let page = app.store.log_range(&meta.id, next..=last, SEGMENT_MESSAGES_MAX - slots.len(), false).await?;
         for (seq, item) in page.slots {
             if seq != next {
                 return Err(Error::Internal(format!("{} has no number {next}", meta.id)));
             }
-            if !is_due(seq, &item) {
-                break 'pages;
+            if !ages.is_old(&item, seq <= horizons.delivered) && !ages.is_undated(&item) {
+                return Ok((slots, false));
             }
             bytes += line_bytes(seq, &item);
-            full = bytes > SEGMENT_BYTES_MAX && !slots.is_empty();
-            if full {
-                break 'pages;
+            if bytes > SEGMENT_BYTES_MAX && !slots.is_empty() {
+                return Ok((slots, true));
             }
             slots.push((seq, item));
             next = next.next();
         }
-        full = slots.len() >= SEGMENT_MESSAGES_MAX;
+        let full = slots.len() >= SEGMENT_MESSAGES_MAX;
         if full || !page.more {
-            break;
+            return Ok((slots, full));
         }
     }
-    slots.truncate(slots.iter().rposition(|(_, item)| !is_undated(item)).map_or(0, |last| last + 1));
-    let finished = finished(app, &slots).await?;
-    full &= finished == slots.len();
-    slots.truncate(finished);
-    let enough = full || slots.len() >= SEGMENT_MESSAGES_MIN;
-    let oldest = slots.iter().find(|(_, item)| !is_undated(item));
-    let patient = oldest.is_none_or(|(_, oldest)| oldest.created_at > delivered_before.before(ARCHIVE_PATIENCE));
-    Ok((enough || !patient).then_some(slots))
+    Ok((slots, false))
 }
 
 /// How many of these messages have a RECEIPT, up to the first that has none.
@@ -185,7 +218,7 @@ async fn move_on(
     }
     let at = app.clock.now();
     let deleted = meta.deleted_below == first;
-    let moved = Moved { from: first, to: last.next(), at, look_at: at.after(DELETE_AFTER), deleted };
+    let moved = Move { from: first, to: last.next(), at, look_at: at.after(DELETE_AFTER), deleted };
     let discard = retention.discard && app.archive.is_none();
     if !app.store.conversation_move(id, &moved, discard).await? {
         return Ok(None);
@@ -213,15 +246,19 @@ async fn whole(app: &App, id: &ConversationId, segment: &Segment) -> Result<Vec<
 /// two looks, a day apart: the first says so in META, and whoever finishes a message and reads that lists the conversation
 /// anew. When the second comes, nobody is left who read META before the first, and what they said is seen.
 async fn look_again(app: &App, meta: &Meta, horizons: &Horizons) -> Result<(), Error> {
-    let Some(seen) = &meta.listed else { return Ok(()) };
-    let now = app.clock.now();
-    let deleted = meta.deleted_below == meta.first_seq;
-    let (at, idle) = match deleted && meta.first_seq >= horizons.stays {
-        true if meta.idle => return Ok(app.store.conversation_unlist(&meta.id, seen, meta.deleted_below).await?),
-        true => (now.after(DELETE_AFTER), true),
-        false if deleted => (now.after(CLEANUP_LOOK_EVERY), false),
-        false => (meta.moved_at.after(DELETE_AFTER), false),
+    let (Some(seen), now) = (&meta.listed, app.clock.now()) else { return Ok(()) };
+    let below = meta.deleted_below;
+    let next = match meta.stage(now) {
+        Stage::Clean { idle } if meta.first_seq >= horizons.stays => {
+            if idle {
+                return Ok(app.store.conversation_unlist(&meta.id, seen, below).await?);
+            }
+            NextLook::Idle { at: now.after(DELETE_AFTER), below }
+        }
+        Stage::Clean { .. } => NextLook::Clean { at: now.after(CLEANUP_LOOK_EVERY), below },
+        Stage::Undated | Stage::Moved | Stage::Deletable => {
+            NextLook::Undeleted { at: meta.moved_at.after(DELETE_AFTER) }
+        }
     };
-    let look = Look { at, idle, deleted_below: deleted.then_some(meta.deleted_below), moved_at: None };
-    Ok(app.store.conversation_look_again(&meta.id, &look).await?)
+    Ok(app.store.conversation_look_again(&meta.id, next).await?)
 }

@@ -2,10 +2,11 @@
 
 use shared::app::App;
 use shared::auth::{Caller, Handshake};
+use shared::chat::presence::{Registered, register};
 use shared::error::Error;
 use shared::limits::CONNECTION_LIFE;
 use shared::run::{Function, Handling, OnConnect};
-use shared::store::presence::{Added, Connection};
+use shared::store::presence::Connection;
 
 /// The function.
 pub static FUNCTION: Function<OnConnect> = Function { name: "connect", trigger: OnConnect(handle) };
@@ -23,8 +24,8 @@ pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<
     let now = app.clock.now();
     let expires_at = now.after(CONNECTION_LIFE).min(caller.token_expires_at());
     let connection = Connection { device, connected_at: now, expires_at };
-    match app.store.presence_add(&caller.user, &caller.connection, &connection).await? {
-        Added::Here => Ok(()),
-        Added::Full => Err(Error::RateLimited { retry_after_ms: 60_000 }),
+    match register(&app.store, &caller.user, &caller.connection, &connection).await? {
+        Registered::Here => Ok(()),
+        Registered::Full => Err(Error::RateLimited { retry_after_ms: 60_000 }),
     }
 }

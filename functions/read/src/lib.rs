@@ -3,12 +3,12 @@
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
-use shared::chat::conversation::{Membership, create_inboxes, messages, tell_status};
+use shared::chat::conversation::{Membership, messages, tell_status};
 use shared::chat::history;
+use shared::chat::marks::{Moved, mark_as_told};
 use shared::error::Error;
 use shared::run::{Function, Handling, OnFrame};
-use shared::store::Read;
-use shared::store::inbox::{Horizon, Inbox, Moved};
+use shared::store::inbox::{Horizon, Inbox};
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
 use wire::{
@@ -63,7 +63,7 @@ pub async fn mark_read(app: &App, caller: Caller, request: MarkRead) -> Result<A
     mark(app, caller, request.conversation_id, request.seq, Horizon::Read).await
 }
 
-/// Moves a horizon: one write, one round trip, unless the client knows more than its inbox.
+/// Moves a horizon, answers how far both are, and tells of it where it has moved.
 async fn mark(
     app: &App,
     caller: Caller,
@@ -71,21 +71,7 @@ async fn mark(
     seq: Seq,
     horizon: Horizon,
 ) -> Result<Answered, Error> {
-    let mut moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
-    if let Moved::NoInbox = moved {
-        // A conversation's first push may have been faster than the write that makes the inbox; META knows who is in it.
-        create_inboxes(app, &Membership::find(app, &conversation_id, &caller.user).await?.meta).await?;
-        moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
-    }
-    let mut seq = seq;
-    if let Moved::Beyond(inbox) = &moved {
-        // The push may have been faster than the sender's last write; the log knows.
-        seq = seq.min(app.store.log_tail(&conversation_id, Read::Strong).await?);
-        if seq > inbox.last_seq {
-            app.store.inbox_raise_last(&caller.user, &conversation_id, seq, app.clock.now()).await?;
-        }
-        moved = app.store.inbox_mark(&caller.user, &conversation_id, horizon, seq).await?;
-    }
+    let (moved, seq) = mark_as_told(app, &caller.user, &conversation_id, horizon, seq).await?;
     let (inbox, forward) = match moved {
         Moved::Forward(inbox) => (inbox, true),
         Moved::Stayed(inbox) | Moved::Beyond(inbox) => (inbox, false),

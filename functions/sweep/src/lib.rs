@@ -2,6 +2,7 @@
 //! balances, ends connections whose time is over, and takes conversations that wait for nothing out of the index.
 
 use shared::app::App;
+use shared::chat::presence;
 use shared::chat::send::Decided;
 use shared::chat::send::drop::drop_finished_of;
 use shared::chat::send::effects::{finish, give_up};
@@ -155,7 +156,7 @@ async fn end_connections(app: &App, key: Key) -> Result<(), Error> {
         let Some(changed) = app.store.presence_stands(user).await? else { return Ok(()) };
         stands = changed;
     }
-    Ok(app.store.presence_list(user, stands).await?)
+    Ok(presence::list(&app.store, user, stands).await?)
 }
 
 /// Takes a conversation out of the index that was marked long ago and waits for nothing. One that does wait is looked at again

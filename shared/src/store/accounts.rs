@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Time, UserId};
 
+use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
@@ -126,6 +127,45 @@ pub enum Claimed {
     Refused(Account),
 }
 
+/// A send is decided.
+pub const CLAIM: Condition = Condition {
+    name: "a claim",
+    parts: &[
+        Part { name: "a send is claimed once", expression: "attribute_not_exists(#open.#sid)" },
+        Part { name: "no drop has removed it since the look", expression: "#epoch = :epoch" },
+        Part { name: "it can be paid", expression: "#balance >= :price" },
+        Part { name: "there is room", expression: "size(#open) < :open_max" },
+        Part {
+            name: "the rate holds",
+            expression: "(attribute_not_exists(#rate_until) OR #rate_until BETWEEN :rate_from AND :rate_to)",
+        },
+    ],
+};
+
+/// Every slot up to a base was seen as another's: what was seen further is not forgotten.
+pub const BASE_IS_LOWER: Condition = Condition {
+    name: "a base rises",
+    parts: &[Part { name: "it is open, and its base lower", expression: "#open.#sid.#base < :base" }],
+};
+
+/// Sends are dropped once, and a look that saw neither an entry nor its RECEIPT meets another epoch.
+pub const NOT_DROPPED_SINCE: Condition = Condition {
+    name: "a drop",
+    parts: &[Part { name: "no other drop since the look", expression: "#epoch = :epoch" }],
+};
+
+/// Only an account without open sends leaves the index.
+pub const NOTHING_OPEN: Condition = Condition {
+    name: "an account is unlisted",
+    parts: &[Part { name: "no send is open", expression: "size(#open) = :zero" }],
+};
+
+/// Earnings are folded once.
+pub const NOT_FOLDED_SINCE: Condition = Condition {
+    name: "a folding",
+    parts: &[Part { name: "no other folding since the look", expression: "#settle_version = :version" }],
+};
+
 impl Store {
     /// Reads an account, strongly; one that doesn't exist yet is created.
     pub async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
@@ -184,11 +224,7 @@ impl Store {
             ),
         );
         let update = update
-            .only_if(
-                "attribute_not_exists(#open.#sid) AND #epoch = :epoch AND #balance >= :price \
-                 AND size(#open) < :open_max \
-                 AND (attribute_not_exists(#rate_until) OR #rate_until BETWEEN :rate_from AND :rate_to)",
-            )
+            .only_if(&CLAIM)
             .name("#sid", claim.id.as_str())
             .value(":send", attribute(claim.send)?)
             .value(":price", number(claim.send.price.0))
@@ -209,7 +245,7 @@ impl Store {
     /// Every slot up to BASE was seen as another's.
     pub async fn account_raise_base(&self, user: &UserId, id: &SendId, base: Seq) -> Result<(), StoreError> {
         let update = self.update(Key::account(user), "SET #open.#sid.#base = :base");
-        let update = update.only_if("#open.#sid.#base < :base").name("#sid", id.as_str()).value(":base", number(base));
+        let update = update.only_if(&BASE_IS_LOWER).name("#sid", id.as_str()).value(":base", number(base));
         update.run().await.map(drop)
     }
 
@@ -226,7 +262,7 @@ impl Store {
         let entries: Vec<String> = (0..ids.len()).map(|n| format!("#open.#sid{n}")).collect();
         let expression =
             format!("REMOVE {} SET #epoch = #epoch + :one, #balance = #balance + :refund", entries.join(", "));
-        let mut update = self.update(Key::account(user), &expression).only_if("#epoch = :epoch");
+        let mut update = self.update(Key::account(user), &expression).only_if(&NOT_DROPPED_SINCE);
         for (n, id) in ids.iter().enumerate() {
             update = update.name(&format!("#sid{n}"), id.as_str());
         }
@@ -245,7 +281,7 @@ impl Store {
     /// Takes an account out of the index of open sends, **if** it has none.
     pub async fn account_unlist(&self, user: &UserId) -> Result<(), StoreError> {
         let update = self.update(Key::account(user), UNLIST);
-        update.only_if("size(#open) = :zero").value(":zero", number(0)).run().await.map(drop)
+        update.only_if(&NOTHING_OPEN).value(":zero", number(0)).run().await.map(drop)
     }
 
     /// Folds earnings into the balance, **if** no folding has been made since the account was read. `settling` comes only
@@ -262,7 +298,7 @@ impl Store {
             "SET #balance = #balance + :sum, #settling = :entries, #settle_version = :next",
         );
         let update = update
-            .only_if("#settle_version = :version")
+            .only_if(&NOT_FOLDED_SINCE)
             .value(":sum", number(sum.0))
             .value(":entries", AttributeValue::Ss(entries.to_vec()))
             .value(":version", number(version))
@@ -273,6 +309,6 @@ impl Store {
     /// Ends a folding, **if** it is still the one of this version.
     pub async fn account_folded(&self, user: &UserId, version: u64) -> Result<(), StoreError> {
         let update = self.update(Key::account(user), "REMOVE #settling");
-        update.only_if("#settle_version = :version").value(":version", number(version)).run().await.map(drop)
+        update.only_if(&NOT_FOLDED_SINCE).value(":version", number(version)).run().await.map(drop)
     }
 }

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use wire::{ConversationId, Kind, Seq, Time, UserId, direct_id};
 
+use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{LIST, Listing, UNLIST, before, latest_look};
-use crate::limits::CLEANUP_LOOK_EVERY;
+use crate::clock::is_to_come;
+use crate::limits::{CLEANUP_LOOK_EVERY, DELETE_AFTER};
 
 /// What a conversation is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,10 +69,50 @@ impl Meta {
         }
     }
 
+    /// How far the cleanup is with it.
+    pub fn stage(&self, now: Time) -> Stage {
+        if is_to_come(self.moved_at, now) {
+            Stage::Undated
+        } else if self.deleted_below == self.first_seq {
+            Stage::Clean { idle: self.idle }
+        } else if self.moved_at.after(DELETE_AFTER) <= now {
+            Stage::Deletable
+        } else {
+            Stage::Moved
+        }
+    }
+
     /// Whether the cleanup was to look at it before now, or a clock that was wrong has said when.
     pub fn is_due(&self, now: Time) -> bool {
         self.listed.as_ref().is_some_and(|listed| *listed < before(now) || *listed > before(latest_look(now)))
     }
+}
+
+/// How far the cleanup is with a conversation. What it does in its turn, and where that leads:
+///
+/// | stage | in its turn | then |
+/// |---|---|---|
+/// | [`Stage::Undated`] | says that it moved now: [`NextLook::Dated`] | `Moved` |
+/// | [`Stage::Moved`] | moves more, if there is: [`Move`]; else waits: [`NextLook::Undeleted`] | `Moved`, and by time `Deletable` |
+/// | [`Stage::Deletable`] | deletes | goes on as `Clean`; cut short, stays |
+/// | [`Stage::Clean`] | moves, if there is: [`Move`] | `Moved` |
+/// | | else, where something may come to be moved: [`NextLook::Clean`] | the same |
+/// | | else [`NextLook::Idle`] | `idle` |
+/// | `idle` | the same; where nothing can be moved, it leaves the index | out of it |
+/// | any, by who finishes a message and reads `idle` | lists it anew | not `idle` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has moved at a time that is to come: a clock was wrong.
+    Undated,
+    /// What has moved is still in the table: who read META before the move reads it there.
+    Moved,
+    /// Nobody is left who reads in the table what has moved.
+    Deletable,
+    /// The table has nothing that has moved.
+    Clean {
+        /// Whether it was found so, with nothing to do until somebody says something.
+        idle: bool,
+    },
 }
 
 /// The number of a conversation's first message.
@@ -87,6 +129,24 @@ pub enum Created {
     There(Meta),
 }
 
+/// What moves begins where readers begin to read the table.
+pub const NOT_MOVED_SINCE: Condition = Condition {
+    name: "a move",
+    parts: &[Part { name: "no other move since the look", expression: "#first_seq = :from" }],
+};
+
+/// Another run may have deleted more.
+pub const DELETED_LESS: Condition = Condition {
+    name: "a deletion is told",
+    parts: &[Part { name: "it is news", expression: "#deleted_below < :below" }],
+};
+
+/// Only a conversation that no message has listed anew leaves the index.
+pub const STANDS_WHERE_SEEN: Condition = Condition {
+    name: "a conversation is unlisted",
+    parts: &[Part { name: "nobody has listed it since the look", expression: "#work_sk = :seen" }],
+};
+
 impl Store {
     /// Reads META, strongly.
     pub async fn conversation(&self, id: &ConversationId) -> Result<Option<Meta>, StoreError> {
@@ -94,7 +154,7 @@ impl Store {
     }
 
     /// Reads many METAs. Only one that a cheap read doesn't find is read strongly: it may have been made a moment ago. In the
-    /// others `first_seq` may be old by seconds; what has moved meanwhile is still in the table for [`crate::limits::DELETE_AFTER`].
+    /// others `first_seq` may be old by seconds; what has moved meanwhile is still in the table for [`DELETE_AFTER`].
     pub async fn conversations(
         &self,
         ids: impl Iterator<Item = &ConversationId>,
@@ -128,18 +188,18 @@ impl Store {
     }
 
     /// Moves the lowest number that is read from the table, **if** it is still the one that was moved from; then what
-    /// [`Moved::deleted`] says of that number is still news, or what META says. The next look comes when what has moved
+    /// [`Move::deleted`] says of that number is still news, or what META says. The next look comes when what has moved
     /// may be deleted. With DISCARD nothing below is kept.
     pub async fn conversation_move(
         &self,
         id: &ConversationId,
-        moved: &Moved,
+        moved: &Move,
         discard: bool,
     ) -> Result<bool, StoreError> {
         let oldest = if discard { ", #oldest_seq = :to" } else { "" };
         let deleted = if moved.deleted { ", #deleted_below = :from" } else { "" };
         let update = self.update(Key::meta(id), &format!("{LIST}, #first_seq = :to, #moved_at = :at{oldest}{deleted}"));
-        let update = update.only_if("#first_seq = :from").value(":from", number(moved.from));
+        let update = update.only_if(&NOT_MOVED_SINCE).value(":from", number(moved.from));
         let update = update.value(":to", number(moved.to));
         let update = update.value(":at", number(moved.at.ms)).at(&Listing::archive(moved.look_at, id));
         Ok(matches!(update.run().await?, Written::Done(_)))
@@ -148,29 +208,31 @@ impl Store {
     /// Says that the table has nothing below a number, **if** that is news: another run may have deleted more.
     pub async fn conversation_deleted(&self, id: &ConversationId, below: Seq) -> Result<(), StoreError> {
         let update = self.update(Key::meta(id), "SET #deleted_below = :below");
-        update.only_if("#deleted_below < :below").value(":below", number(below)).run().await.map(drop)
+        update.only_if(&DELETED_LESS).value(":below", number(below)).run().await.map(drop)
     }
 
-    /// Says when the cleanup looks again.
+    /// Says when the cleanup looks again, and what this look has found.
     ///
-    /// No condition: of two looks at once each has seen what it says. That goes for [`Look::deleted_below`], too: it is
-    /// META's `first_seq`, and what moves after that was read is deleted when no such look can arrive any more
-    /// ([`crate::limits::DELETE_AFTER`]). And for [`Look::moved_at`]: what another run moves meanwhile moves in the same minutes.
-    pub async fn conversation_look_again(&self, id: &ConversationId, look: &Look) -> Result<(), StoreError> {
-        let deleted = if look.deleted_below.is_some() { ", #deleted_below = :below" } else { "" };
-        let idle = if look.idle { ", #idle = :idle" } else { "" };
-        let moved_at = if look.moved_at.is_some() { ", #moved_at = :moved_at" } else { "" };
-        let mut update = self.update(Key::meta(id), &format!("{LIST}{deleted}{idle}{moved_at}"));
-        if let Some(below) = look.deleted_below {
-            update = update.value(":below", number(below));
-        }
-        if let Some(at) = look.moved_at {
-            update = update.value(":moved_at", number(at.ms));
-        }
-        if look.idle {
-            update = update.value(":idle", AttributeValue::Bool(true));
-        }
-        update.at(&Listing::archive(look.at, id)).run().await.map(drop)
+    /// No condition: of two looks at once each has seen what it says. That goes for the number below which nothing is left,
+    /// too: it is META's `first_seq`, and what moves after that was read is deleted when no such look can arrive any more
+    /// ([`DELETE_AFTER`]). And for when it has moved: what another run moves meanwhile moves in the same minutes.
+    pub async fn conversation_look_again(&self, id: &ConversationId, next: NextLook) -> Result<(), StoreError> {
+        let (at, found) = match next {
+            NextLook::Dated { at, .. } => (at, ", #moved_at = :moved_at"),
+            NextLook::Undeleted { at } => (at, ""),
+            NextLook::Clean { at, .. } => (at, ", #deleted_below = :below"),
+            NextLook::Idle { at, .. } => (at, ", #deleted_below = :below, #idle = :idle"),
+        };
+        let update = self.update(Key::meta(id), &format!("{LIST}{found}")).at(&Listing::archive(at, id));
+        let update = match next {
+            NextLook::Dated { moved_at, .. } => update.value(":moved_at", number(moved_at.ms)),
+            NextLook::Undeleted { .. } => update,
+            NextLook::Clean { below, .. } => update.value(":below", number(below)),
+            NextLook::Idle { below, .. } => {
+                update.value(":below", number(below)).value(":idle", AttributeValue::Bool(true))
+            }
+        };
+        update.run().await.map(drop)
     }
 
     /// Takes an idle conversation out of the index, **if** it is where it was seen: no message has listed it anew. The
@@ -182,7 +244,7 @@ impl Store {
         deleted_below: Seq,
     ) -> Result<(), StoreError> {
         let update = self.update(Key::meta(id), &format!("SET #deleted_below = :below {UNLIST}"));
-        let update = update.only_if("#work_sk = :seen").value(":seen", text(seen));
+        let update = update.only_if(&STANDS_WHERE_SEEN).value(":seen", text(seen));
         update.value(":below", number(deleted_below)).run().await.map(drop)
     }
 
@@ -195,7 +257,7 @@ impl Store {
 
 /// A move of the lowest number that is read from the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Moved {
+pub struct Move {
     /// From here.
     pub from: Seq,
     /// To here.
@@ -208,17 +270,35 @@ pub struct Moved {
     pub deleted: bool,
 }
 
-/// A look of the cleanup's that is to come.
+/// When the cleanup looks again, and what it has found.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// When.
-    pub at: Time,
-    /// Whether there is nothing more to do until then, so that the next message lists the conversation anew.
-    pub idle: bool,
-    /// The number below which the table has nothing any more, when all is deleted that had moved.
-    pub deleted_below: Option<Seq>,
-    /// When what had moved is said to have moved, where a clock that was wrong had said it.
-    pub moved_at: Option<Time>,
+pub enum NextLook {
+    /// It is taken to have moved at this moment.
+    Dated {
+        /// When it looks.
+        at: Time,
+        /// The moment.
+        moved_at: Time,
+    },
+    /// What has moved can't be deleted yet.
+    Undeleted {
+        /// When it looks.
+        at: Time,
+    },
+    /// All is deleted that has moved.
+    Clean {
+        /// When it looks.
+        at: Time,
+        /// The table has nothing below this number.
+        below: Seq,
+    },
+    /// The same, and there is nothing to do until somebody says something: who does so lists the conversation anew.
+    Idle {
+        /// When it looks.
+        at: Time,
+        /// The table has nothing below this number.
+        below: Seq,
+    },
 }
 
 /// When the cleanup looks at a conversation in which something was said.

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
+use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{Item, attribute, from_item, ms, number, text};
 use super::client::{Read, Store, Update, Written};
@@ -59,17 +60,46 @@ pub enum Horizon {
     Read,
 }
 
-/// What became of moving a horizon.
+/// A write that moves a horizon. An expression knows no maximum, so where something is read `delivered` moves along or stays:
+/// two forms, each right for its case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The delivered one, **if** it is below and the inbox has been told of the number.
+    Delivered,
+    /// Both, **if** the read one is below, the delivered one not beyond, and the inbox has been told of the number.
+    Read,
+    /// The read one alone, **if** it is below. Only where [`Mark::Read`] was refused as `delivered` is beyond: it never goes back.
+    ReadBehindDelivered,
+}
+
+impl Mark {
+    const fn form(self) -> (&'static str, &'static Condition) {
+        match self {
+            Self::Delivered => ("SET #delivered_seq = :seq", &MARKS_DELIVERED),
+            Self::Read => ("SET #read_seq = :seq, #delivered_seq = :seq", &MARKS_READ),
+            Self::ReadBehindDelivered => ("SET #read_seq = :seq", &MARKS_READ_BEHIND_DELIVERED),
+        }
+    }
+}
+
+/// What became of a mark.
 #[derive(Clone, Debug)]
-pub enum Moved {
-    /// It moved; as it is now.
-    Forward(Inbox),
-    /// It was there already, or further.
-    Stayed(Inbox),
-    /// The inbox hasn't been told of that number.
-    Beyond(Inbox),
-    /// The user has no such conversation.
+pub enum Marked {
+    /// It was made; the inbox as it is now.
+    Here(Inbox),
+    /// It was refused; the inbox as it is.
+    Refused(Inbox),
+    /// The user has no such inbox.
     NoInbox,
+}
+
+/// What became of telling the sender's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It knows, and its horizons are there.
+    Here,
+    /// It knew of a later one: its horizons are still to be moved.
+    LaterCame,
 }
 
 /// A message's arrival in an inbox.
@@ -84,6 +114,50 @@ pub struct Arrival<'a> {
     /// Who else is in the conversation.
     pub peer: &'a UserId,
 }
+
+/// A message is told of, once; the inbox may not be there yet.
+pub const ARRIVES: Condition = Condition {
+    name: "an arrival",
+    parts: &[Part {
+        name: "it knows of none so high",
+        expression: "attribute_not_exists(#last_seq) OR #last_seq < :seq",
+    }],
+};
+
+/// The delivered horizon only moves forward, and to nothing that the inbox hasn't been told of.
+pub const MARKS_DELIVERED: Condition = Condition {
+    name: "a delivered mark",
+    parts: &[
+        Part { name: "it goes forward", expression: "#delivered_seq < :seq" },
+        Part { name: "the inbox was told of it", expression: "#last_seq >= :seq" },
+    ],
+};
+
+/// So does the read one, and takes the delivered one along.
+pub const MARKS_READ: Condition = Condition {
+    name: "a read mark",
+    parts: &[
+        Part { name: "it goes forward", expression: "#read_seq < :seq" },
+        Part { name: "delivered doesn't go back", expression: "#delivered_seq <= :seq" },
+        Part { name: "the inbox was told of it", expression: "#last_seq >= :seq" },
+    ],
+};
+
+/// Only where [`MARKS_READ`] was refused as `delivered` is beyond: it never goes back.
+pub const MARKS_READ_BEHIND_DELIVERED: Condition = Condition {
+    name: "a read mark behind delivered",
+    parts: &[Part { name: "it goes forward", expression: "#read_seq < :seq" }],
+};
+
+/// A number that the log has is told of where that wasn't done.
+pub const KNOWS_OF_LESS: Condition =
+    Condition { name: "a raise", parts: &[Part { name: "it knows of none so high", expression: "#last_seq < :seq" }] };
+
+/// Only an inbox in which nothing waits leaves the index.
+pub const NOTHING_CAME_SINCE: Condition = Condition {
+    name: "an inbox is unlisted",
+    parts: &[Part { name: "nothing has come since the look", expression: "#last_seq = :seen" }],
+};
 
 /// What every inbox is made with, if it isn't there.
 const ORIGIN: &str = "#kind = :kind, #peer = :peer";
@@ -164,57 +238,33 @@ impl Store {
         update.run().await.map(drop)
     }
 
-    /// Tells the sender's inbox of its own message: who writes has read. **If** it knows of none so high; where somebody's
-    /// later message came first, only the horizons move.
-    pub async fn inbox_sent(&self, user: &UserId, arrival: &Arrival<'_>) -> Result<(), StoreError> {
+    /// Tells the sender's inbox of its own message: who writes has read. **If** it knows of none so high.
+    pub async fn inbox_sent(&self, user: &UserId, arrival: &Arrival<'_>) -> Result<Told, StoreError> {
         let update = self.update(
             Key::inbox(user, arrival.conversation),
             &format!("SET #last_seq = :seq, #last_at = :at, #delivered_seq = :seq, #read_seq = :seq, {ORIGIN}"),
         );
-        if let Written::Refused(_) = arrives(update, arrival)?.run().await? {
-            self.inbox_mark(user, arrival.conversation, Horizon::Read, arrival.seq).await?;
+        match arrives(update, arrival)?.run().await? {
+            Written::Done(_) => Ok(Told::Here),
+            Written::Refused(_) => Ok(Told::LaterCame),
         }
-        Ok(())
     }
 
-    /// Moves a horizon forward, **if** it is below SEQ and the inbox has been told of SEQ.
+    /// Moves a horizon forward to SEQ, **if** what [`Mark`] says holds.
     pub async fn inbox_mark(
         &self,
         user: &UserId,
         conversation: &ConversationId,
-        horizon: Horizon,
+        mark: Mark,
         seq: Seq,
-    ) -> Result<Moved, StoreError> {
-        const READ: (&str, &str) = (
-            "SET #read_seq = :seq, #delivered_seq = :seq",
-            "#read_seq < :seq AND #delivered_seq <= :seq AND #last_seq >= :seq",
-        );
-        // Only where the first was refused as `delivered` is beyond: it never goes back.
-        const READ_BEHIND_DELIVERED: (&str, &str) = ("SET #read_seq = :seq", "#read_seq < :seq");
-        const DELIVERED: (&str, &str) = ("SET #delivered_seq = :seq", "#delivered_seq < :seq AND #last_seq >= :seq");
-        let forms: &[(&str, &str)] = match horizon {
-            Horizon::Delivered => &[DELIVERED],
-            // An expression knows no maximum, so `delivered` moves along or stays: two forms, each right for its case.
-            Horizon::Read => &[READ, READ_BEHIND_DELIVERED],
-        };
-        let mut stayed = Moved::NoInbox;
-        for (expression, condition) in forms {
-            let update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
-            let inbox: Inbox = match update.value(":seq", number(seq)).run().await? {
-                Written::Done(item) => return Ok(Moved::Forward(from_item(item)?)),
-                Written::Refused(None) => return Ok(Moved::NoInbox),
-                Written::Refused(Some(item)) => from_item(item)?,
-            };
-            if seq > inbox.last_seq {
-                return Ok(Moved::Beyond(inbox));
-            }
-            let behind = horizon == Horizon::Read && inbox.read_seq < seq;
-            stayed = Moved::Stayed(inbox);
-            if !behind {
-                break;
-            }
+    ) -> Result<Marked, StoreError> {
+        let (expression, condition) = mark.form();
+        let update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
+        match update.value(":seq", number(seq)).run().await? {
+            Written::Done(item) => Ok(Marked::Here(from_item(item)?)),
+            Written::Refused(Some(item)) => Ok(Marked::Refused(from_item(item)?)),
+            Written::Refused(None) => Ok(Marked::NoInbox),
         }
-        Ok(stayed)
     }
 
     /// Tells an inbox of a number that its log has, **if** it is there and knows of none so high: a reader may be faster
@@ -228,7 +278,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let update =
             self.update(Key::inbox(user, conversation), &format!("SET #last_seq = :seq, {LIST_IF_NOT_LISTED}"));
-        let update = update.only_if("#last_seq < :seq").value(":seq", number(seq));
+        let update = update.only_if(&KNOWS_OF_LESS).value(":seq", number(seq));
         update.at(&Listing::waiting(now, user, conversation)).run().await.map(drop)
     }
 
@@ -244,7 +294,7 @@ impl Store {
     /// `delivered_seq` never goes back and is never above `last_seq`.
     pub async fn inbox_unlist(&self, key: Key, seen: &Inbox) -> Result<(), StoreError> {
         let update = self.update(key, UNLIST);
-        let update = update.only_if("#last_seq = :seen");
+        let update = update.only_if(&NOTHING_CAME_SINCE);
         update.value(":seen", number(seen.last_seq)).run().await.map(drop)
     }
 }
@@ -252,7 +302,7 @@ impl Store {
 /// What the two kinds of arrival have in common.
 fn arrives<'a>(update: Update<'a>, arrival: &Arrival<'_>) -> Result<Update<'a>, StoreError> {
     Ok(update
-        .only_if("attribute_not_exists(#last_seq) OR #last_seq < :seq")
+        .only_if(&ARRIVES)
         .value(":seq", number(arrival.seq))
         .value(":at", number(arrival.at.ms))
         .value(":kind", attribute(Kind::Direct)?)

@@ -1,11 +1,12 @@
 //! The only place that knows `DynamoDB`. One table, one overloaded sparse index, no transactions, and no scan but that of [`scan`].
 //!
 //! [`table`] holds every key, [`client`] the calls that all files share; then one file an item kind: the item, its conditions
-//! with the why, and one method per access pattern. A lost race is a value, never an error.
+//! with the why, and one method per access pattern. [`guards`] lists the conditions. A lost race is a value, never an error.
 
 pub mod accounts;
 pub mod client;
 pub mod conversations;
+pub mod guards;
 pub mod inbox;
 pub mod ledger;
 pub mod log;

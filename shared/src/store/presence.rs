@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use wire::{ConnectionId, Device, Time, UserId};
 
+use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
@@ -94,12 +95,23 @@ impl Connected {
 }
 
 /// What became of registering a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Added {
     /// It is registered.
+    Here(Stands),
+    /// It was refused: there are [`CONNECTIONS_MAX`], perhaps with this one.
+    Full(Stands),
+    /// It was refused: the user has no item yet.
+    NoItem,
+}
+
+/// What became of giving a user's connections their place in the index.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// They have it, or there are none.
     Here,
-    /// The user has [`CONNECTIONS_MAX`] live ones.
-    Full,
+    /// It was refused: connections have come or gone.
+    Changed(Stands),
 }
 
 /// A user's connections as they are kept, and where they stand in the index.
@@ -122,12 +134,17 @@ impl Stands {
     }
 
     /// The place where the connections should stand, while there are any.
-    fn due(&self, user: &UserId) -> Option<Listing> {
+    pub fn due(&self, user: &UserId) -> Option<Listing> {
         Some(Listing::online(self.presence.first_end()?, user))
     }
 
+    /// Whether they stand there.
+    pub fn is_at(&self, place: &Listing) -> bool {
+        self.listing.as_ref() == Some(place)
+    }
+
     /// Whether the sweep would look only after the first connection has ended.
-    fn is_late(&self, user: &UserId) -> bool {
+    pub fn is_late(&self, user: &UserId) -> bool {
         let due = self.due(user);
         self.listing
             .as_ref()
@@ -136,62 +153,54 @@ impl Stands {
     }
 }
 
-/// Whether an item has this connection.
-fn has_connection(item: &Item, id: &ConnectionId) -> bool {
-    let connections = item.get("connections").and_then(|connections| connections.as_m().ok());
-    connections.is_some_and(|connections| connections.contains_key(id.as_str()))
-}
+/// Nobody has more connections than [`CONNECTIONS_MAX`]. What doesn't exist has no size.
+pub const HAS_ROOM: Condition = Condition {
+    name: "a registering",
+    parts: &[Part { name: "the item is there, and has room", expression: "size(#connections) < :max" }],
+};
 
-/// How often registering is tried: for a user's first connection, and after the dead were taken out.
-const ADD_ATTEMPTS_MAX: u32 = 4;
-/// How often listing is tried while connections come and go.
-const LIST_ATTEMPTS_MAX: u32 = 4;
+/// Who was last seen when is said once for each connection.
+pub const IS_CONNECTED: Condition = Condition {
+    name: "a removal",
+    parts: &[Part { name: "the connection is there", expression: "attribute_exists(#connections.#id)" }],
+};
+
+/// A connection that came or went meanwhile may make it another moment.
+pub const CONNECTED_AS_SEEN: Condition = Condition {
+    name: "a presence is listed",
+    parts: &[Part { name: "nobody came or went since the look", expression: "#connections = :seen" }],
+};
+
+/// Only who has no connection leaves the index.
+pub const NOBODY_CONNECTED: Condition = Condition {
+    name: "a presence is unlisted",
+    parts: &[Part { name: "no connection is left", expression: "size(#connections) = :zero" }],
+};
 
 impl Store {
-    /// Registers a connection, **if** the user's item is there and has room: what doesn't exist has no size. Where there is
-    /// none it is made, **if** there is still none; where it is full the dead are taken out first.
+    /// Registers a connection, **if** the user's item is there and has room.
     pub async fn presence_add(
         &self,
         user: &UserId,
         id: &ConnectionId,
         connection: &Connection,
     ) -> Result<Added, StoreError> {
-        for _ in 0..ADD_ATTEMPTS_MAX {
-            let update = self
-                .update(Key::presence(user), &format!("SET #connections.#id = :connection, {LIST_IF_NOT_LISTED}"))
-                .only_if("size(#connections) < :max")
-                .name("#id", id.as_str())
-                .value(":connection", attribute(connection)?)
-                .at(&Listing::online(connection.expires_at, user))
-                .value(":max", number(CONNECTIONS_MAX));
-            let item = match update.run().await? {
-                Written::Done(item) => item,
-                Written::Refused(None) => {
-                    if self.presence_create(user, id, connection).await? {
-                        return Ok(Added::Here);
-                    }
-                    continue;
-                }
-                // Its own write, whose answer was lost: it is there, and what it had filled is full.
-                Written::Refused(Some(item)) if has_connection(&item, id) => item,
-                Written::Refused(Some(item)) => {
-                    if !self.presence_remove_dead(user, from_item(item)?, connection.connected_at).await? {
-                        return Ok(Added::Full);
-                    }
-                    continue;
-                }
-            };
-            let stands = Stands::of(user, item)?;
-            if stands.is_late(user) {
-                self.presence_list(user, stands).await?;
-            }
-            return Ok(Added::Here);
+        let update = self
+            .update(Key::presence(user), &format!("SET #connections.#id = :connection, {LIST_IF_NOT_LISTED}"))
+            .only_if(&HAS_ROOM)
+            .name("#id", id.as_str())
+            .value(":connection", attribute(connection)?)
+            .at(&Listing::online(connection.expires_at, user))
+            .value(":max", number(CONNECTIONS_MAX));
+        match update.run().await? {
+            Written::Done(item) => Ok(Added::Here(Stands::of(user, item)?)),
+            Written::Refused(Some(item)) => Ok(Added::Full(Stands::of(user, item)?)),
+            Written::Refused(None) => Ok(Added::NoItem),
         }
-        Err(StoreError::contended("a connection could not be registered"))
     }
 
-    /// Makes a user's item with a first connection, **if there is none**.
-    async fn presence_create(
+    /// Makes a user's item with a first connection, **if there is none**; says whether it did.
+    pub async fn presence_create(
         &self,
         user: &UserId,
         id: &ConnectionId,
@@ -201,16 +210,6 @@ impl Store {
         let mut item = Item::from([("connections".to_owned(), AttributeValue::M(connections))]);
         item.extend(Listing::online(connection.expires_at, user).item());
         Ok(matches!(self.put_new(Key::presence(user), item).await?, Written::Done(_)))
-    }
-
-    /// Takes the dead connections out; says whether there were any.
-    async fn presence_remove_dead(&self, user: &UserId, presence: Presence, now: Time) -> Result<bool, StoreError> {
-        let dead: Vec<ConnectionId> =
-            presence.connections.into_iter().filter(|(_, it)| it.is_over(now)).map(|(id, _)| id).collect();
-        for id in &dead {
-            self.presence_remove(user, id, None).await?;
-        }
-        Ok(!dead.is_empty())
     }
 
     /// Takes one connection out, **if** it is there; with `seen_at` when the user was there until now.
@@ -224,7 +223,7 @@ impl Store {
             Some(_) => "REMOVE #connections.#id SET #last_seen_at = :seen_at",
             None => "REMOVE #connections.#id",
         };
-        let mut update = self.update(Key::presence(user), expression).only_if("attribute_exists(#connections.#id)");
+        let mut update = self.update(Key::presence(user), expression).only_if(&IS_CONNECTED);
         update = update.name("#id", id.as_str());
         if let Some(seen_at) = seen_at {
             update = update.value(":seen_at", number(seen_at.ms));
@@ -243,28 +242,20 @@ impl Store {
         self.get(Key::presence(user), Read::Eventual).await?.map(|item| Stands::of(user, item)).transpose()
     }
 
-    /// Has the sweep look at a user's connections when the first of them ends, **if** they are those that were seen: one that
-    /// has come or gone meanwhile may make it another moment, so it is looked again. Nothing, where it is so already.
-    pub async fn presence_list(&self, user: &UserId, mut seen: Stands) -> Result<(), StoreError> {
-        for _ in 0..LIST_ATTEMPTS_MAX {
-            let Some(due) = seen.due(user) else { return self.presence_unlist(user).await };
-            if seen.listing.as_ref() == Some(&due) {
-                return Ok(());
-            }
-            let update = self.update(Key::presence(user), LIST).only_if("#connections = :seen").at(&due);
-            match update.value(":seen", seen.connections).run().await? {
-                Written::Refused(Some(item)) => seen = Stands::of(user, item)?,
-                Written::Done(_) | Written::Refused(None) => return Ok(()),
-            }
+    /// Has the sweep look at a user's connections when PLACE says, **if** they are those that were seen: one that has come or
+    /// gone meanwhile may make it another moment.
+    pub async fn presence_list(&self, user: &UserId, seen: Stands, place: &Listing) -> Result<Listed, StoreError> {
+        let update = self.update(Key::presence(user), LIST).only_if(&CONNECTED_AS_SEEN).at(place);
+        match update.value(":seen", seen.connections).run().await? {
+            Written::Refused(Some(item)) => Ok(Listed::Changed(Stands::of(user, item)?)),
+            Written::Done(_) | Written::Refused(None) => Ok(Listed::Here),
         }
-        // Whoever changed it last has seen the same, and lists it.
-        Ok(())
     }
 
     /// Takes a user out of the index of those online, **if** no connection is left.
-    async fn presence_unlist(&self, user: &UserId) -> Result<(), StoreError> {
+    pub async fn presence_unlist(&self, user: &UserId) -> Result<(), StoreError> {
         let update = self.update(Key::presence(user), UNLIST);
-        update.only_if("size(#connections) = :zero").value(":zero", number(0)).run().await.map(drop)
+        update.only_if(&NOBODY_CONNECTED).value(":zero", number(0)).run().await.map(drop)
     }
 
     /// Reads the presence of many users; who was never here is left out.

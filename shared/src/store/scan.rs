@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wire::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
+use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{Item, from_item, number};
 use super::client::{Read, Store};
@@ -109,16 +110,49 @@ pub enum Due {
 }
 
 impl Due {
-    const fn condition(self) -> &'static str {
+    const fn condition(self) -> &'static Condition {
         match self {
-            Self::Open => "size(#open) > :zero",
-            Self::Online => "size(#connections) > :zero",
-            Self::Unsettled => "attribute_exists(#work_pk)",
-            Self::Waiting => "#delivered_seq < #last_seq",
-            Self::Archive => "attribute_exists(#first_seq) AND attribute_not_exists(#idle)",
+            Self::Open => &STILL_OPEN,
+            Self::Online => &STILL_ONLINE,
+            Self::Unsettled => &STILL_UNSETTLED,
+            Self::Waiting => &STILL_WAITING,
+            Self::Archive => &STILL_TO_ARCHIVE,
         }
     }
 }
+
+/// Of [`Due::Open`].
+pub const STILL_OPEN: Condition = Condition {
+    name: "an account is listed",
+    parts: &[Part { name: "sends are open", expression: "size(#open) > :zero" }],
+};
+
+/// Of [`Due::Online`].
+pub const STILL_ONLINE: Condition = Condition {
+    name: "a presence is listed anew",
+    parts: &[Part { name: "there are connections", expression: "size(#connections) > :zero" }],
+};
+
+/// Of [`Due::Unsettled`].
+pub const STILL_UNSETTLED: Condition = Condition {
+    name: "an entry is listed",
+    parts: &[Part { name: "it is not folded yet", expression: "attribute_exists(#work_pk)" }],
+};
+
+/// Of [`Due::Waiting`].
+pub const STILL_WAITING: Condition = Condition {
+    name: "an inbox is listed",
+    parts: &[Part { name: "something is undelivered", expression: "#delivered_seq < #last_seq" }],
+};
+
+/// Of [`Due::Archive`].
+pub const STILL_TO_ARCHIVE: Condition = Condition {
+    name: "a conversation is listed",
+    parts: &[
+        Part { name: "it is there", expression: "attribute_exists(#first_seq)" },
+        Part { name: "the cleanup has something to do", expression: "attribute_not_exists(#idle)" },
+    ],
+};
 
 impl Store {
     /// A page of the whole table, eventually consistent, and where the next one starts.
@@ -139,7 +173,10 @@ impl Store {
     /// Puts an item at its place in the index, **if** it is still due.
     pub async fn list(&self, key: Key, due: Due, listing: &Listing) -> Result<(), StoreError> {
         let update = self.update(key, LIST).only_if(due.condition()).at(listing);
-        let update = if due.condition().contains(":zero") { update.value(":zero", number(0)) } else { update };
+        let update = match due {
+            Due::Open | Due::Online => update.value(":zero", number(0)),
+            Due::Unsettled | Due::Waiting | Due::Archive => update,
+        };
         update.run().await.map(drop)
     }
 

@@ -110,10 +110,10 @@ pub(super) fn latest_end(now: Time) -> Time {
 }
 
 /// What takes an item out of the index.
-pub(super) const UNLIST: &str = "REMOVE #work_pk, #work_sk";
+pub const UNLIST: &str = "REMOVE #work_pk, #work_sk";
 
 /// What puts an item into the index, or elsewhere in it.
-pub(super) const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
+pub const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
 /// The part of a SET that puts an item into the index, and leaves it where it is while it is there.
 pub(super) const LIST_IF_NOT_LISTED: &str = "#work_pk = :work_pk, #work_sk = if_not_exists(#work_sk, :work_sk)";

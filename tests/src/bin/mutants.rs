@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
 use tests::simulation::plan::FOCI;
-use tests::simulation::{Listed, Mutant, ORDERS, Plan, run};
+use tests::simulation::{Listed, Mutant, ORDERS, Plan, ShownBy, conditions, run};
 
 /// A third of the time would go to the system's allocator.
 #[global_allocator]
@@ -70,15 +71,20 @@ fn main() -> ExitCode {
     };
     std::panic::set_hook(Box::new(|_| {}));
     say(&format!("looking for guards in {} seeds, each with {} plans", options.find, FOCI.len() + 1));
-    let mutants: Vec<Mutant> =
-        find(&options).into_iter().filter(|one| one.to_string().contains(&options.only)).collect();
+    let began = Instant::now();
+    let shown_by_a_test = |one: &Mutant| matches!(listed.get(&one.to_string()), Some(ShownBy::Test(_)));
+    let asked = find(&options).into_iter().filter(|one| one.to_string().contains(&options.only));
+    let (by_tests, mutants): (Vec<Mutant>, Vec<Mutant>) = asked.partition(shown_by_a_test);
     let new = mutants.iter().filter(|one| !listed.contains_key(&one.to_string())).count();
+    say(&format!("{} more guards are shown by a test", by_tests.len()));
     say(&format!("{} guards, {new} without a seed in a list; up to {} seeds each", mutants.len(), options.seeds));
+    say(&forecast(began.elapsed(), mutants.len() - new, new, &options));
     say("caught | seeds | first | by | guard");
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     on_threads(options.threads, || {
         while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = judge(mutant, listed.get(&mutant.to_string()).copied(), &options);
+            let seed = listed.get(&mutant.to_string()).and_then(seed);
+            let verdict = judge(mutant, seed, &options);
             show(mutant, &verdict);
             lock(&verdicts).insert(mutant, verdict.first);
         }
@@ -87,13 +93,15 @@ fn main() -> ExitCode {
     let survivors = verdicts.values().filter(|first| first.is_none()).count();
     say(&format!("{survivors} of {} survived", mutants.len()));
     if let Some(path) = &options.list {
-        let caught = verdicts.iter().filter_map(|(mutant, first)| Some((mutant, (*first)?)));
-        let line = |(mutant, seed): (&&Mutant, u64)| Listed {
-            seed,
+        let caught = verdicts.iter().filter_map(|(mutant, first)| Some((*mutant, ShownBy::Seed((*first)?))));
+        let by_tests = by_tests.iter().filter_map(|one| Some((one, listed.get(&one.to_string())?.clone())));
+        let all: BTreeMap<&Mutant, ShownBy> = caught.chain(by_tests).collect();
+        let line = |(mutant, shown_by): (&Mutant, ShownBy)| Listed {
+            shown_by,
             item: mutant.item().to_owned(),
             guard: mutant.to_string(),
         };
-        let list: String = caught.map(|caught| format!("{}\n", line(caught))).collect();
+        let list: String = all.into_iter().map(|shown| format!("{}\n", line(shown))).collect();
         if let Err(error) = std::fs::write(path, list) {
             say(&format!("{}: {error}", path.display()));
             return ExitCode::FAILURE;
@@ -102,14 +110,18 @@ fn main() -> ExitCode {
     if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The seeds of a list, by guard; none where there is no file yet.
-fn read(path: &Path) -> Result<BTreeMap<String, u64>, String> {
+fn seed(shown_by: &ShownBy) -> Option<u64> {
+    if let ShownBy::Seed(seed) = shown_by { Some(*seed) } else { None }
+}
+
+/// A list, by guard; nothing where there is no file yet.
+fn read(path: &Path) -> Result<BTreeMap<String, ShownBy>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    let listed = text.lines().map(|line| line.parse().map(|Listed { seed, guard, .. }| (guard, seed)));
+    let listed = text.lines().map(|line| line.parse().map(|Listed { shown_by, guard, .. }| (guard, shown_by)));
     listed.collect::<Result<_, String>>().map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -122,9 +134,9 @@ fn on_threads(threads: usize, work: impl Fn() + Sync) {
     std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(&work))));
 }
 
-/// The guards that are met in plans of any kind and in those directed at each kind of item, and the orders.
+/// The guards that the store has or that are met in plans of any kind and in those directed at each kind of item, and the orders.
 fn find(options: &Options) -> BTreeSet<Mutant> {
-    let (next, found) = (AtomicU64::new(0), Mutex::new(BTreeSet::from(ORDERS)));
+    let (next, found) = (AtomicU64::new(0), Mutex::new(conditions().chain(ORDERS).collect::<BTreeSet<_>>()));
     on_threads(options.threads, || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -140,6 +152,14 @@ fn find(options: &Options) -> BTreeSet<Mutant> {
         }
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long it takes, by how long looking for the guards took: a guard's seed is run without it, and then with it.
+fn forecast(looked: Duration, listed: usize, new: usize, options: &Options) -> String {
+    let plans = options.find.max(1) as f64 * (FOCI.len() + 1) as f64;
+    let seconds = |guards: usize, seeds: u64| looked.as_secs_f64() / plans * 2.0 * guards as f64 * seeds as f64;
+    let (soon, late) = (seconds(listed, 1), seconds(new, options.seeds));
+    format!("about {soon:.0} s where each listed seed still shows its guard, and up to {late:.0} s for the others")
 }
 
 /// Says a line.

@@ -5,34 +5,17 @@ use shared::chat::send::Attempt;
 use shared::error::Error;
 use wire::limits::{CLIENT_ID_CHARS_MAX, ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
 use wire::{
-    ConversationId, Cursor, Echo, Event, Frame, GetBalance, GetConversation, GetConversations, GetMessages,
-    GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, MarkDelivered, MarkRead, Ping, Request, RequestId,
-    SendMessage, Seq, Sync, Time, Typing, UserId, direct_id, error_frame, parse,
+    ACTIONS, ConversationId, Cursor, Echo, Event, Frame, GetConversations, GetOrCreateDirect, GetTransactions,
+    RequestId, SendMessage, Seq, Time, UserId, direct_id, error_frame, parse,
 };
 
 /// Who says it.
 const SPEAKER: &str = "ann";
 
-/// Reads a frame's fields and looks at what was read.
-type Reader = fn(&str, Option<&RequestId>) -> Result<(), Error>;
+/// Looks at what was read, beyond that it can be read: some actions have rules of their own.
+type Rule = fn(&str, Option<&RequestId>) -> Result<(), Error>;
 
-/// One for each action: every frame is read as each of them, whatever action it names.
-const READERS: [Reader; 14] = [
-    read::<Ping>,
-    read::<Sync>,
-    get_or_create_direct,
-    get_conversations,
-    read::<GetConversation>,
-    send_message,
-    read::<GetMessages>,
-    read::<MarkDelivered>,
-    read::<MarkRead>,
-    read::<GetReceipts>,
-    read::<Typing>,
-    read::<GetPresence>,
-    read::<GetBalance>,
-    get_transactions,
-];
+const RULES: [Rule; 4] = [get_or_create_direct, get_conversations, send_message, get_transactions];
 
 /// Reads any bytes as a frame. Nothing may panic, and every refusal must be a frame that can be sent, and that names what it
 /// answers.
@@ -49,10 +32,11 @@ pub fn frame(bytes: &[u8]) {
     };
     assert_eq!((Some(&frame.action), &frame.request_id), (echo.action.as_ref(), &echo.request_id), "both have read it");
     is_told(&Error::UnknownAction(frame.action), &echo);
-    for read in READERS {
-        if let Err(error) = read(&text, echo.request_id.as_ref()) {
-            is_told(&error, &echo);
-        }
+    // It is read as each of them, whatever action it names.
+    let read = ACTIONS.iter().map(|action| (action.read)(&text).map_err(Error::from));
+    let ruled = RULES.iter().map(|rule| rule(&text, echo.request_id.as_ref()));
+    for error in read.chain(ruled).filter_map(Result::err) {
+        is_told(&error, &echo);
     }
 }
 
@@ -91,10 +75,6 @@ fn is_told(error: &Error, echo: &Echo) {
 
 fn is_sendable(frame: &[u8]) {
     assert!(frame.len() <= MESSAGE_BYTES_MAX, "{} bytes can't be sent", frame.len());
-}
-
-fn read<R: Request>(text: &str, _: Option<&RequestId>) -> Result<(), Error> {
-    Ok(parse::<R>(text).map(drop)?)
 }
 
 /// The conversation is the same one, whoever asks.

@@ -27,10 +27,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use self::fault::Fault;
-pub use self::mutants::{Listed, Mutant, ORDERS};
+pub use self::mutants::{Listed, Mutant, ORDERS, ShownBy, conditions};
 pub use self::plan::{Act, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
-pub use self::workload::ACTIONS;
 use self::workload::Stage;
 use self::writes::Broken;
 use crate::network::lock;

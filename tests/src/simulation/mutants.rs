@@ -1,10 +1,11 @@
-//! What the code would do without one of its guards, made at the network edge: no guard has to be listed, and none can be
-//! forgotten. A guard is a part of a condition, or a strong read, as it is seen on the wire; the orders are listed here.
+//! What the code would do without one of its guards, made at the network edge, so that none can be forgotten. A guard is a part
+//! of a condition, by the name that the store gives it, or a strong read, as it is seen on the wire; the orders are listed here.
 
 use std::collections::BTreeMap;
 
 use local::template::TABLE_NAME;
 use serde_json::{Value, json};
+use shared::store::guards::{Condition, GUARDED};
 
 use super::past::{Past, number, place, text};
 use super::plan::NAMES;
@@ -21,7 +22,7 @@ pub enum Mutant {
         /// The kind of item.
         item: String,
         /// The condition.
-        condition: String,
+        condition: &'static Condition,
         /// Which of its parts, from 0.
         part: usize,
     },
@@ -54,20 +55,38 @@ pub const ORDERS: [Mutant; 6] = [
     Mutant::EverybodyIsIn,
 ];
 
-/// A line of a list of guards, as `tests/tests/guards.txt` holds them: a seed whose plan, directed at the item, misses this guard.
+/// A line of a list of guards, as `tests/tests/guards.txt` holds them.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// The seed.
-    pub seed: u64,
+    /// What shows that the guard is needed.
+    pub shown_by: ShownBy,
     /// The kind of item.
     pub item: String,
     /// The guard, in words.
     pub guard: String,
 }
 
+/// What shows that a guard is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShownBy {
+    /// A seed, whose plan, directed at the item, misses it.
+    Seed(u64),
+    /// A test of people, where no plan meets the guard: `FILE::NAME`.
+    Test(String),
+}
+
+impl std::fmt::Display for ShownBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Seed(seed) => write!(f, "{seed}"),
+            Self::Test(test) => f.write_str(test),
+        }
+    }
+}
+
 impl std::fmt::Display for Listed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} | {} | {}", self.seed, self.item, self.guard)
+        write!(f, "{} | {} | {}", self.shown_by, self.item, self.guard)
     }
 }
 
@@ -75,10 +94,11 @@ impl std::str::FromStr for Listed {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
-        let wrong = || format!("not a line of a list of guards: {line}");
-        let [seed, item, guard] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { return Err(wrong()) };
-        let seed = seed.parse().map_err(|_| wrong())?;
-        Ok(Self { seed, item: item.to_owned(), guard: guard.to_owned() })
+        let [shown_by, item, guard] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else {
+            return Err(format!("not a line of a list of guards: {line}"));
+        };
+        let shown_by = shown_by.parse().map_or_else(|_| ShownBy::Test(shown_by.to_owned()), ShownBy::Seed);
+        Ok(Self { shown_by, item: item.to_owned(), guard: guard.to_owned() })
     }
 }
 
@@ -86,9 +106,7 @@ impl std::fmt::Display for Mutant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Part { item, condition, part } => {
-                let parts = parts(condition);
-                write!(f, "{item}: {}", parts[*part])?;
-                if parts.len() > 1 { write!(f, "  (of: {condition})") } else { Ok(()) }
+                write!(f, "{item}, {}: {}", condition.name, condition.parts[*part].name)
             }
             Self::Stale { read } => write!(f, "strong read: {read}"),
             Self::ReceiptReadEarly => f.write_str("order: RECEIPT is read after ACCOUNT"),
@@ -101,35 +119,20 @@ impl std::fmt::Display for Mutant {
     }
 }
 
-/// The parts of a condition: what AND joins outside parentheses.
-fn parts(condition: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut depth = 0;
-    for word in condition.split(' ') {
-        let open = word.matches('(').count();
-        let close = word.matches(')').count();
-        if depth == 0 && word == "AND" {
-            parts.push(String::new());
-            continue;
-        }
-        depth = depth + open - close;
-        let part = parts.last_mut().expect("there is one");
-        if !part.is_empty() {
-            part.push(' ');
-        }
-        part.push_str(word);
-    }
-    parts
+/// The guards of every condition that the store has.
+pub fn conditions() -> impl Iterator<Item = Mutant> {
+    GUARDED.iter().flat_map(|(item, condition)| parts(item, condition))
+}
+
+fn parts(item: &str, condition: &'static Condition) -> impl Iterator<Item = Mutant> {
+    (0..condition.parts.len()).map(move |part| Mutant::Part { item: item.to_owned(), condition, part })
 }
 
 /// The guards that a call carries.
 pub(super) fn guards_of(operation: &Operation) -> Vec<Mutant> {
     if operation.is_write() {
-        let condition = operation.condition();
-        let item = kind_of(operation.sk().unwrap_or_default());
-        let all = parts(condition).len();
-        let part = |part| Mutant::Part { item: item.to_owned(), condition: condition.to_owned(), part };
-        return if condition.is_empty() { Vec::new() } else { (0..all).map(part).collect() };
+        let item = operation.item_kind().unwrap_or_default();
+        return operation.guard().into_iter().flat_map(|condition| parts(item, condition)).collect();
     }
     if operation.is_strong() { vec![Mutant::Stale { read: read_of(operation) }] } else { Vec::new() }
 }
@@ -141,12 +144,15 @@ fn read_of(operation: &Operation) -> String {
         "Query" => {
             let values = &request["ExpressionAttributeValues"];
             let low = [":sk", ":from"].map(|name| text(values, name)).concat();
-            let tail = match (request["Limit"] == 1, request["ProjectionExpression"].is_null()) {
-                (true, _) => ", the tail",
-                (false, false) => ", the walk",
-                (false, true) => "",
-            };
-            format!("Query {}: {}{tail}", kind_of(&low), request["KeyConditionExpression"].as_str().unwrap_or_default())
+            let what =
+                match (request["Limit"] == 1, values[":from"].is_null(), request["ProjectionExpression"].is_null()) {
+                    (true, true, _) => "the highest",
+                    (true, false, _) => "the highest of a range",
+                    (false, _, false) => "the walk",
+                    (false, true, true) => "all",
+                    (false, false, true) => "a range",
+                };
+            format!("Query {}, {what}", kind_of(&low))
         }
         "BatchGetItem" => {
             let key = &request["RequestItems"][TABLE_NAME]["Keys"][0];
@@ -170,7 +176,7 @@ impl Mutant {
         match self {
             Self::Part { item, .. } => item,
             Self::Stale { read } => {
-                let kind = read.split([' ', ':']).nth(1);
+                let kind = read.split([' ', ',']).nth(1);
                 kind.unwrap_or_default()
             }
             Self::ReceiptWrittenEarly => "RECEIPT",
@@ -184,12 +190,10 @@ impl Mutant {
     pub(super) fn changes(&self, name: &str, request: &Value) -> Option<Value> {
         let Self::Part { item, condition, part } = self else { return None };
         let operation = Operation::Dynamo(name.to_owned(), request.clone());
-        if operation.condition() != condition || kind_of(operation.sk()?) != item {
+        if operation.guard() != Some(*condition) || kind_of(operation.sk()?) != item {
             return None;
         }
-        let mut parts = parts(condition);
-        parts.remove(*part);
-        let rest = parts.join(" AND ");
+        let rest = condition.without(*part);
         let mut request = request.clone();
         let fields = request.as_object_mut()?;
         if rest.is_empty() {

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use shared::limits::{CONNECTIONS_MAX, OPEN_MAX, VOID_AFTER};
+use wire::ACTIONS;
 
 use super::fault::Fault;
-use super::workload::ACTIONS;
 use crate::network::{Call, Chance};
 
 /// How many steps a plan has, where nobody says otherwise: one of these. Most of what goes wrong needs few, and short plans
@@ -503,7 +503,7 @@ impl Plan {
 /// Everything that happens, and how often. Each plan has likings of its own: what everybody does a little of, nobody does
 /// much of.
 fn all_acts(chance: &mut Chance) -> Vec<(Act, u64)> {
-    let acts = ACTIONS.iter().map(|(action, _)| Act::Says(action));
+    let acts = ACTIONS.iter().map(|action| Act::Says(action.name));
     let others = [
         Act::Repeats,
         Act::Pries,

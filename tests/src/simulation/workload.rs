@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use wire::limits::COINS_MAX;
+use wire::{ACTIONS, Action, AskedBy};
 
 use super::clients::{Ask, Asked, Id, Send};
 use super::fault::Fault;
@@ -21,31 +22,8 @@ const PURSE: u64 = 30;
 const OVERTAKEN_MS_MAX: u64 = 400;
 /// How long an impatient client waits before it sends a message again: up to one of these.
 const PATIENCE_MS: [u64; 3] = [20, 300, 6_000];
-/// What somebody may ask of a conversation of others.
-const PRIED: [&str; 6] = ["getMessages", "markRead", "typing", "sendMessage", "getConversation", "getReceipts"];
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
-
-/// Makes a frame's fields.
-type Fields = fn(&mut Asking<'_>) -> Value;
-
-/// Every action of the protocol, and a frame of it.
-pub const ACTIONS: [(&str, Fields); 14] = [
-    ("ping", |_| json!({})),
-    ("sync", |asking| if asking.chance.below(3) == 0 { json!({}) } else { asking.since() }),
-    ("getOrCreateDirect", |asking| json!({ "otherUserId": NAMES[asking.other] })),
-    ("getConversations", |asking| json!({ "limit": 1 + asking.chance.below(4) })),
-    ("getConversation", |asking| json!({ "conversationId": asking.conversation })),
-    ("sendMessage", |asking| asking.message()),
-    ("getMessages", |asking| asking.page()),
-    ("markDelivered", |asking| asking.mark()),
-    ("markRead", |asking| asking.mark()),
-    ("getReceipts", |asking| asking.mark()),
-    ("typing", |asking| json!({ "conversationId": asking.conversation, "typing": asking.chance.below(2) == 0 })),
-    ("getPresence", |_| json!({ "userIds": NAMES })),
-    ("getBalance", |_| json!({})),
-    ("getTransactions", |asking| json!({ "limit": 1 + asking.chance.below(10) })),
-];
 
 /// What the fields of a frame are made of.
 pub struct Asking<'a> {
@@ -59,6 +37,34 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// The fields of a frame of this action's: like the table's sample, but where something is worth varying.
+    fn fields(&mut self, action: &'static Action) -> Value {
+        match action.name {
+            "sync" if self.chance.below(3) == 0 => json!({}),
+            "sync" => self.since(),
+            "sendMessage" => self.message(),
+            "getMessages" => self.page(),
+            "markDelivered" | "markRead" | "getReceipts" => self.mark(),
+            "getConversations" => json!({ "limit": 1 + self.chance.below(4) }),
+            "getTransactions" => json!({ "limit": 1 + self.chance.below(10) }),
+            "getPresence" => json!({ "userIds": NAMES }),
+            "typing" => json!({ "conversationId": self.conversation, "typing": self.chance.below(2) == 0 }),
+            _ => self.sample(action),
+        }
+    }
+
+    /// The table's sample, of those who are here.
+    fn sample(&mut self, action: &Action) -> Value {
+        let mut samples: Vec<Value> = action.frames().collect();
+        let mut frame = samples.swap_remove(self.chance.below(samples.len() as u64) as usize);
+        for (field, value) in [("conversationId", &*self.conversation), ("otherUserId", NAMES[self.other])] {
+            if let Some(there) = frame.get_mut(field) {
+                *there = value.into();
+            }
+        }
+        frame
+    }
+
     /// Everything that the device lacks.
     fn since(&self) -> Value {
         let device = &self.state.clients.devices[self.person][self.device];
@@ -108,6 +114,11 @@ impl Asking<'_> {
     }
 }
 
+/// The table's row of an action.
+fn of_table(name: &str) -> &'static Action {
+    ACTIONS.iter().find(|action| action.name == name).expect("an action")
+}
+
 /// Where the steps happen.
 #[derive(Clone)]
 pub(super) struct Stage {
@@ -129,7 +140,9 @@ impl Stage {
         match step.act {
             Act::Says(action) => self.asks(step, action, person, false).await,
             Act::Pries => {
-                self.asks(step, PRIED[chance.below(PRIED.len() as u64) as usize], person, true).await;
+                let pried = ACTIONS.iter().filter(|action| action.asked_by == AskedBy::Participants);
+                let pried: Vec<&Action> = pried.collect();
+                self.asks(step, pried[chance.below(pried.len() as u64) as usize].name, person, true).await;
             }
             Act::Repeats => self.repeats(person, device, &mut chance).await,
             Act::Connects => drop(self.connects(person, device).await),
@@ -198,8 +211,7 @@ impl Stage {
             }
             let (step, device) = (step.number, step.device);
             let mut asking = Asking { state: &state, chance, step, person, device, other, conversation };
-            let (_, fields) = ACTIONS.iter().find(|(name, _)| *name == action).expect("an action");
-            let mut frame = fields(&mut asking);
+            let mut frame = asking.fields(of_table(action));
             frame["action"] = action.into();
             if pries {
                 frame["conversationId"] = asking.conversation.clone().into();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use shared::limits::{CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
-use shared::store::work::Listing;
+use shared::store::presence::IS_CONNECTED;
+use shared::store::work::{LIST, Listing, UNLIST};
 use tokio::time::Instant;
 use wire::limits::COINS_MAX;
 use wire::{Time, UserId};
@@ -14,11 +15,6 @@ use super::clients::holds;
 use super::past::{Past, Place, number, text};
 use super::plan::{Plan, WRONG_CLOCK_S};
 use crate::network::{Operation, kind_of};
-
-/// The update that takes an item out of the index.
-const UNLIST: &str = "REMOVE #work_pk, #work_sk";
-/// The update that gives an item its place in the index.
-const LIST: &str = "SET #work_pk = :work_pk, #work_sk = :work_sk";
 
 /// Who decides so much before or after the last has a clock that was set.
 const CLOCK_SET_MS: i64 = WRONG_CLOCK_S * 1_000 / 2;
@@ -153,7 +149,7 @@ impl Write<'_> {
         let connections = map(self.after, "connections");
         holds("what is due is listed", connections.is_empty() || is_listed(self.after), context)?;
         holds("nobody has too many connections", connections.len() <= CONNECTIONS_MAX, context)?;
-        let takes = self.by.operation.update().starts_with("REMOVE #connections");
+        let takes = self.by.operation.is_on(&IS_CONNECTED);
         let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
         holds("who is taken out was there", took || !takes, context)?;
         let listed = first_end(self.after, |_| true).filter(|_| self.by.operation.update() == LIST);

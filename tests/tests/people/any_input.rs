@@ -1,12 +1,14 @@
 //! Properties: whatever a client says, it gets one answer in words, nothing panics and nothing is `internal`.
 
+use std::collections::BTreeSet;
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_assume, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use serde_json::{Value, json};
 use tests::person::Phone;
 use tests::{Handshake, World};
-use wire::{UserId, direct_id};
+use wire::{ACTIONS, Action, UserId, direct_id};
 
 /// Cases of a property that runs functions.
 const CASES: u32 = 300;
@@ -49,50 +51,17 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// A name that means something in some frame.
 fn field() -> impl Strategy<Value = String> {
-    let names = [
-        "action",
-        "requestId",
-        "conversationId",
-        "to",
-        "content",
-        "clientMessageId",
-        "replyTo",
-        "maxPrice",
-        "seq",
-        "limit",
-        "cursor",
-        "since",
-        "otherUserId",
-        "userIds",
-        "typing",
-        "before",
-        "after",
-        "attachment",
-    ];
-    proptest::sample::select(names.to_vec()).prop_map(str::to_owned)
+    let of = |frame: Value| frame.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    let mut names: BTreeSet<String> = ACTIONS.iter().flat_map(Action::frames).flat_map(of).collect();
+    names.insert("requestId".to_owned());
+    proptest::sample::select(Vec::from_iter(names))
 }
 
 /// An action, or something that isn't one.
 fn action() -> impl Strategy<Value = Value> {
-    let actions = [
-        "ping",
-        "sync",
-        "getOrCreateDirect",
-        "getConversations",
-        "getConversation",
-        "sendMessage",
-        "getMessages",
-        "markDelivered",
-        "markRead",
-        "getReceipts",
-        "typing",
-        "getPresence",
-        "getBalance",
-        "getTransactions",
-        "$default",
-    ];
+    let actions = ACTIONS.iter().map(|action| action.name).chain(["$default"]);
     prop_oneof![
-        9 => proptest::sample::select(actions.to_vec()).prop_map(Value::from),
+        9 => proptest::sample::select(actions.collect::<Vec<_>>()).prop_map(Value::from),
         1 => any_json(),
     ]
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::World;
 use wire::limits::MESSAGE_BYTES_MAX;
+use wire::{ACTIONS, Action, AskedBy};
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_is_no_request_is_answered_and_the_connection_stays() {
@@ -59,34 +60,17 @@ async fn a_frame_as_long_as_one_may_be_is_answered_whatever_is_wrong_with_it() {
 async fn every_answer_echoes_its_request() {
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
-    let conversation = ann.opens("bob").await;
-    ann.sends(&conversation, "hi").await.data();
-    for (n, frame) in [
-        json!({ "action": "ping" }),
-        json!({ "action": "sync", "since": {} }),
-        json!({ "action": "getOrCreateDirect", "otherUserId": "bob" }),
-        json!({ "action": "getConversations" }),
-        json!({ "action": "getConversation", "conversationId": conversation }),
-        json!({ "action": "sendMessage", "conversationId": conversation, "content": "x", "clientMessageId": "m" }),
-        json!({ "action": "getMessages", "conversationId": conversation }),
-        json!({ "action": "markDelivered", "conversationId": conversation, "seq": 1 }),
-        json!({ "action": "markRead", "conversationId": conversation, "seq": 1 }),
-        json!({ "action": "getReceipts", "conversationId": conversation, "seq": 1 }),
-        json!({ "action": "typing", "conversationId": conversation, "typing": true }),
-        json!({ "action": "getPresence", "userIds": ["bob"] }),
-        json!({ "action": "getBalance" }),
-        json!({ "action": "getTransactions" }),
-    ]
-    .into_iter()
-    .enumerate()
+    ann.sends_to("bob", "hi").await.data();
+    for (n, (action, frame)) in
+        ACTIONS.iter().flat_map(|action| action.frames().map(move |it| (action, it))).enumerate()
     {
         let mut named = frame.clone();
         named["requestId"] = format!("request {n}").into();
         named["somethingNew"] = json!({ "is": "ignored" });
         let answer = ann.says(named).await;
         assert_eq!(
-            (&answer.frame["success"], answer.frame["requestId"].as_str()),
-            (&json!(true), Some(&*format!("request {n}")))
+            (answer.event(), &answer.frame["success"], answer.frame["requestId"].as_str()),
+            (action.answer, &json!(true), Some(&*format!("request {n}")))
         );
         let silent = ann.writes(&frame.to_string()).await;
         assert!(silent.iter().all(|frame| frame.get("requestId").is_none()), "{silent:#?}");
@@ -94,6 +78,21 @@ async fn every_answer_echoes_its_request() {
         wrong["requestId"] = "x".repeat(64).into();
         wrong["action"] = format!("{}!", wrong["action"].as_str().expect("a name")).into();
         assert_eq!(ann.says(wrong).await.code(), "unknown_action");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_no_conversation_hears_what_they_would_of_one_that_is_not_there() {
+    let world = World::new().await;
+    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    let carol = world.person("carol").connects().await;
+    let participants = ACTIONS.iter().filter(|action| action.asked_by == AskedBy::Participants);
+    for frame in participants.flat_map(Action::frames).filter(|frame| frame["conversationId"].is_string()) {
+        let mut nowhere = frame.clone();
+        nowhere["conversationId"] = "d_nowhere".into();
+        let (theirs, none) = (carol.says(frame.clone()).await, carol.says(nowhere).await);
+        assert_eq!((theirs.code(), theirs.details()), (none.code(), none.details()), "{frame}");
+        assert_eq!(theirs.frame["error"]["message"], none.frame["error"]["message"], "{frame}");
     }
 }
 

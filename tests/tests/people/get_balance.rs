@@ -87,7 +87,7 @@ async fn a_settling_tries_so_often_while_others_settle() {
     let rounds = Arc::new(AtomicU64::new(0));
     let (others, counted) = (world.clone(), rounds.clone());
     world.breaks(move |call| {
-        if call.operation.update().contains("#settling = :entries") {
+        if call.operation.folds() {
             let n = counted.fetch_add(1, Ordering::Relaxed);
             let version = json!({ "N": (100 + n).to_string() });
             others.edits("USER#bob", "ACCOUNT", |account| account["settle_version"] = version);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
+use shared::store::accounts::CLAIM;
 use tests::{Fault, Operation, World};
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +91,7 @@ async fn only_so_many_sends_are_open_until_the_sweep_ends_them() {
     let world = World::deployed_with(&[("SendsPerSecond", "100"), ("SendBurst", "1000")]).await;
     let phone = world.person("ann").connects().await;
     let conversation = phone.opens("bob").await;
-    world.breaks(|call| call.operation.update().contains("#open.#sid = :send").then_some(Fault::KillAfter));
+    world.breaks(|call| call.operation.is_on(&CLAIM).then_some(Fault::KillAfter));
     for n in 0..OPEN_MAX {
         assert!(phone.tries(phone.message_to("bob", &n.to_string())).await.is_none(), "{n} died, claimed");
     }
@@ -377,7 +378,7 @@ async fn claims_while(change: fn(&mut serde_json::Map<String, Value>, usize)) ->
     let claims = Arc::new(AtomicUsize::new(0));
     let (others, counted) = (world.clone(), claims.clone());
     world.breaks(move |call| {
-        if call.operation.update().contains("#open.#sid = :send") {
+        if call.operation.is_on(&CLAIM) {
             let n = counted.fetch_add(1, Ordering::Relaxed);
             others.edits("USER#ann", "ACCOUNT", |account| change(account, n));
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{VOID_AFTER, WALK_PAGE_SLOTS, WALK_SLOTS_MAX};
+use shared::store::accounts::{BASE_IS_LOWER, CLAIM};
 use shared::store::log::LogItem;
 use shared::store::table::Key;
 use tests::years::item;
@@ -18,7 +19,7 @@ fn walks(call: &Call) -> bool {
 
 /// Whether a call decides a send.
 fn claims(call: &Call) -> bool {
-    call.operation.update().contains("#open.#sid = :send")
+    call.operation.is_on(&CLAIM)
 }
 
 /// Ann's message is decided when the log is empty, and the function dies.
@@ -135,4 +136,30 @@ async fn a_walk_that_is_too_long_is_gone_on_with() {
         }
         world.comes_to_rest().await;
     }
+}
+
+/// Of two who walk at once the slower forgets nothing of what the other has seen.
+#[tokio::test(start_paused = true)]
+async fn a_base_never_goes_back() {
+    let world = World::new().await;
+    let (ann, _, frame) = decided(&world).await;
+    filled_by_bob(&world, WALK_SLOTS_MAX * 2);
+    let further = WALK_SLOTS_MAX * 3;
+    let rises = |call: &Call| call.operation.is_on(&BASE_IS_LOWER);
+    let other = world.clone();
+    world.breaks(move |call| {
+        if rises(call) {
+            other.edits("USER#ann", "ACCOUNT", |account| {
+                let open = account["open"]["M"].as_object_mut().expect("open sends");
+                open.values_mut().for_each(|send| send["M"]["base"] = json!({ "N": further.to_string() }));
+            });
+        }
+        None
+    });
+    assert_eq!(ann.says(frame).await.code(), "unavailable");
+    world.heals();
+    let account = world.items().into_iter().find(|item| item["sk"] == "ACCOUNT").expect("Ann's account");
+    let bases: Vec<&Value> =
+        account["open"].as_object().expect("open sends").values().map(|send| &send["base"]).collect();
+    assert_eq!(bases, [&json!(further)]);
 }

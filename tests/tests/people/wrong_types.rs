@@ -3,16 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::de::value::Error as Stopped;
-use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde_json::{Value, json};
 use tests::World;
-use wire::{
-    GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing,
-};
+use wire::ACTIONS;
 
-/// What a field may hold: how that is written, and a text that is right.
+/// What a field may hold.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -20,21 +15,23 @@ enum Kind {
     Bool,
     Users,
     Since,
-    /// Nothing but `null` is taken.
+    /// Nothing but `null` is taken of [`VALUES`].
     Nothing,
 }
 
 use Kind::{Bool, Nothing, Since, Text, Users, Whole};
 
 impl Kind {
-    fn right(self) -> &'static str {
-        match self {
-            Text => r#""x""#,
-            Whole => "7",
-            Bool => "true",
-            Users => r#"["x"]"#,
-            Since => r#"{"x":7}"#,
-            Nothing => "null",
+    /// That of a field that holds this.
+    fn of(field: &str, value: &Value) -> Self {
+        match (field, value) {
+            ("cursor" | "attachment", _) => Nothing,
+            (_, Value::String(_)) => Text,
+            (_, Value::Number(_)) => Whole,
+            (_, Value::Bool(_)) => Bool,
+            (_, Value::Array(_)) => Users,
+            (_, Value::Object(_)) => Since,
+            (_, Value::Null) => Nothing,
         }
     }
 
@@ -86,119 +83,44 @@ const RUST: [&str; 24] = [
     "borrowed", "u8", "u32", "u64", "i32", "i64", "usize", "f64", "bool", "boolean", "floating", "type",
 ];
 
-/// Every field of a request, and whether it may be left out.
-struct Sample {
-    name: &'static str,
-    fields: &'static [(&'static str, Kind, bool)],
+/// A field of an object that is right: its name, its kind, what it holds, and whether it may be left out.
+struct Field {
+    name: String,
+    kind: Kind,
+    right: String,
+    needed: bool,
 }
 
-const NEEDED: bool = true;
-const OPTIONAL: bool = false;
-
-/// Each action, with all of its fields; two where two of them exclude each other.
-const SAMPLES: [Sample; 16] = [
-    Sample { name: "ping", fields: &[] },
-    Sample { name: "sync", fields: &[("since", Since, OPTIONAL), ("limit", Whole, OPTIONAL)] },
-    Sample { name: "getOrCreateDirect", fields: &[("otherUserId", Text, NEEDED)] },
-    Sample { name: "getConversations", fields: &[("cursor", Nothing, OPTIONAL), ("limit", Whole, OPTIONAL)] },
-    Sample { name: "getConversation", fields: &[("conversationId", Text, NEEDED)] },
-    Sample {
-        name: "sendMessage",
-        fields: &[
-            ("conversationId", Text, NEEDED),
-            ("content", Text, NEEDED),
-            ("clientMessageId", Text, NEEDED),
-            ("attachment", Nothing, OPTIONAL),
-            ("replyTo", Whole, OPTIONAL),
-            ("maxPrice", Whole, OPTIONAL),
-        ],
-    },
-    Sample {
-        name: "sendMessage",
-        fields: &[("to", Text, OPTIONAL), ("content", Text, NEEDED), ("clientMessageId", Text, NEEDED)],
-    },
-    Sample {
-        name: "getMessages",
-        fields: &[("conversationId", Text, NEEDED), ("before", Whole, OPTIONAL), ("limit", Whole, OPTIONAL)],
-    },
-    Sample { name: "getMessages", fields: &[("conversationId", Text, NEEDED), ("after", Whole, OPTIONAL)] },
-    Sample { name: "markDelivered", fields: &[("conversationId", Text, NEEDED), ("seq", Whole, NEEDED)] },
-    Sample { name: "markRead", fields: &[("conversationId", Text, NEEDED), ("seq", Whole, NEEDED)] },
-    Sample { name: "getReceipts", fields: &[("conversationId", Text, NEEDED), ("seq", Whole, NEEDED)] },
-    Sample { name: "typing", fields: &[("conversationId", Text, NEEDED), ("typing", Bool, NEEDED)] },
-    Sample { name: "getPresence", fields: &[("userIds", Users, NEEDED)] },
-    Sample { name: "getBalance", fields: &[] },
-    Sample { name: "getTransactions", fields: &[("cursor", Nothing, OPTIONAL), ("limit", Whole, OPTIONAL)] },
-];
-
-/// The fields that a type is read from.
-fn fields_of<R: DeserializeOwned>() -> BTreeSet<&'static str> {
-    struct Asked<'a>(&'a mut BTreeSet<&'static str>);
-    impl<'de> Deserializer<'de> for Asked<'_> {
-        type Error = Stopped;
-
-        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stopped> {
-            Err(serde::de::Error::custom("only objects"))
-        }
-
-        fn deserialize_struct<V: Visitor<'de>>(
-            self,
-            _: &'static str,
-            fields: &'static [&'static str],
-            visitor: V,
-        ) -> Result<V::Value, Stopped> {
-            self.0.extend(fields);
-            self.deserialize_any(visitor)
-        }
-
-        serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+/// The fields of each action's samples. One is needed where no other sample has only fields that are there without it.
+fn samples() -> Vec<(&'static str, Vec<Field>)> {
+    let mut all = Vec::new();
+    for action in &ACTIONS {
+        let samples: Vec<Value> =
+            action.samples.iter().map(|sample| serde_json::from_str(sample).expect("JSON")).collect();
+        let names =
+            |sample: &Value| -> BTreeSet<String> { sample.as_object().expect("fields").keys().cloned().collect() };
+        for sample in &samples {
+            let there = names(sample);
+            let is_needed = |name: &String| {
+                !samples.iter().any(|other| names(other).iter().all(|it| it != name && there.contains(it)))
+            };
+            let field = |(name, value): (&String, &Value)| Field {
+                name: name.clone(),
+                kind: Kind::of(name, value),
+                right: value.to_string(),
+                needed: is_needed(name),
+            };
+            all.push((action.name, sample.as_object().expect("fields").iter().map(field).collect()));
         }
     }
-    let mut fields = BTreeSet::new();
-    assert!(R::deserialize(Asked(&mut fields)).is_err(), "a request is an object");
-    fields
-}
-
-fn row<R: Request>() -> (&'static str, BTreeSet<&'static str>) {
-    (R::ACTION, fields_of::<R>())
-}
-
-#[tokio::test]
-async fn every_action_and_every_field_is_tried() {
-    let types = [
-        row::<Ping>(),
-        row::<Sync>(),
-        row::<GetOrCreateDirect>(),
-        row::<GetConversations>(),
-        row::<GetConversation>(),
-        row::<SendMessage>(),
-        row::<GetMessages>(),
-        row::<MarkDelivered>(),
-        row::<MarkRead>(),
-        row::<GetReceipts>(),
-        row::<Typing>(),
-        row::<GetPresence>(),
-        row::<GetBalance>(),
-        row::<GetTransactions>(),
-    ];
-    let world = World::new().await;
-    let routes = world.deployment().websocket.routes.keys().map(String::as_str).filter(|route| !route.starts_with('$'));
-    let actions: BTreeSet<&str> = types.iter().map(|(action, _)| *action).collect();
-    assert_eq!(actions, routes.collect());
-    for (action, fields) in types {
-        let samples = SAMPLES.iter().filter(|sample| sample.name == action);
-        let tried: BTreeSet<&str> = samples.flat_map(|sample| sample.fields).map(|(name, ..)| *name).collect();
-        assert_eq!(tried, fields, "{action}");
-    }
+    all
 }
 
 /// The text of an object that is right, but that FIELD holds VALUE, or isn't there.
-fn with(fixed: &str, fields: &[(&str, Kind, bool)], field: &str, value: Option<&str>) -> String {
+fn with(fixed: &str, fields: &[Field], field: &str, value: Option<&str>) -> String {
     let mut members: Vec<String> = Some(fixed.to_owned()).filter(|fixed| !fixed.is_empty()).into_iter().collect();
-    for (name, kind, _) in fields {
-        let text = if *name == field { value } else { Some(kind.right()) };
+    for Field { name, right, .. } in fields {
+        let text = if name == field { value } else { Some(&**right) };
         members.extend(text.map(|text| format!("\"{name}\":{text}")));
     }
     format!("{{{}}}", members.join(","))
@@ -225,15 +147,17 @@ fn is_readable(message: &str, asked: &str) {
 async fn a_field_of_a_frame_that_holds_another_kind_is_named_in_words_of_the_wire() {
     let world = World::new().await;
     let phone = world.person("ann").connects().await;
-    for Sample { name: action, fields } in &SAMPLES {
+    for (action, fields) in samples() {
         let fixed = format!(r#""requestId":"r","action":"{action}""#);
-        for (field, kind, needed) in *fields {
+        for Field { name: field, kind, needed, .. } in &fields {
+            // Of two of which one is needed, the first is named where both are missing.
+            let missing = if field == "to" { "conversationId" } else { field };
             for value in VALUES {
                 // Nothing is wrong with these types; what they stand for is other tests' matter.
                 let right = kind.takes().contains(&value) || (!needed && value == "null");
                 let empty = *field == "content" && [r#""""#, r#""7""#, r#""\u0000""#].contains(&value);
                 let also_text = matches!(kind, Text) && value == r#""7""#;
-                let asked = with(&fixed, fields, field, Some(value));
+                let asked = with(&fixed, &fields, field, Some(value));
                 let answers = phone.writes(&asked).await;
                 let answer = answers.iter().find(|answer| answer["event"] != "sync:page").expect("an answer");
                 assert_eq!(answer["requestId"], "r", "{asked}: {answer:#}");
@@ -243,12 +167,12 @@ async fn a_field_of_a_frame_that_holds_another_kind_is_named_in_words_of_the_wir
                         "{asked}: {answer:#}"
                     );
                 } else {
-                    is_named(&answer["error"], field, &asked);
+                    is_named(&answer["error"], if value == "null" { missing } else { field }, &asked);
                 }
             }
             if *needed {
-                let asked = with(&fixed, fields, field, None);
-                is_named(&phone.writes(&asked).await[0]["error"], field, &asked);
+                let asked = with(&fixed, &fields, field, None);
+                is_named(&phone.writes(&asked).await[0]["error"], missing, &asked);
             }
         }
     }
@@ -281,17 +205,27 @@ async fn an_envelope_that_holds_another_kind_is_named_in_words_of_the_wire() {
 async fn a_body_or_a_field_of_it_that_holds_another_kind_is_named_in_words_of_the_wire() {
     let world = World::new().await;
     let token = world.token("operator", json!({ "roles": ["admin"] }));
-    let credits: &[_] = &[("amount", Whole, NEEDED), ("idempotencyKey", Text, NEEDED), ("reason", Text, OPTIONAL)];
+    let field = |name: &str, value: Value, needed| Field {
+        name: name.to_owned(),
+        kind: Kind::of(name, &value),
+        right: value.to_string(),
+        needed,
+    };
+    let credits = [
+        field("amount", json!(7), true),
+        field("idempotencyKey", json!("x"), true),
+        field("reason", json!("x"), false),
+    ];
     let requests = [
-        ("POST", "/api/wallets/ann/credits", credits),
-        ("PUT", "/api/users/ann/price", &[("price", Whole, NEEDED)][..]),
+        ("POST", "/api/wallets/ann/credits", &credits[..]),
+        ("PUT", "/api/users/ann/price", &[field("price", json!(7), true)][..]),
     ];
     for (method, path, fields) in requests {
         let ask = async |body: &str| world.http(method, path, Some(&token), Some(body.to_owned())).await;
-        for (field, kind, needed) in fields {
+        for Field { name: field, kind, needed, .. } in fields {
             let texts = [r#""""#, r#""7""#, r#""\u0000""#];
             for value in VALUES {
-                let text = matches!(kind, Text) && texts.contains(&value) && (*field == "reason" || value == r#""7""#);
+                let text = matches!(kind, Text) && texts.contains(&value) && (field == "reason" || value == r#""7""#);
                 if kind.takes().contains(&value) || text || (!needed && value == "null") {
                     continue;
                 }

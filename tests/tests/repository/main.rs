@@ -7,6 +7,7 @@ use std::time::Duration;
 use local::functions::FUNCTIONS;
 use local::template::{Deployment, Template};
 use shared::limits;
+use wire::{ACTIONS, Action};
 
 mod imports;
 
@@ -83,30 +84,58 @@ fn every_folder_of_functions_is_deployed_run_locally_and_in_the_readme() {
     }
 }
 
+/// All that is missing is named at once.
 #[test]
-fn every_action_has_a_type_a_route_a_handler_a_row_and_a_test() {
+fn every_action_has_a_type_a_row_of_the_table_a_handler_a_route_a_row_of_the_protocol_and_a_test() {
     let types = found(r#"(?m)^    "(\w+)" \w+ \{"#, &read("wire/src/requests.rs"));
-    let websocket = deployment().websocket;
-    let routes = websocket.routes.keys().filter(|route| !route.starts_with('$'));
-    assert_eq!(types, set(routes.map(String::as_str)), "the routes of template.yaml");
+    let table: BTreeMap<&str, &Action> = ACTIONS.iter().map(|action| (action.name, action)).collect();
+    let routes = deployment().websocket.routes;
     let protocol = read("docs/protocol.md");
     let rows = protocol.split("## Actions").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the table");
-    assert_eq!(types, found(r"(?m)^\| `(\w+)` \|", rows), "docs/protocol.md");
-    let simulated = tests::simulation::ACTIONS.iter().map(|(action, _)| *action);
-    assert_eq!(types, set(simulated), "tests/src/simulation/workload.rs: the simulation says every action");
+    let rows = found(r"(?m)^\| `(\w+)` \|", rows);
+    let named = types.iter().chain(&rows).map(String::as_str).chain(table.keys().copied());
+    let actions: BTreeSet<&str> =
+        named.chain(routes.keys().map(|it| &**it).filter(|it| !it.starts_with('$'))).collect();
     // Only where tests are about an action: the lists of all actions, and what others do on their way, say each of them.
-    let all: String = types.iter().filter_map(|action| tests_of(action)).collect();
+    let all: String = actions.iter().filter_map(|action| tests_of(action)).collect();
     let person = read("tests/src/person.rs");
-    for action in types {
-        let function = &websocket.routes[&action];
+    let mut missing = Vec::new();
+    for action in actions {
+        let mut lacks = |there: bool, what: &str| {
+            if !there {
+                missing.push(format!("{action}: {what}"));
+            }
+        };
+        lacks(types.contains(action), "its request type in wire/src/requests.rs");
+        lacks(table.contains_key(action), "its row in wire/src/actions.rs");
+        let function = table.get(action).map_or("FUNCTION", |row| row.function);
         let handler = format!("{}{}::ACTION", action[..1].to_uppercase(), &action[1..]);
-        assert!(read(format!("functions/{function}/src/lib.rs")).contains(&handler), "{function} handles {action}");
-        let (tests, said) = (tests_of(&action).unwrap_or_else(|| all.clone()), sayings(&action, &person));
-        assert!(
+        let handlers = std::fs::read_to_string(root().join(format!("functions/{function}/src/lib.rs")));
+        lacks(
+            handlers.is_ok_and(|text| text.contains(&handler)),
+            &format!("{handler} in functions/{function}/src/lib.rs, the function that its row in the table names"),
+        );
+        lacks(routes.get(action).is_some_and(|it| it == function), "its route in template.yaml to that function");
+        lacks(rows.contains(action), "its row in docs/protocol.md");
+        let answer = table.get(action).map_or("", |row| row.answer);
+        lacks(
+            rows_of(&protocol, action).contains(&format!("`{answer}`")),
+            "its answer, as in the table, in docs/protocol.md",
+        );
+        let (tests, said) = (tests_of(action).unwrap_or_else(|| all.clone()), sayings(action, &person));
+        lacks(
             said.iter().any(|saying| tests.contains(saying)),
-            "tests/tests/people/ has no test of {action}, in its own file or in another action's: none says one of {said:?}"
+            &format!(
+                "a test in tests/tests/people/, in its own file or in another action's, that says one of {said:?}"
+            ),
         );
     }
+    assert!(missing.is_empty(), "what is missing:\n{}", missing.join("\n"));
+}
+
+/// An action's row of the protocol's table.
+fn rows_of(protocol: &str, action: &str) -> String {
+    protocol.lines().filter(|line| line.starts_with(&format!("| `{action}` |"))).collect()
 }
 
 /// The tests in an action's own file, if it has one: not each is worth it.

@@ -8,9 +8,10 @@ use wire::{Coins, Event, Message, Seq, TransactionKind, UserId};
 use super::Decided;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::chat::marks::mark;
 use crate::error::Error;
 use crate::queue::Delivery;
-use crate::store::inbox::Arrival;
+use crate::store::inbox::{Arrival, Horizon, Told};
 use crate::store::ledger::{Entry, Split};
 use crate::store::presence::Connected;
 use crate::store::{Read, StoreError};
@@ -103,11 +104,13 @@ async fn relist(app: &App, decided: &Decided) -> Result<(), StoreError> {
 async fn arrive(app: &App, decided: &Decided, user: &UserId, seq: Seq) -> Result<(), StoreError> {
     let peer = decided.other_than(user)?;
     let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, peer };
-    if *user == decided.sender {
-        app.store.inbox_sent(user, &arrival).await
-    } else {
-        app.store.inbox_receive(user, &arrival).await
+    if *user != decided.sender {
+        return app.store.inbox_receive(user, &arrival).await;
     }
+    if app.store.inbox_sent(user, &arrival).await? == Told::LaterCame {
+        mark(&app.store, user, arrival.conversation, Horizon::Read, seq).await?;
+    }
+    Ok(())
 }
 
 /// Writes the ledger: what the sender paid, what the receiver and the house earned, as recorded when it was decided.

@@ -20,7 +20,7 @@ impl StoreError {
     }
 
     /// A write that others keep getting in the way of.
-    pub(in crate::store) fn contended(text: &str) -> Self {
+    pub(crate) fn contended(text: &str) -> Self {
         Self { busy: true, text: text.to_owned() }
     }
 

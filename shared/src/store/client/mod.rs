@@ -1,6 +1,7 @@
 //! The calls to `DynamoDB` that all files of the store share: reads, conditional writes, queries. [`item`] is what they take
-//! and give, [`error`] why they fail, `meter` counts what they cost. Only this folder knows the SDK's client.
+//! and give, [`condition`] what must hold for them, [`error`] why they fail, `meter` counts what they cost. Only this folder knows the SDK's client.
 
+pub mod condition;
 pub mod error;
 pub mod item;
 mod meter;
@@ -16,6 +17,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_types::SdkConfig;
 
+use self::condition::{Condition, MADE_ONCE};
 use self::error::StoreError;
 use self::item::{AttributeValue, Item, text};
 use self::meter::Meter;
@@ -145,7 +147,7 @@ impl Store {
         item.extend(key.item());
         let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let call = call
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression(MADE_ONCE.expression())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         match call.send().await {
@@ -209,8 +211,8 @@ pub(in crate::store) struct Update<'a> {
 
 impl Update<'_> {
     /// The condition.
-    pub(in crate::store) fn only_if(mut self, condition: &str) -> Self {
-        self.condition = Some(condition.to_owned());
+    pub(in crate::store) fn only_if(mut self, condition: &Condition) -> Self {
+        self.condition = Some(condition.expression());
         self
     }
 

@@ -1,0 +1,170 @@
+//! The one table of actions. Whatever goes over all of them reads it: tests, the simulation, the search for bad input.
+
+use crate::error::Invalid;
+use crate::requests::{
+    GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
+    GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing,
+};
+use crate::written::parse;
+
+/// What whoever goes over all actions knows of one.
+#[derive(Debug)]
+pub struct Action {
+    /// What names it in a frame.
+    pub name: &'static str,
+    /// The folder of the function that answers it.
+    pub function: &'static str,
+    /// Who may ask.
+    pub asked_by: AskedBy,
+    /// The event of its final answer, when all goes well.
+    pub answer: &'static str,
+    /// What may be asked, as JSON objects without `action`: with as few fields as may be, and with all of them. Ann asks, and has
+    /// coins and a conversation with bob, in which something was said: then all goes well.
+    pub samples: &'static [&'static str],
+    /// The fields of its [`Request`].
+    pub fields: &'static [&'static str],
+    /// Reads a frame's fields as its [`Request`].
+    pub read: fn(&str) -> Result<(), Invalid>,
+}
+
+/// Who may ask something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Everybody who is connected.
+    Everybody,
+    /// Who is in the conversation that it names; for others there is none.
+    Participants,
+}
+
+use AskedBy::{Everybody, Participants};
+
+/// Every action.
+pub static ACTIONS: [Action; 14] = [
+    action::<Ping>("presence", Everybody, "pong", &["{}"]),
+    action::<Sync>(
+        "sync",
+        Everybody,
+        "sync:done",
+        &["{}", r#"{"since":{"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU":1},"limit":10}"#],
+    ),
+    action::<GetOrCreateDirect>("conversations", Everybody, "conversation:created", &[r#"{"otherUserId":"bob"}"#]),
+    action::<GetConversations>(
+        "conversations",
+        Everybody,
+        "conversations:list",
+        &["{}", r#"{"cursor":"MTc2NzIyNTYwMDAwMCBkX0U3LUk3a3pjSEpkalFzM1VLMkRwY3lqNkttVQ","limit":10}"#],
+    ),
+    action::<GetConversation>(
+        "conversations",
+        Participants,
+        "conversation",
+        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU"}"#],
+    ),
+    action::<SendMessage>(
+        "send",
+        Participants,
+        "message:sent",
+        &[
+            r#"{"to":"bob","content":"hello","clientMessageId":"s1"}"#,
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","content":"hello","clientMessageId":"s2"}"#,
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","content":"an answer","clientMessageId":"s3","attachment":null,"replyTo":1,"maxPrice":9}"#,
+        ],
+    ),
+    action::<GetMessages>(
+        "read",
+        Participants,
+        "messages:page",
+        &[
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU"}"#,
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","before":2,"limit":10}"#,
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","after":1}"#,
+        ],
+    ),
+    action::<MarkDelivered>(
+        "read",
+        Participants,
+        "marked",
+        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+    ),
+    action::<MarkRead>(
+        "read",
+        Participants,
+        "marked",
+        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+    ),
+    action::<GetReceipts>(
+        "read",
+        Participants,
+        "receipts",
+        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+    ),
+    action::<Typing>(
+        "presence",
+        Participants,
+        "typing:ok",
+        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","typing":true}"#],
+    ),
+    action::<GetPresence>("presence", Everybody, "presence", &[r#"{"userIds":["bob"]}"#]),
+    action::<GetBalance>("wallet", Everybody, "balance", &["{}"]),
+    action::<GetTransactions>(
+        "wallet",
+        Everybody,
+        "transactions:list",
+        &["{}", r#"{"cursor":"RU5UUlkjMDAwMDAwMDE3NjcyMjU2MDAwMDAjdG9wdXAja2V5","limit":5}"#],
+    ),
+];
+
+const fn action<R: Request>(
+    function: &'static str,
+    asked_by: AskedBy,
+    answer: &'static str,
+    samples: &'static [&'static str],
+) -> Action {
+    let read = |text: &str| parse::<R>(text).map(drop);
+    Action { name: R::ACTION, function, asked_by, answer, samples, fields: R::FIELDS, read }
+}
+
+impl Action {
+    /// What may be asked, as whole frames.
+    pub fn frames(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.samples.iter().map(|sample| {
+            let mut frame: serde_json::Value = serde_json::from_str(sample).unwrap_or_default();
+            frame["action"] = self.name.into();
+            frame
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{direct_id, echo::Echo, ids::UserId};
+
+    #[test]
+    fn the_samples_are_right_and_have_every_field_and_nothing_else() {
+        let user = |name: &str| name.parse::<UserId>().expect("a user id");
+        let conversation = direct_id(&user("ann"), &user("bob"));
+        for action in &ACTIONS {
+            let mut named = BTreeSet::new();
+            for (frame, sample) in action.frames().zip(action.samples) {
+                assert_eq!((action.read)(sample), Ok(()), "{}: {sample}", action.name);
+                assert_eq!(Echo::of(&frame.to_string()).action.as_deref(), Some(action.name));
+                let there = frame.get("conversationId").and_then(|id| id.as_str());
+                assert!(there.is_none_or(|id| id == conversation.as_str()), "{sample}: the one of ann and bob");
+                named.extend(frame.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+            }
+            let in_frames = action.fields.iter().map(|field| camel_case(field)).chain(["action".to_owned()]);
+            assert_eq!(named, in_frames.collect(), "{}: the fields of its samples", action.name);
+            let of_one = named.contains("conversationId");
+            assert_eq!(action.asked_by == Participants, of_one, "{}: who may ask", action.name);
+        }
+    }
+
+    fn camel_case(name: &str) -> String {
+        let mut words = name.split('_');
+        let first = words.next().unwrap_or_default().to_owned();
+        words.fold(first, |text, word| text + &word[..1].to_uppercase() + &word[1..])
+    }
+}
