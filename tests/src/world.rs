@@ -12,6 +12,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use local::functions::FUNCTIONS;
 use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
+use local::s3::Objects;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::App;
@@ -93,7 +94,7 @@ struct Inner {
 pub(crate) struct Moment {
     age: Duration,
     table: Snapshot,
-    objects: BTreeMap<String, Vec<u8>>,
+    objects: Objects,
     ids: u64,
 }
 
