@@ -332,7 +332,7 @@ async fn serve_invoke(invoker: Invoker, data_dir: Option<&Path>) -> Result<Serve
 /// The archive's bucket, where everything else is kept.
 fn bucket(data_dir: Option<&Path>) -> Result<Bucket, FileError> {
     match data_dir {
-        None => Ok(Bucket::in_memory()),
+        None => Ok(Bucket::in_memory(Default::default())),
         Some(path) => Bucket::in_directory(&path.join(ARCHIVE_DIRECTORY)),
     }
 }

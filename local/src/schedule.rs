@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 use tracing::Level;
+use wire::Time;
 
 use crate::invoker::Invoker;
 use crate::template::{ACCOUNT_ID, REGION, Schedule};
@@ -15,23 +16,24 @@ pub async fn run(schedule: Schedule, invoker: Invoker) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let event = event(&schedule);
-        let request_id = event["id"].as_str().map(str::to_owned);
+        let id = ids::id();
+        let event = event(&schedule, &id, clock::now());
         if let Err(error) = invoker.invoke(&schedule.function, event).await {
-            logs::line("schedule", request_id.as_deref(), Level::ERROR, &format!("{} failed: {error}", schedule.name));
+            logs::line("schedule", Some(&id), Level::ERROR, &format!("{} failed: {error}", schedule.name));
         }
     }
 }
 
 /// The event that EventBridge Scheduler sends to a target that has no input of its own.
-fn event(schedule: &Schedule) -> Value {
+#[must_use]
+pub fn event(schedule: &Schedule, id: &str, time: Time) -> Value {
     json!({
         "version": "0",
-        "id": ids::id(),
+        "id": id,
         "detail-type": "Scheduled Event",
         "source": "aws.scheduler",
         "account": ACCOUNT_ID,
-        "time": format!("{:.0}", clock::now()),
+        "time": format!("{:.0}", clock::timestamp(time)),
         "region": REGION,
         "resources": [format!("arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/default/{}", schedule.name)],
         "detail": "{}",

@@ -92,7 +92,7 @@ impl TokenIssuer {
             TokenError("JwtAlgorithms is not HS256: get a token from the issuer at JwtJwksUrl".to_owned())
         })?;
         let request = TokenRequest::parse(body)?;
-        let now = clock::now().as_second();
+        let now = clock::now().ms / 1_000;
         let claims = Claims {
             sub: &request.sub,
             iat: now,

@@ -3,7 +3,8 @@
 //!
 //! 1. [`world`] has the [`World`]: deployment, time, invocations, the operators' verbs.
 //! 2. [`person`] has the people in it, as values with verbs: `ann.connects()`, `phone.sends_to("bob", "hi")`.
-//! 3. [`gateway`] is API Gateway: from a handshake, a frame or an HTTP request to a function's event and back.
+//! 3. [`gateway`] is API Gateway, by the local machine's rules: from a handshake, a frame or an HTTP request to a function's
+//!    event and back.
 //! 4. [`network`] is the HTTP client under the SDK: carries calls, counts them, and breaks them when asked to.
 //! 5. [`operation`] is what such a call asks.
 //! 6. [`policy`] is IAM: says whether a function may make a call.

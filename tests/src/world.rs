@@ -12,6 +12,9 @@ use lambda_runtime::{Context, LambdaEvent};
 use local::functions::FUNCTIONS;
 use local::invoker::Invoker;
 use local::queue::{Queues, event_source};
+use local::runtime::InvokeError;
+use local::s3::Objects;
+use local::schedule;
 use local::template::{DEPLOYED, Deployment, REGION, Template};
 use serde_json::{Value, json};
 use shared::app::{App, OpenArchive};
@@ -99,7 +102,7 @@ struct Deployed {
 pub(crate) struct Moment {
     age: Duration,
     table: Snapshot,
-    objects: BTreeMap<String, Vec<u8>>,
+    objects: Objects,
     ids: u64,
 }
 
@@ -112,6 +115,16 @@ pub enum Failed {
     TimedOut,
     /// It said so.
     Error(String),
+}
+
+impl Failed {
+    /// As the gateway is told.
+    pub(crate) fn told(self) -> InvokeError {
+        match self {
+            Self::Error(message) => InvokeError::Function { error_type: "Error".to_owned(), message },
+            died => InvokeError::Crashed { message: format!("{died:?}") },
+        }
+    }
 }
 
 impl Inner {
@@ -266,8 +279,7 @@ impl World {
     /// # Errors
     /// Why it failed.
     pub async fn tries_to_sweep(&self) -> Result<(), Failed> {
-        let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
-        self.invoke("sweep", event).await.map(drop)
+        self.runs_by_schedule("sweep").await
     }
 
     /// The schedule runs the cleanup.
@@ -283,8 +295,13 @@ impl World {
     /// # Errors
     /// Why it failed.
     pub async fn tries_to_clean_up(&self) -> Result<(), Failed> {
-        let event = json!({ "version": "0", "source": "aws.scheduler", "detail-type": "Scheduled Event" });
-        self.invoke("cleanup", event).await.map(drop)
+        self.runs_by_schedule("cleanup").await
+    }
+
+    async fn runs_by_schedule(&self, function: &str) -> Result<(), Failed> {
+        let schedule = self.deployment().schedules.iter().find(|schedule| schedule.function == function);
+        let event = schedule::event(schedule.expect("it has one"), "00000000-0000-0000-0000-000000000000", self.now());
+        self.invoke(function, event).await.map(drop)
     }
 
     /// How many objects the archive has, and the bytes of each.

@@ -1,39 +1,30 @@
 //! Who is connected, and what waits to be written to them.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use jiff::Timestamp;
-use serde_json::{Map, Value};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::answers::Exception;
 use super::api::CONNECTIONS_MAX;
-use crate::{clock, ids};
+use super::events::Peer;
 
 /// What may wait for a client that reads slowly, in bytes; more is refused with 429.
 const BUFFER_BYTES_MAX: usize = 1024 * 1024;
 /// What a waiting message costs besides its content, in bytes.
 const BUFFER_BYTES_PER_MESSAGE: usize = 64;
 
-/// One client's connection, from its handshake on.
+/// One client's connection, once it is admitted.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) id: String,
-    pub(super) stage: String,
-    pub(super) domain: String,
-    pub(super) source_ip: IpAddr,
-    pub(super) user_agent: String,
-    pub(super) connected_at: Timestamp,
-    /// When `connected_at` was, for durations.
+    pub(super) peer: Peer,
+    /// When the peer's `connected_at` was, for durations.
     pub(super) opened: Instant,
-    /// What the authorizer said of the client, once it has.
-    pub(super) authorizer: OnceLock<Map<String, Value>>,
     active: Mutex<Instant>,
     queue: UnboundedSender<Outgoing>,
     room: Arc<Semaphore>,
@@ -56,36 +47,14 @@ pub(super) enum Outgoing {
     Close(CloseCode, &'static str),
 }
 
-/// What became of a push.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pushed {
-    /// It will be written.
-    Queued,
-    /// The client's buffer is full, or pushes come too fast.
-    LimitExceeded,
-    /// The connection has ended.
-    Gone,
-}
-
 impl Connection {
     /// A new connection, and what is to be written to it.
-    pub(super) fn new(
-        stage: &str,
-        domain: &str,
-        source_ip: IpAddr,
-        user_agent: &str,
-    ) -> (Arc<Self>, UnboundedReceiver<Outgoing>) {
+    pub(super) fn new(peer: Peer, opened: Instant) -> (Arc<Self>, UnboundedReceiver<Outgoing>) {
         let (queue, outgoing) = mpsc::unbounded_channel();
         let now = Instant::now();
         let connection = Self {
-            id: ids::id(),
-            stage: stage.to_owned(),
-            domain: domain.to_owned(),
-            source_ip,
-            user_agent: user_agent.to_owned(),
-            connected_at: clock::now(),
-            opened: now,
-            authorizer: OnceLock::new(),
+            peer,
+            opened,
             active: Mutex::new(now),
             queue,
             room: Arc::new(Semaphore::new(BUFFER_BYTES_MAX)),
@@ -105,18 +74,13 @@ impl Connection {
     }
 
     /// Queues a message to be written, unless that exceeds a limit.
-    pub(super) fn push(&self, message: Bytes, per_second_max: Option<u32>) -> Pushed {
+    pub(super) fn push(&self, message: Bytes, per_second_max: Option<u32>) -> Result<(), Exception> {
         if per_second_max.is_some_and(|max| !self.count(max)) {
-            return Pushed::LimitExceeded;
+            return Err(Exception::LimitExceeded);
         }
         let bytes = u32::try_from(message.len() + BUFFER_BYTES_PER_MESSAGE).unwrap_or(u32::MAX);
-        match Arc::clone(&self.room).try_acquire_many_owned(bytes) {
-            Err(_) => Pushed::LimitExceeded,
-            Ok(room) => match self.queue.send(Outgoing::Message(message, room)) {
-                Ok(()) => Pushed::Queued,
-                Err(_) => Pushed::Gone,
-            },
-        }
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| Exception::LimitExceeded)?;
+        self.queue.send(Outgoing::Message(message, room)).map_err(|_| Exception::Gone)
     }
 
     /// Closes the connection once everything queued is written.
@@ -160,7 +124,7 @@ impl Connections {
     }
 
     pub(super) fn insert(&self, connection: &Arc<Connection>) {
-        self.lock().insert(connection.id.clone(), Arc::clone(connection));
+        self.lock().insert(connection.peer.connection.clone(), Arc::clone(connection));
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Arc<Connection>> {

@@ -1,6 +1,5 @@
 //! The HTTP API: the template's routes, as API Gateway serves them with payload format 2.0.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,14 +11,13 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tracing::Level;
 
 use super::answers::json_response;
 use super::api::BODY_BYTES_MAX;
 use super::events;
-use super::shared::Shared;
+use super::shared::{Shared, stamp};
 use crate::logs;
 use crate::template::HttpRoute;
 
@@ -30,15 +28,15 @@ pub(super) async fn answer(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Some((route, parameters)) = route(&shared.api.http_routes, parts.method.as_str(), parts.uri.path()) else {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let Some((route, parameters)) = HttpRoute::of(&shared.api.http_routes, method, path) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
-    let route_key = format!("{} {}", route.method, route.path);
-    let event = events::http(&route_key, &parameters, &parts, peer.ip(), &body);
-    let request_id = event["requestContext"]["requestId"].as_str().map(str::to_owned);
+    let stamp = stamp();
+    let event = events::http(route, &parameters, &parts, peer.ip(), &body, &stamp);
     let problem = match shared.api.invoker.invoke(&route.function, event).await {
         Ok(answer) => match response(&answer) {
             Ok(response) => return response,
@@ -46,37 +44,13 @@ pub(super) async fn answer(
         },
         Err(error) => error.to_string(),
     };
-    logs::line("gateway", request_id.as_deref(), Level::ERROR, &format!("{route_key}: {problem}"));
+    logs::line("gateway", Some(&stamp.id), Level::ERROR, &format!("{}: {problem}", route.key()));
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
 /// API Gateway's own answers.
 fn message(status: StatusCode, message: &str) -> Response {
     json_response(status, &json!({ "message": message }))
-}
-
-/// The most specific route for a path, and its decoded path parameters.
-fn route<'a>(routes: &'a [HttpRoute], method: &str, path: &str) -> Option<(&'a HttpRoute, BTreeMap<String, String>)> {
-    let matching = routes.iter().filter(|route| route.method == method || route.method == "ANY");
-    let matching = matching.filter_map(|route| Some((route, path_parameters(&route.path, path)?)));
-    matching.min_by_key(|(route, parameters)| (parameters.len(), route.method == "ANY"))
-}
-
-fn path_parameters(pattern: &str, path: &str) -> Option<BTreeMap<String, String>> {
-    let mut parameters = BTreeMap::new();
-    let mut segments = path.split('/');
-    for pattern in pattern.split('/') {
-        let segment = segments.next()?;
-        match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
-            Some(_) if segment.is_empty() => return None,
-            Some(name) => {
-                parameters.insert(name.to_owned(), percent_decode_str(segment).decode_utf8_lossy().into_owned());
-            }
-            None if pattern == segment => {}
-            None => return None,
-        }
-    }
-    segments.next().is_none().then_some(parameters)
 }
 
 /// The HTTP response that a function's answer describes; an answer without a `statusCode` is itself the body.
@@ -117,32 +91,4 @@ fn header(builder: Builder, name: &str, value: &str) -> Result<Builder, String> 
     let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
     let there = builder.headers_ref().is_some_and(|headers| headers.get_all(&name).iter().any(|there| *there == value));
     Ok(if there { builder } else { builder.header(name, value) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_specific_route_answers() {
-        let routes = [("GET", "/api/{kind}/stats"), ("ANY", "/api/users/stats"), ("GET", "/api/users/{userId}")];
-        let routes = routes.map(|(method, path)| HttpRoute {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            function: "admin".to_owned(),
-        });
-        let path = |method, path| route(&routes, method, path).map(|(route, _)| route.path.as_str());
-        assert_eq!(path("GET", "/api/users/stats"), Some("/api/users/stats"));
-        assert_eq!(path("GET", "/api/users/ann"), Some("/api/users/{userId}"));
-        assert_eq!(path("GET", "/api/wallets/stats"), Some("/api/{kind}/stats"));
-        assert_eq!(path("DELETE", "/api/users/ann"), None);
-        assert_eq!(path("GET", "/api/users/"), None);
-        assert_eq!(path("GET", "/api/users/ann/more"), None);
-    }
-
-    #[test]
-    fn path_parameters_are_decoded() {
-        let parameters = path_parameters("/api/users/{userId}", "/api/users/a%2Fb%20c").expect("matches");
-        assert_eq!(parameters["userId"], "a/b c");
-    }
 }

@@ -2,18 +2,20 @@
 //! client.
 //!
 //! In reading order: this file puts the parts together; `api` is what it serves and its limits; `sites` keeps foreign web
-//! sites out; `connections` is who is connected; `shared` is what every request may touch; `events` has the JSON that
-//! functions get; `websocket` is one connection's life; `management` is `@connections`; `http_api` is the HTTP API; `answers`
-//! is how all of them answer.
+//! sites out; `connections` is who is connected; `shared` is what every request may touch; [`events`] has the JSON that
+//! functions get; `admission` is who may connect; `websocket` is one connection's life; `management` is `@connections`;
+//! `http_api` is the HTTP API; `answers` is how all of them answer. The tests' worlds have no sockets, and the same
+//! [`events`], [`admit`] and [`Exception`].
 //!
 //! What API Gateway limits is limited here, with the same answers. What differs, on purpose: header names arrive in
 //! lower case; the signatures of `@connections` requests are not checked, instead only this machine may send them; an
 //! authorizer's policy is checked for its effects and resources, not for conditions.
 
+mod admission;
 mod answers;
 mod api;
 mod connections;
-mod events;
+pub mod events;
 mod http_api;
 mod management;
 mod shared;
@@ -40,6 +42,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::web;
+pub use admission::{Refusal, admit};
+pub use answers::Exception;
 use answers::{error, json_response};
 pub use api::{Api, BODY_BYTES_MAX, CONNECTIONS_MAX, FRAME_BYTES_MAX, Limits, MESSAGE_BYTES_MAX};
 use connections::Connections;

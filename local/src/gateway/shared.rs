@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 
 use super::api::Api;
 use super::connections::Connections;
+use super::events::Stamp;
+use crate::{clock, ids};
 
 /// What every request may touch.
 #[derive(Debug)]
@@ -16,6 +18,11 @@ pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) connections: Connections,
     pub(super) stopping: watch::Sender<bool>,
+}
+
+/// What comes now.
+pub(super) fn stamp() -> Stamp {
+    Stamp { id: ids::id(), time: clock::now() }
 }
 
 /// Starts work that outlives the request it came with: the server, and each connection. [`super::Gateway::stop`] waits for it.

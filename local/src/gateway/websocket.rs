@@ -1,6 +1,5 @@
 //! One connection's life: authorizer, `$connect`, frames, close, `$disconnect`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
-    USER_AGENT,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -18,12 +16,12 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -33,12 +31,12 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::Level;
 
+use super::admission::{Refusal, admit};
 use super::answers::{error, json_response};
 use super::api::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX};
 use super::connections::{Connection, Outgoing};
-use super::events::{self, joined};
-use super::shared::{Shared, background};
-use crate::runtime::InvokeError;
+use super::events::{self, Stamp, joined};
+use super::shared::{Shared, background, stamp};
 use crate::{ids, logs};
 
 /// How many frames of one connection are worked on at a time; the next ones wait in the client's TCP buffer.
@@ -99,20 +97,19 @@ pub(super) async fn open(
     let Some(place) = shared.connections.place().filter(|_| !*shared.stopping.borrow()) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "this machine has no place for more connections");
     };
-    let header = |name| joined(&parts.headers, &name);
-    let stage = &shared.api.websocket.stage;
-    let (connection, outgoing) = Connection::new(stage, &header(HOST), peer.ip(), &header(USER_AGENT));
     let (answer, answered) = oneshot::channel();
     background(async move {
-        match admit(&shared, &connection, &parts).await {
-            Ok(protocol) => {
+        let (id, stamp, opened) = (ids::id(), stamp(), Instant::now());
+        match admit(&shared.api.websocket, &shared.api.invoker, &id, &parts, peer.ip(), &stamp).await {
+            Ok((peer, protocol)) => {
+                let (connection, outgoing) = Connection::new(peer, opened);
                 shared.connections.insert(&connection);
                 // The client has gone if nobody takes the answer; then there is no upgrade either.
-                let _ = answer.send(switch_protocols(&key, protocol));
+                let _ = answer.send(switch_protocols(&key, protocol.as_deref()));
                 live(shared, connection, upgrade, outgoing).await;
             }
             Err(refusal) => {
-                let _ = answer.send(refusal);
+                let _ = answer.send(refuse(&id, &stamp, refusal));
             }
         }
         drop(place);
@@ -136,7 +133,7 @@ fn refuse_plain_http() -> Response {
     response
 }
 
-fn switch_protocols(key: &HeaderValue, protocol: Option<HeaderValue>) -> Response {
+fn switch_protocols(key: &HeaderValue, protocol: Option<&str>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -145,81 +142,17 @@ fn switch_protocols(key: &HeaderValue, protocol: Option<HeaderValue>) -> Respons
     if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if let Some(protocol) = protocol {
+    if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
 }
 
-/// Asks the authorizer, then `$connect`. The value is the subprotocol to answer; the error is the refusal.
-async fn admit(shared: &Shared, connection: &Connection, parts: &Parts) -> Result<Option<HeaderValue>, Response> {
-    let routes = &shared.api.websocket;
-    if let Some(authorizer) = &routes.authorizer {
-        let event = events::authorize(connection, &parts.headers, &parts.uri);
-        let context = match shared.api.invoker.invoke(authorizer, event).await {
-            Ok(answer) if allows(&answer, &events::method_arn(connection)) => authorizer_context(&answer),
-            Ok(_) => return Err(refusal(connection, StatusCode::FORBIDDEN, "User is not authorized")),
-            Err(InvokeError::Function { message, .. }) if message == "Unauthorized" => {
-                return Err(refusal(connection, StatusCode::UNAUTHORIZED, "Unauthorized"));
-            }
-            Err(error) => return Err(failure(connection, "the authorizer", &error.to_string())),
-        };
-        connection.authorizer.get_or_init(|| context);
+fn refuse(id: &str, stamp: &Stamp, refusal: Refusal) -> Response {
+    if let Some(problem) = refusal.problem {
+        logs::line("gateway", Some(id), Level::ERROR, &problem);
     }
-    let event = events::connect(connection, &parts.headers, &parts.uri);
-    let answer = shared.api.invoker.invoke(&routes.routes["$connect"], event).await;
-    let answer = answer.map_err(|error| failure(connection, "$connect", &error.to_string()))?;
-    let status =
-        answer["statusCode"].as_u64().and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
-    match status {
-        Some(status) if status.is_success() => {}
-        Some(status) => return Err(refusal(connection, status, status.canonical_reason().unwrap_or_default())),
-        None => return Err(failure(connection, "$connect", "the answer has no valid statusCode")),
-    }
-    let mut headers = answer["headers"].as_object().into_iter().flatten();
-    let protocol = headers.find(|(name, _)| name.eq_ignore_ascii_case(SEC_WEBSOCKET_PROTOCOL.as_str()));
-    Ok(protocol.and_then(|(_, value)| HeaderValue::try_from(value.as_str()?).ok()))
-}
-
-/// Whether a policy allows the resource: some statement does and none denies it.
-fn allows(answer: &Value, resource: &str) -> bool {
-    let one_or_more = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-    let effect = |effect: &str| {
-        one_or_more(&answer["policyDocument"]["Statement"]).iter().any(|statement| {
-            let mut patterns = one_or_more(&statement["Resource"]).into_iter();
-            statement["Effect"] == effect
-                && patterns.any(|pattern| pattern.as_str().is_some_and(|pattern| glob(pattern, resource)))
-        })
-    };
-    effect("Allow") && !effect("Deny")
-}
-
-/// Whether a pattern with `*` matches the whole text.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, rest)) => text.strip_prefix(before).is_some_and(|text| {
-            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| glob(rest, &text[at..]))
-        }),
-    }
-}
-
-/// What later events carry of the authorizer's answer: the principal, and the context with its values as strings.
-fn authorizer_context(answer: &Value) -> Map<String, Value> {
-    let context = answer["context"].as_object().into_iter().flatten();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut context: Map<_, _> = context.map(|(name, value)| (name.clone(), text(value).into())).collect();
-    context.insert("principalId".to_owned(), answer["principalId"].clone());
-    context
-}
-
-fn refusal(connection: &Connection, status: StatusCode, message: &str) -> Response {
-    json_response(status, &json!({ "message": message, "connectionId": connection.id, "requestId": ids::id() }))
-}
-
-fn failure(connection: &Connection, who: &str, problem: &str) -> Response {
-    logs::line("gateway", Some(&connection.id), Level::ERROR, &format!("{who}: {problem}"));
-    refusal(connection, StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+    json_response(refusal.status, &json!({ "message": refusal.message, "connectionId": id, "requestId": stamp.id }))
 }
 
 /// From 101 to the last frame's answer and `$disconnect`.
@@ -235,7 +168,7 @@ async fn live(
         Ok(Err(_)) | Err(_) => (Ending::lost(), None),
     };
     // Whoever pushes from now on learns that the connection has ended.
-    shared.connections.remove(&connection.id);
+    shared.connections.remove(&connection.peer.connection);
     tokio::join!(close(socket, &ending), disconnect(&shared, &connection, &ending));
     while frames.join_next().await.is_some() {}
 }
@@ -245,9 +178,9 @@ async fn disconnect(shared: &Shared, connection: &Connection, ending: &Ending) {
     if ids::chance(shared.api.limits.lose_disconnects_percent) {
         return;
     }
-    let event = events::disconnect(connection, ending.code.into(), &ending.reason);
+    let event = events::disconnect(&connection.peer, ending.code.into(), &ending.reason, &stamp());
     if let Err(error) = shared.api.invoker.invoke(&shared.api.websocket.routes["$disconnect"], event).await {
-        logs::line("gateway", Some(&connection.id), Level::ERROR, &format!("$disconnect: {error}"));
+        logs::line("gateway", Some(&connection.peer.connection), Level::ERROR, &format!("$disconnect: {error}"));
     }
 }
 
@@ -313,27 +246,16 @@ async fn read(
 
 /// Has the route's function work on a frame. Its answer goes nowhere: without route responses API Gateway drops it.
 async fn handle(shared: Arc<Shared>, connection: Arc<Connection>, body: String) {
-    let websocket = &shared.api.websocket;
-    let selected = selected(&body, &websocket.selection_field).filter(|key| !key.starts_with('$'));
-    let selected = selected.and_then(|key| websocket.routes.get_key_value(&key));
-    let (route_key, function) = match selected {
-        Some((key, function)) => (key.as_str(), function),
-        None => ("$default", &websocket.routes["$default"]),
-    };
-    let event = events::message(&connection, route_key, &body);
-    let request_id = event["requestContext"]["requestId"].as_str().unwrap_or_default().to_owned();
+    let (route_key, function) = shared.api.websocket.of_frame(&body);
+    let stamp = stamp();
+    let event = events::message(&connection.peer, route_key, &body, &stamp);
     if let Err(error) = shared.api.invoker.invoke(function, event).await {
-        logs::line("gateway", Some(&request_id), Level::ERROR, &format!("{route_key}: {error}"));
+        logs::line("gateway", Some(&stamp.id), Level::ERROR, &format!("{route_key}: {error}"));
         let message = "Internal server error";
-        let message = json!({ "message": message, "connectionId": connection.id, "requestId": request_id });
-        connection.push(Bytes::from(message.to_string()), None);
+        let message = json!({ "message": message, "connectionId": connection.peer.connection, "requestId": stamp.id });
+        // Who can't be told has ended the connection, or doesn't read what it is sent.
+        let _ = connection.push(Bytes::from(message.to_string()), None);
     }
-}
-
-/// What a frame says in FIELD. What else is in it isn't looked at, as long as it is JSON: its function reads it.
-fn selected(body: &str, field: &str) -> Option<String> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(body).ok()?;
-    serde_json::from_str(members.get(field)?.get()).ok()
 }
 
 /// Writes what is queued, until the queue says to close or the client is lost.
@@ -409,20 +331,4 @@ async fn close(socket: Option<Socket>, ending: &Ending) {
         }
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::selected;
-
-    #[test]
-    fn a_frame_is_routed_whatever_its_other_fields_hold() {
-        let route = |body: &str| selected(body, "action");
-        for other in ["1e400", r#""\ud83d""#, "[[[]]]", r#"{"action":"pong"}"#] {
-            assert_eq!(route(&format!(r#"{{"x":{other},"action":"ping"}}"#)).as_deref(), Some("ping"), "{other}");
-        }
-        for body in ["", "7", "[]", "{}", r#"{"action":7}"#, r#"{"action":"ping""#] {
-            assert_eq!(route(body), None, "{body}");
-        }
-    }
 }

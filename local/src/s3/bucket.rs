@@ -22,21 +22,24 @@ const KEY_PART_BYTES_MAX: usize = 255;
 const UNFINISHED: &str = "unfinished";
 const OBJECTS: &str = "objects";
 
-/// The objects of the bucket. Clones are the same bucket.
+/// Objects by their keys.
+pub type Objects = BTreeMap<String, Bytes>;
+
+/// The bucket. Clones are the same bucket.
 #[derive(Clone, Debug)]
 pub struct Bucket(Arc<Kept>);
 
 #[derive(Debug)]
 enum Kept {
-    Memory(Mutex<BTreeMap<String, Bytes>>),
+    Memory(Arc<Mutex<Objects>>),
     Files { root: PathBuf, written: AtomicU64 },
 }
 
 impl Bucket {
-    /// One that ends with the process.
+    /// One that ends with the process. Its objects are these, and whoever has them sees what becomes of them.
     #[must_use]
-    pub fn in_memory() -> Self {
-        Self(Arc::new(Kept::Memory(Mutex::default())))
+    pub fn in_memory(objects: Arc<Mutex<Objects>>) -> Self {
+        Self(Arc::new(Kept::Memory(objects)))
     }
 
     /// The one in this directory, made if it is missing. What a crash has left half written is removed.
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn an_object_is_read_as_it_was_written_last() {
         let directory = tempfile::tempdir().expect("a directory");
-        for bucket in [Bucket::in_memory(), Bucket::in_directory(directory.path()).expect("opens")] {
+        for bucket in [Bucket::in_memory(Arc::default()), Bucket::in_directory(directory.path()).expect("opens")] {
             assert_eq!(bucket.get("segments/a/1").expect("is read"), None);
             for object in ["first", "second"] {
                 bucket.put("segments/a/1", object.into()).expect("is written");

@@ -4,10 +4,10 @@
 use std::io;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
 use tokio::task::spawn_blocking;
@@ -29,52 +29,65 @@ pub async fn serve(bucket: Bucket) -> io::Result<Server> {
 async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
-    let Some((name, key)) = path.trim_start_matches('/').split_once('/') else {
-        return refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
-    };
-    if name != BUCKET_NAME {
-        return refused(StatusCode::NOT_FOUND, "NoSuchBucket");
-    }
-    let key = key.to_owned();
-    let done = match parts.method {
-        Method::GET => spawn_blocking(move || bucket.get(&key)).await,
+    let (status, body) = match path.trim_start_matches('/').split_once('/') {
+        None => refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         // Signed in chunks, it isn't the object that it carries.
-        Method::PUT if parts.headers.contains_key(CONTENT_ENCODING) => {
-            return refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+        Some(_) if parts.headers.contains_key(CONTENT_ENCODING) => {
+            refused(StatusCode::NOT_IMPLEMENTED, "NotImplemented")
         }
-        Method::PUT => match to_bytes(body, OBJECT_BYTES_MAX).await {
-            Ok(object) => spawn_blocking(move || bucket.put(&key, object).map(|()| Some(Bytes::new()))).await,
-            Err(_) => return refused(StatusCode::BAD_REQUEST, "EntityTooLarge"),
+        Some((BUCKET_NAME, key)) => match to_bytes(body, OBJECT_BYTES_MAX).await {
+            Ok(object) => {
+                let (method, key) = (parts.method, key.to_owned());
+                let answer = spawn_blocking(move || bucket.answer(method.as_str(), &key, object)).await;
+                answer.unwrap_or_else(|_| refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
+            }
+            Err(_) => refused(StatusCode::BAD_REQUEST, "EntityTooLarge"),
         },
-        _ => return refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        Some(_) => refused(StatusCode::NOT_FOUND, "NoSuchBucket"),
     };
-    match done.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok(Some(object)) => Body::from(object).into_response(),
-        Ok(None) => refused(StatusCode::NOT_FOUND, "NoSuchKey"),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            refused(StatusCode::BAD_REQUEST, "KeyNotAllowedHere")
-        }
-        Err(error) => {
-            logs::line("s3", None, Level::ERROR, &error.to_string());
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+    let kind = if status.is_success() { "binary/octet-stream" } else { "application/xml" };
+    (status, [(CONTENT_TYPE, kind)], body).into_response()
+}
+
+impl Bucket {
+    /// Answers a call: its status and its body.
+    #[must_use]
+    pub fn answer(&self, method: &str, key: &str, object: Bytes) -> (StatusCode, Bytes) {
+        let done = match method {
+            "GET" => self.get(key),
+            "PUT" => self.put(key, object).map(|()| Some(Bytes::new())),
+            _ => return refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        };
+        match done {
+            Ok(Some(object)) => (StatusCode::OK, object),
+            Ok(None) => refused(StatusCode::NOT_FOUND, "NoSuchKey"),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refused(StatusCode::BAD_REQUEST, "KeyNotAllowedHere")
+            }
+            Err(error) => {
+                logs::line("s3", None, Level::ERROR, &error.to_string());
+                refused(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            }
         }
     }
 }
 
 /// An error, as S3 says it.
-fn refused(status: StatusCode, code: &str) -> Response {
+fn refused(status: StatusCode, code: &str) -> (StatusCode, Bytes) {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code></Error>");
-    (status, [(CONTENT_TYPE, "application/xml")], body).into_response()
+    (status, body.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::server::asks;
 
     #[tokio::test]
     async fn it_answers_the_functions_calls_and_refuses_others() {
-        let server = serve(Bucket::in_memory()).await.expect("starts");
+        let server = serve(Bucket::in_memory(Arc::default())).await.expect("starts");
         let object = format!("/{BUCKET_NAME}/segments/a%2Db/1");
         let put = asks(server.address, &format!("PUT {object}?x-id=PutObject"), "", "what was said").await;
         assert!(put.starts_with("HTTP/1.1 200"), "{put}");

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::{TemplateError, part};
@@ -33,6 +35,55 @@ pub struct HttpRoute {
     pub path: String,
     /// The function that answers.
     pub function: String,
+}
+
+impl WebSocketRoutes {
+    /// The key of a frame's route, and the function there. A client can't choose the routes that API Gateway has for itself.
+    #[must_use]
+    pub fn of_frame(&self, body: &str) -> (&str, &str) {
+        let selected = selected(body, &self.selection_field).filter(|key| !key.starts_with('$'));
+        let known = selected.and_then(|key| self.routes.get_key_value(&key));
+        known.map_or_else(|| ("$default", &*self.routes["$default"]), |(key, function)| (key, function))
+    }
+}
+
+/// What a frame says in FIELD. What else is in it isn't looked at, as long as it is JSON: its function reads it.
+fn selected(body: &str, field: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(body).ok()?;
+    serde_json::from_str(members.get(field)?.get()).ok()
+}
+
+impl HttpRoute {
+    /// Its key, as events have it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The most specific route for a path, and its decoded path parameters.
+    #[must_use]
+    pub fn of<'a>(routes: &'a [Self], method: &str, path: &str) -> Option<(&'a Self, BTreeMap<String, String>)> {
+        let matching = routes.iter().filter(|route| route.method == method || route.method == "ANY");
+        let matching = matching.filter_map(|route| Some((route, parameters(&route.path, path)?)));
+        matching.min_by_key(|(route, parameters)| (parameters.len(), route.method == "ANY"))
+    }
+}
+
+fn parameters(pattern: &str, path: &str) -> Option<BTreeMap<String, String>> {
+    let mut parameters = BTreeMap::new();
+    let mut segments = path.split('/');
+    for pattern in pattern.split('/') {
+        let segment = segments.next()?;
+        match pattern.strip_prefix('{').and_then(|pattern| pattern.strip_suffix('}')) {
+            Some(_) if segment.is_empty() => return None,
+            Some(name) => {
+                parameters.insert(name.to_owned(), percent_decode_str(segment).decode_utf8_lossy().into_owned());
+            }
+            None if pattern == segment => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(parameters)
 }
 
 /// Reads the routes of the WebSocket API.
@@ -78,4 +129,43 @@ pub(super) fn without_cors(resources: &Map<String, Value>, globals: &Value) -> R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_routed_whatever_its_other_fields_hold() {
+        let route = |body: &str| selected(body, "action");
+        for other in ["1e400", r#""\ud83d""#, "[[[]]]", r#"{"action":"pong"}"#] {
+            assert_eq!(route(&format!(r#"{{"x":{other},"action":"ping"}}"#)).as_deref(), Some("ping"), "{other}");
+        }
+        for body in ["", "7", "[]", "{}", r#"{"action":7}"#, r#"{"action":"ping""#] {
+            assert_eq!(route(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_route_answers() {
+        let routes = [("GET", "/api/{kind}/stats"), ("ANY", "/api/users/stats"), ("GET", "/api/users/{userId}")];
+        let routes = routes.map(|(method, path)| HttpRoute {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            function: "admin".to_owned(),
+        });
+        let path = |method, path| HttpRoute::of(&routes, method, path).map(|(route, _)| route.path.as_str());
+        assert_eq!(path("GET", "/api/users/stats"), Some("/api/users/stats"));
+        assert_eq!(path("GET", "/api/users/ann"), Some("/api/users/{userId}"));
+        assert_eq!(path("GET", "/api/wallets/stats"), Some("/api/{kind}/stats"));
+        assert_eq!(path("DELETE", "/api/users/ann"), None);
+        assert_eq!(path("GET", "/api/users/"), None);
+        assert_eq!(path("GET", "/api/users/ann/more"), None);
+    }
+
+    #[test]
+    fn path_parameters_are_decoded() {
+        let parameters = parameters("/api/users/{userId}", "/api/users/a%2Fb%20c").expect("matches");
+        assert_eq!(parameters["userId"], "a/b c");
+    }
 }

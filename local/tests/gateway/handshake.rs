@@ -19,6 +19,8 @@ async fn connect_may_refuse_with_its_own_status() {
     let world = World::start(limits()).await;
     assert_eq!(world.refusal("connect=403").await, 403);
     assert_eq!(world.refusal("connect=503").await, 503);
+    assert_eq!(world.refusal("connect=crash").await, 502);
+    assert_eq!(world.refusal("connect=99999").await, 502);
 }
 
 #[tokio::test]

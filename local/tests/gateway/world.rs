@@ -179,6 +179,9 @@ async fn answer(function: &str, event: &Value, gateway: SocketAddr, release: &No
             let id = event["requestContext"]["connectionId"].as_str().expect("an id");
             let (head, _) = http(gateway, &format!("POST /@connections/{id}"), "too early").await;
             assert!(head.starts_with("HTTP/1.1 410 "), "a push from inside $connect: {head}");
+            if query("connect") == "crash" {
+                return Err(failed("cannot go on"));
+            }
             let status = query("connect").parse().unwrap_or(200);
             let mut headers = json!({ "x-other": "no" });
             if !event["headers"]["sec-websocket-protocol"].is_null() {
