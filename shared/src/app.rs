@@ -9,7 +9,7 @@ use crate::auth::Caller;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::push::Push;
-use crate::queue::Queue;
+use crate::queue::PushQueue;
 use crate::store::Store;
 use crate::store::work::LeftOff;
 use crate::telemetry::{self, Metric};
@@ -22,7 +22,7 @@ pub struct App {
     /// What is said to connections.
     pub push: Push,
     /// What is to be said again.
-    pub queue: Queue,
+    pub queue: PushQueue,
     /// Where old messages are, for the functions that read or move them, where there is such a place.
     pub archive: Option<Archive>,
     /// Where scheduled work goes on that has no time to stand by.
@@ -42,7 +42,7 @@ impl App {
         let store = Store::new(Store::settings(sdk), config.table.clone());
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint));
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
-        let queue = Queue::new(Queue::settings(sdk), url, dead_letter_url);
+        let queue = PushQueue::new(PushQueue::settings(sdk), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
         Self { store, push, queue, archive, left_off: LeftOff::default(), clock, config }
     }

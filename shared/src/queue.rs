@@ -61,13 +61,13 @@ impl Received {
 
 /// The queue, and the dead-letter queue behind it.
 #[derive(Clone)]
-pub struct Queue {
+pub struct PushQueue {
     client: aws_sdk_sqs::Client,
     url: String,
     dead_letter_url: String,
 }
 
-impl Queue {
+impl PushQueue {
     /// How a client calls SQS: soon given up, as a request waits for it.
     pub fn settings(sdk: &SdkConfig) -> aws_sdk_sqs::config::Builder {
         aws_sdk_sqs::config::Builder::from(sdk)

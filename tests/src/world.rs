@@ -23,7 +23,7 @@ use shared::aws;
 use shared::clock::Clock;
 use shared::config::{AwsConfig, Config, ConfigError, TokenConfig};
 use shared::push::Push;
-use shared::queue::Queue;
+use shared::queue::PushQueue;
 use shared::run::{AnyFunction, AnyInstance, Supply};
 use shared::secret::Secrets;
 use shared::store::Store;
@@ -149,7 +149,7 @@ impl Supply for Supplies<'_> {
         let store = Store::new(Store::settings(sdk).push_auth_scheme(Unsigned), config.table.clone());
         let push = Push::new(Push::settings(sdk, &config.websocket_endpoint).push_auth_scheme(Unsigned));
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
-        let queue = Queue::new(Queue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
+        let queue = PushQueue::new(PushQueue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
         Ok(App { store, push, queue, archive, left_off: LeftOff::default(), clock: self.clock(), config })
     }

@@ -14,7 +14,7 @@ pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 /// The largest body of a request to the HTTP API, in bytes (API Gateway's quotas).
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How many connections one machine serves at a time.
-pub const CONNECTIONS_MAX: u32 = 10_000;
+pub const MACHINE_CONNECTIONS_MAX: u32 = 10_000;
 
 /// The limits that can be set, to meet in seconds what takes hours on AWS.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::answers::Exception;
-use super::api::CONNECTIONS_MAX;
+use super::api::MACHINE_CONNECTIONS_MAX;
 use super::events::Peer;
 
 /// What may wait for a client that reads slowly, in bytes; more is refused with 429.
@@ -109,7 +109,7 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new() -> Self {
-        Self { open: Mutex::default(), places: Arc::new(Semaphore::new(CONNECTIONS_MAX as usize)) }
+        Self { open: Mutex::default(), places: Arc::new(Semaphore::new(MACHINE_CONNECTIONS_MAX as usize)) }
     }
 
     /// A place for one more connection, to be kept until all its work is done. None if the machine is full.
@@ -120,7 +120,7 @@ impl Connections {
     /// Waits until every place is free.
     pub(super) async fn all_ended(&self) {
         // The semaphore is never closed.
-        let _ = self.places.acquire_many(CONNECTIONS_MAX).await;
+        let _ = self.places.acquire_many(MACHINE_CONNECTIONS_MAX).await;
     }
 
     pub(super) fn insert(&self, connection: &Arc<Connection>) {

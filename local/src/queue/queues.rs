@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::template::Queue as Definition;
+use crate::template::QueueDefinition;
 
 /// The queues of a deployment. Clones are the same queues.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct State {
 }
 
 struct Queue {
-    definition: Definition,
+    definition: QueueDefinition,
     messages: Vec<Message>,
 }
 
@@ -58,8 +58,8 @@ impl fmt::Debug for Queues {
 impl Queues {
     /// Empty ones.
     #[must_use]
-    pub fn new(definitions: Vec<Definition>) -> Self {
-        let queue = |definition: Definition| (definition.name.clone(), Queue { definition, messages: Vec::new() });
+    pub fn new(definitions: Vec<QueueDefinition>) -> Self {
+        let queue = |definition: QueueDefinition| (definition.name.clone(), Queue { definition, messages: Vec::new() });
         let state = State { queues: definitions.into_iter().map(queue).collect(), names: 0 };
         Self(Arc::new(Shared { state: Mutex::new(state), news: Notify::new() }))
     }

@@ -8,7 +8,7 @@ use super::error::{TemplateError, part};
 use super::functions::{Function, function};
 use super::intrinsic::Scope;
 use super::parameters::{self, Parameter};
-use super::queues::{EventSource, Queue, event_source, queues};
+use super::queues::{EventSource, QueueDefinition, event_source, queues};
 use super::resources::function_name;
 use super::routes::{HttpRoute, WebSocketRoutes, websocket, without_cors};
 use super::schedules::{Schedule, schedule};
@@ -40,7 +40,7 @@ pub struct Deployment {
     /// What runs by the clock.
     pub schedules: Vec<Schedule>,
     /// The queues.
-    pub queues: Vec<Queue>,
+    pub queues: Vec<QueueDefinition>,
     /// Which functions work which queues off.
     pub event_sources: Vec<EventSource>,
     /// The table.

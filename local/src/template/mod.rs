@@ -25,7 +25,7 @@ pub use deployment::{DEPLOYED, Deployment, Template};
 pub use error::TemplateError;
 pub use functions::Function;
 pub use names::{ACCOUNT_ID, API_ID, BUCKET_NAME, REGION, SECRET_ARN, TABLE_NAME};
-pub use queues::{EventSource, Queue, Redrive};
+pub use queues::{EventSource, QueueDefinition, Redrive};
 pub use routes::{HttpRoute, WebSocketRoutes};
 pub use schedules::Schedule;
 pub use table::{AttributeDefinition, Index, KeyElement, Projection, Table};

@@ -14,7 +14,7 @@ const RETENTION_DEFAULT_S: u64 = 4 * 86_400;
 
 /// A queue. Its name on one machine is its name in the template.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Queue {
+pub struct QueueDefinition {
     /// The resource's name.
     pub name: String,
     /// How long a message that was received is hidden.
@@ -50,7 +50,7 @@ pub struct EventSource {
 }
 
 /// Reads the queues.
-pub(super) fn queues(scope: &Scope<'_>) -> Result<Vec<Queue>, TemplateError> {
+pub(super) fn queues(scope: &Scope<'_>) -> Result<Vec<QueueDefinition>, TemplateError> {
     let queues = scope.resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::SQS::Queue");
     let queue = |(id, resource): (&String, &Value)| {
         let properties = &resource["Properties"];
@@ -67,7 +67,7 @@ pub(super) fn queues(scope: &Scope<'_>) -> Result<Vec<Queue>, TemplateError> {
         };
         let visibility = seconds("VisibilityTimeout", VISIBILITY_DEFAULT_S)?;
         let retention = seconds("MessageRetentionPeriod", RETENTION_DEFAULT_S)?;
-        Ok(Queue { name: id.clone(), visibility, retention, redrive })
+        Ok(QueueDefinition { name: id.clone(), visibility, retention, redrive })
     };
     queues.map(queue).collect()
 }
