@@ -5,7 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::{join, join_all};
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
+use shared::limits::{
+    CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX, TOKEN_LEEWAY,
+};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, World};
 
@@ -84,6 +86,31 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
         assert!(world.handshake(&Handshake::with_header(&hs256(&claims, SECRET))).await.is_ok(), "{claims}");
     }
     world.is_sound();
+}
+
+/// To the second, and to the byte.
+#[tokio::test(start_paused = true)]
+async fn a_token_is_good_up_to_its_last_moment_and_its_last_byte() {
+    let world = World::new().await;
+    let into_second = u64::try_from(world.now().ms % 1_000).expect("a part of a second");
+    world.advance(Duration::from_millis(1_000 - into_second)).await;
+    let (now, leeway) = (world.now().ms / 1_000, TOKEN_LEEWAY.as_secs() as i64);
+    let operator = |more: Value| world.token("operator", json!({ "roles": ["admin"], "more": more }));
+    let with = |name: &str, seconds: i64| world.token("operator", json!({ "roles": ["admin"], name: seconds }));
+    let long = (0..).map(|n| operator(json!("x".repeat(n)))).find(|token| token.len() >= TOKEN_BYTES_MAX);
+    let long = long.expect("one that is as long");
+    assert_eq!(long.len(), TOKEN_BYTES_MAX, "each letter more is a byte or two more");
+    let longer = operator(json!("x".repeat(TOKEN_BYTES_MAX)));
+    for (token, status) in [
+        (with("exp", now - leeway), 200),
+        (with("exp", now - leeway - 1), 401),
+        (with("nbf", now + leeway), 200),
+        (with("nbf", now + leeway + 1), 401),
+        (long, 200),
+        (longer, 401),
+    ] {
+        assert_eq!(world.http("GET", "/api/wallets/ann", Some(&token), None).await.status, status, "{token}");
+    }
 }
 
 /// How often the secret was asked for, of the current version.

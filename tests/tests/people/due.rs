@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE};
+use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
 use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
@@ -230,4 +230,14 @@ async fn so_many_of_the_newest_lines_are_read_before_a_refusal() {
     world.heals();
     assert_eq!(bob.sends_to("carl", "for all that I earned").await["balance"], 0);
     world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_asks_once_where_nothing_is() {
+    let (world, _ann) = world().await;
+    world.comes_to_rest().await;
+    world.calls();
+    world.sweeps().await;
+    let asks = |call: &&tests::Call| call.operation.reads_index() && call.operation.range().is_some();
+    assert_eq!(world.calls().iter().filter(asks).count() as u64, WORK_SHARDS, "of what is unsettled, a part at a time");
 }
