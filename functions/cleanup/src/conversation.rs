@@ -150,7 +150,7 @@ async fn due(
     slots.truncate(finished);
     let enough = full || slots.len() >= SEGMENT_MESSAGES_MIN;
     let oldest = slots.iter().find(|(_, item)| !is_undated(item));
-    let patient = oldest.is_none_or(|(_, oldest)| oldest.created_at > delivered_before.before(ARCHIVE_PATIENCE));
+    let patient = oldest.is_none_or(|(_, oldest)| oldest.created_at >= delivered_before.before(ARCHIVE_PATIENCE));
     Ok((enough || !patient).then_some(slots))
 }
 

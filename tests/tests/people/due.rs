@@ -241,3 +241,18 @@ async fn a_sweep_asks_once_where_nothing_is() {
     let asks = |call: &&tests::Call| call.operation.reads_index() && call.operation.range().is_some();
     assert_eq!(world.calls().iter().filter(asks).count() as u64, WORK_SHARDS, "of what is unsettled, a part at a time");
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_send_has_been_open_is_told_though_its_account_can_t_be_read() {
+    let (world, ann) = world().await;
+    ann.dies_sending("bob", "lost").await;
+    let operator = Operator::reads();
+    world.advance(Duration::from_secs(90)).await;
+    let account = |call: &tests::Call| call.function == "sweep" && call.operation.sk() == Some("ACCOUNT");
+    world.breaks(move |call| account(call).then_some(Fault::Refuse(400)));
+    world.sweeps().await;
+    world.heals();
+    let line = operator.requests().pop().expect("a line");
+    assert!((90.0..92.0).contains(&figure(&line, "OldestOpenSend")), "{line:#}");
+    world.comes_to_rest().await;
+}

@@ -304,11 +304,11 @@ async fn who_tries_again_beside_another_is_answered_as_it_ended() {
         let (ann, tablet) = (ann.person.connects().await, ann.person.connects().await);
         // She sees that it has no end yet, and for a while goes on no further.
         let late = Fault::Late(Duration::from_millis(900));
-        world.breaks_once(late, |call| reads_receipt(call));
+        world.breaks_once(late, reads_receipt);
         let other = async {
             world.advance(Duration::from_millis(100)).await;
             match is_given_up {
-                true => drop(world.sweeps().await),
+                true => world.sweeps().await,
                 false => drop(tablet.says(frame.clone()).await.data()),
             }
         };

@@ -61,8 +61,13 @@ async fn connecting_is_one_write_and_the_last_to_leave_leaves_the_index() {
     let ann = world.person("ann");
     let short = ann.connects_for(Duration::from_secs(600)).await;
     let phone = ann.connects().await;
+    let presence = item(&world, "USER#ann", "PRESENCE");
+    let connections = presence["connections"].as_object().expect("two").values();
+    let first_end = connections.filter_map(|connection| connection["expires_at"].as_i64()).min();
+    let place = presence["work_sk"].clone();
+    let at = place.as_str().and_then(|sk| sk.split('\u{1f}').next()?.parse().ok());
+    assert_eq!(at, first_end, "it is looked at when the first of them ends");
     short.goes_away().await;
-    let place = item(&world, "USER#ann", "PRESENCE")["work_sk"].clone();
     writes(&world, "");
     let tablet = ann.connects().await;
     assert_eq!(writes(&world, "PRESENCE"), 1, "it is looked at early enough");
@@ -343,4 +348,22 @@ async fn what_may_be_behind_is_read_so() {
     world.calls();
     world.sweeps().await;
     assert!(read(&world, "GetItem", "PRESENCE").contains(&false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_reads_no_message_twice_and_no_coins_of_what_was_free() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for text in ["one", "two", "three"] {
+        ann.sends_to("bob", text).await.data();
+    }
+    world.comes_to_rest().await;
+    world.calls();
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
+    let calls = world.calls();
+    let reads = |call: &str, kind: &str| {
+        let of = |it: &&Call| matches!(&it.operation, Operation::Dynamo(name, _) if name == call);
+        calls.iter().filter(of).filter(|it| it.operation.item_kind() == Some(kind)).count()
+    };
+    assert_eq!((reads("GetItem", "MSG"), reads("BatchGetItem", "ENTRY")), (0, 0));
 }
