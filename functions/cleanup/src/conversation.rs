@@ -136,7 +136,7 @@ impl Ages {
     /// Whether the oldest of these has waited for so long that it moves with however few others.
     fn is_overdue(&self, slots: &[(Seq, LogItem)]) -> bool {
         let oldest = slots.iter().find(|(_, item)| !self.is_undated(item));
-        oldest.is_some_and(|(_, oldest)| oldest.created_at <= self.delivered_before.before(ARCHIVE_PATIENCE))
+        oldest.is_some_and(|(_, oldest)| oldest.created_at < self.delivered_before.before(ARCHIVE_PATIENCE))
     }
 }
 

@@ -73,7 +73,7 @@ pub async fn before(app: &App, meta: &Meta, before: Option<Seq>, limit: Limit) -
             break;
         }
         let segment = segment_with(app, meta, next).await?;
-        let lowest = Seq((next.0 + 1).saturating_sub(filling.room() as u64));
+        let lowest = Seq(next.next().0.saturating_sub(filling.room() as u64));
         let from = lowest.max(segment.first).max(meta.oldest_seq);
         let mut slots = archived(app, &segment, from..=next).await?;
         slots.reverse();
@@ -135,7 +135,7 @@ impl Filling {
         for slot in slots {
             self.bytes += message_bytes(&slot.1);
             // The first always fits: the longest content, escaped, has half a page.
-            if self.room() == 0 || self.bytes > PAGE_BYTES_MAX && !self.slots.is_empty() {
+            if self.room() == 0 || self.bytes >= PAGE_BYTES_MAX && !self.slots.is_empty() {
                 return false;
             }
             self.slots.push(slot);
@@ -146,7 +146,7 @@ impl Filling {
 
 /// About how many bytes a message takes in a frame; never fewer than it does.
 fn message_bytes(item: &LogItem) -> usize {
-    let json = |text: &str| serde_json::to_string(text).map_or(text.len() * 6, |json| json.len());
+    let json = |text: &str| serde_json::to_string(text).map_or(PAGE_BYTES_MAX, |json| json.len());
     // 512 covers the names, the conversation's id, numbers and times.
     json(&item.content) + json(item.sender.as_str()) + json(item.client_message_id.as_str()) + 512
 }

@@ -88,14 +88,14 @@ impl Rate {
         Self { interval_ms, ahead_ms: interval_ms.saturating_mul(whole(burst) - 1) }
     }
 
-    /// The highest that a send sets `rate_until` to now, by any clock: what is beyond was set by one that was wrong.
-    fn latest(self, now: Time) -> i64 {
-        now.after(CLOCKS_DIFFER_MAX).ms.saturating_add(self.ahead_ms).saturating_add(self.interval_ms)
+    /// From where on a `rate_until` was set by a clock that was wrong: no send sets it so high now, by any other.
+    fn beyond(self, now: Time) -> i64 {
+        now.after(CLOCKS_DIFFER_MAX).ms.saturating_add(self.ahead_ms).saturating_add(self.interval_ms).saturating_add(1)
     }
 
     /// How long an account must wait before its next send; nothing when it may send.
     pub fn wait(self, account: &Account, now: Time) -> Option<Duration> {
-        if account.rate_until > self.latest(now) {
+        if account.rate_until >= self.beyond(now) {
             return None;
         }
         let wait = account.rate_until - now.ms - self.ahead_ms;
@@ -208,11 +208,11 @@ impl Store {
     /// wrong. The condition holds only while `rate_until` is where the form is the right one; it is never taken away.
     pub async fn account_claim(&self, user: &UserId, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
         let (rate, now) = (claim.rate, claim.send.claimed_at.ms);
-        let latest = rate.latest(claim.send.claimed_at);
+        let beyond = rate.beyond(claim.send.claimed_at);
         let (rate_set, rate_next, rate_from, rate_to) = if claim.rate_until <= now {
             (":rate_next", now + rate.interval_ms, 0, now)
-        } else if claim.rate_until > latest {
-            (":rate_next", now + rate.ahead_ms + rate.interval_ms, latest + 1, i64::MAX)
+        } else if claim.rate_until >= beyond {
+            (":rate_next", now + rate.ahead_ms + rate.interval_ms, beyond, i64::MAX)
         } else {
             ("#rate_until + :rate_next", rate.interval_ms, 0, now + rate.ahead_ms)
         };

@@ -117,7 +117,13 @@ async fn what_waits_for_somebody_can_be_seen_and_cleared() {
     );
     assert_eq!(stats["oldestAt"], sent["message"]["createdAt"]);
     assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 3 }));
-    assert_eq!(bob.buffered().await["undelivered"], 0);
+    assert_eq!(bob.buffered().await, json!({ "userId": "bob", "undelivered": 0, "conversations": [] }));
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+    assert_eq!(
+        (&stats["usersWaiting"], stats.get("oldestAt")),
+        (&json!(0), None),
+        "though they are listed for a while"
+    );
     assert_eq!(bob.connects().await.syncs().await["messages"], 0);
     assert_eq!(world.admin("DELETE", "/api/messages/buffered/bob", None).await.body, json!({ "cleared": 0 }));
     world.comes_to_rest().await;
@@ -285,4 +291,16 @@ async fn what_waits_is_counted_up_to_a_limit() {
         let counted = (each * shards).min(STATS_ROWS_MAX);
         assert_eq!((&stats["unsettledEarnings"], &stats["complete"]), (&json!(counted), &json!(complete)));
     }
+    // Conversations in which something may wait.
+    let world = World::new().await;
+    let lines = (0..=STATS_ROWS_MAX + shards).map(|n| {
+        let key = Key { pk: format!("USER#{n}"), sk: "INBOX#one".to_owned() };
+        let inbox = json!({
+            "kind": "direct", "peer": "bob", "last_seq": 0, "delivered_seq": 0, "read_seq": 0, "last_at": 0,
+        });
+        item(key, &inbox, Some(&Listing { pk: format!("WAITING#{}", n % shards), sk: n.to_string() }))
+    });
+    world.imports(lines.collect());
+    let stats = world.admin("GET", "/api/messages/buffer-stats", None).await.body;
+    assert_eq!((&stats["usersWaiting"], &stats["complete"]), (&json!(0), &json!(false)));
 }

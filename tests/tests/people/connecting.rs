@@ -5,7 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::{join, join_all};
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
+use shared::limits::{
+    CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX, TOKEN_LEEWAY,
+};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, World};
 
@@ -84,6 +86,41 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
         assert!(world.handshake(&Handshake::with_header(&hs256(&claims, SECRET))).await.is_ok(), "{claims}");
     }
     world.is_sound();
+}
+
+/// Waits until a second begins, and says which: a token's times are whole seconds.
+async fn second(world: &World) -> i64 {
+    let into_it = u64::try_from(world.now().ms % 1_000).expect("a part of a second");
+    world.advance(Duration::from_millis(1_000 - into_it)).await;
+    world.now().ms / 1_000
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_good_up_to_its_last_moment_and_its_last_byte() {
+    let world = World::new().await;
+    let status = async |more: Value| {
+        let mut claims = json!({ "roles": ["admin"] });
+        claims.as_object_mut().expect("claims").extend(more.as_object().expect("claims").clone());
+        let token = world.token("operator", claims);
+        world.http("GET", "/api/wallets/ann", Some(&token), None).await.status
+    };
+    assert_eq!(status(json!({})).await, 200);
+    let leeway = TOKEN_LEEWAY.as_secs() as i64;
+    for (name, ahead, expected) in
+        [("exp", -leeway, 200), ("exp", -leeway - 1, 401), ("nbf", leeway, 200), ("nbf", leeway + 1, 401)]
+    {
+        let at = second(&world).await + ahead;
+        assert_eq!(status(json!({ name: at })).await, expected, "{name} {ahead}");
+    }
+    let bytes = |letters: usize| {
+        let claims = json!({ "roles": ["admin"], "more": "x".repeat(letters) });
+        world.token("operator", claims).len()
+    };
+    let most = (1..).find(|letters| bytes(letters + 1) > TOKEN_BYTES_MAX).expect("some");
+    assert_eq!(bytes(most), TOKEN_BYTES_MAX);
+    for (letters, expected) in [(most, 200), (most + 1, 401)] {
+        assert_eq!(status(json!({ "more": "x".repeat(letters) })).await, expected);
+    }
 }
 
 /// How often the secret was asked for, of the current version.

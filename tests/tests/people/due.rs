@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE};
+use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
 use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
@@ -229,5 +229,30 @@ async fn so_many_of_the_newest_lines_are_read_before_a_refusal() {
     assert_eq!((refused.code(), &refused.details()["balance"]), ("insufficient_balance", &json!(SETTLE_NEWEST)));
     world.heals();
     assert_eq!(bob.sends_to("carl", "for all that I earned").await["balance"], 0);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_asks_once_where_nothing_is() {
+    let (world, _ann) = world().await;
+    world.comes_to_rest().await;
+    world.calls();
+    world.sweeps().await;
+    let asks = |call: &&tests::Call| call.operation.reads_index() && call.operation.range().is_some();
+    assert_eq!(world.calls().iter().filter(asks).count() as u64, WORK_SHARDS, "of what is unsettled, a part at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_send_has_been_open_is_told_though_its_account_can_t_be_read() {
+    let (world, ann) = world().await;
+    ann.dies_sending("bob", "lost").await;
+    let operator = Operator::reads();
+    world.advance(Duration::from_secs(90)).await;
+    let account = |call: &tests::Call| call.function == "sweep" && call.operation.sk() == Some("ACCOUNT");
+    world.breaks(move |call| account(call).then_some(Fault::Refuse(400)));
+    world.sweeps().await;
+    world.heals();
+    let line = operator.requests().pop().expect("a line");
+    assert!((90.0..92.0).contains(&figure(&line, "OldestOpenSend")), "{line:#}");
     world.comes_to_rest().await;
 }

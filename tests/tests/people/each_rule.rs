@@ -382,6 +382,10 @@ fn of_people(aged: &Aged) -> Vec<(Changes, Found)> {
         (connections(CONNECTIONS_MAX), vec![]),
         (connections(CONNECTIONS_MAX + 1), vec![(LIMITS, "ann PRESENCE")]),
         (changes([("ann ACCOUNT", unlisted)]), vec![(INDEX, "ann ACCOUNT")]),
+        // As an earlier version listed it.
+        (changes([("ann ACCOUNT", json!({ "work_sk": "ann" }))]), vec![]),
+        (changes([("ann ACCOUNT", json!({ "work_sk": "bob" }))]), vec![(INDEX, "ann ACCOUNT")]),
+        (changes([("ann ACCOUNT", json!({ "work_pk": "OPEN#99", "work_sk": "ann" }))]), vec![(INDEX, "ann ACCOUNT")]),
     ]
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use shared::limits::INBOX_PAGES_MAX;
-use tests::{Operation, Phone, World};
+use tests::{Call, Fault, Operation, Phone, World};
 use wire::limits::MESSAGE_BYTES_MAX;
 
 #[tokio::test(start_paused = true)]
@@ -33,9 +33,10 @@ async fn pages_bring_every_conversation_once() {
     for n in 0..7 {
         ann.opens(&format!("user {n}")).await;
     }
-    for limit in [1, 3, 7, 100] {
-        let (mut found, mut cursor) = (Vec::new(), Value::Null);
+    for (limit, wanted_pages) in [(1, 7), (3, 3), (7, 1), (100, 1)] {
+        let (mut found, mut pages, mut cursor) = (Vec::new(), 0, Value::Null);
         for _ in 0..10 {
+            pages += 1;
             let mut asks = json!({ "action": "getConversations", "limit": limit });
             if !cursor.is_null() {
                 asks["cursor"] = cursor;
@@ -50,7 +51,7 @@ async fn pages_bring_every_conversation_once() {
             }
         }
         let wanted: Vec<String> = (0..7).rev().map(|n| format!("user {n}")).collect();
-        assert_eq!(found, wanted, "pages of {limit}");
+        assert_eq!((found, pages), (wanted.into_iter().map(Value::from).collect(), wanted_pages), "pages of {limit}");
     }
 }
 
@@ -122,4 +123,44 @@ async fn who_has_too_many_conversations_is_shown_a_part_of_them() {
     assert_eq!(list["conversations"].as_array().map(Vec::len), Some(parts * 3));
     let reads = |call: &&tests::Call| matches!(&call.operation, Operation::Dynamo(name, _) if name == "Query");
     assert_eq!(world.calls().iter().filter(reads).count(), parts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_active_at_the_same_moment_is_listed_once_as_well() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let mut wanted = Vec::new();
+    for n in 0..5 {
+        let id = ann.opens(&format!("user {n}")).await;
+        let id = id.as_str().expect("an id");
+        world.edits("USER#ann", &format!("INBOX#{id}"), |inbox| inbox["last_at"] = json!({ "N": "1000000000" }));
+        wanted.push(id.to_owned());
+    }
+    wanted.sort();
+    let (mut found, mut cursor) = (Vec::new(), Value::Null);
+    while found.is_empty() || !cursor.is_null() {
+        let page = ann.says(json!({ "action": "getConversations", "limit": 2, "cursor": cursor })).await;
+        let list = page["conversations"].as_array().expect("a list");
+        found.extend(list.iter().filter_map(|one| Some(one["conversationId"].as_str()?.to_owned())));
+        cursor = page["nextCursor"].clone();
+    }
+    assert_eq!(found, wanted);
+}
+
+/// A cheap read goes on answering as it did before the conversation was made.
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_is_too_new_for_a_cheap_read_is_listed() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let id = ann.opens("bob").await;
+    let pk = format!("CONV#{}", id.as_str().expect("an id"));
+    let mut meta = serde_json::Map::new();
+    world.edits(&pk, "META", |item| std::mem::swap(item, &mut meta));
+    let is_cheap = |call: &Call| call.operation.item_kind() == Some("META") && !call.operation.is_strong();
+    world.breaks(move |call| is_cheap(call).then_some(Fault::Repeats));
+    let list = ann.says(json!({ "action": "getConversations" })).await;
+    assert_eq!(list["conversations"], json!([]));
+    world.edits(&pk, "META", |item| *item = meta);
+    let list = ann.says(json!({ "action": "getConversations" })).await;
+    assert_eq!(list["conversations"][0]["conversationId"], id);
 }

@@ -89,3 +89,25 @@ async fn a_conversations_id_has_a_limit() {
         assert_eq!(ann.says(asks).await.code(), code, "{chars} characters");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_long_messages_bring_every_message_backwards_too() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let conversation = ann.opens("bob").await;
+    // A control character has six bytes in a frame.
+    for _ in 0..5 {
+        ann.sends(&conversation, &"\u{1}".repeat(10_000)).await.data();
+    }
+    let (mut pages, mut before) = (Vec::new(), Value::Null);
+    loop {
+        let page = bob.says(json!({ "action": "getMessages", "conversationId": conversation, "before": before })).await;
+        let numbers: Vec<u64> = list(&page["messages"]).iter().filter_map(|message| message["seq"].as_u64()).collect();
+        before = json!(numbers[0]);
+        pages.push(numbers);
+        if page["hasMore"] == false {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![4, 5], vec![2, 3], vec![1]]);
+}

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Fault, World};
 
 #[tokio::test(start_paused = true)]
@@ -38,6 +38,11 @@ async fn a_new_conversation_is_empty_and_the_other_is_told() {
     let again = bob.says(json!({ "action": "getOrCreateDirect", "otherUserId": "ann" })).await;
     assert_eq!((&again["created"], &again["conversation"]["createdBy"]), (&json!(false), &json!("ann")));
     assert_eq!(ann.heard().len(), 0);
+    world.calls();
+    ann.opens("bob").await;
+    let calls = world.calls();
+    assert!(!calls.iter().any(|call| call.operation.is_write()), "all of it was there");
+    assert!(!calls.iter().any(|call| call.operation.item_kind() == Some("MSG")), "and no message");
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,6 +52,26 @@ async fn who_lost_the_answer_of_the_store_has_still_created_it() {
     world.breaks_once(Fault::LoseReply, |call| call.operation.writes("META"));
     let answer = ann.says(json!({ "action": "getOrCreateDirect", "otherUserId": "bob" })).await;
     assert_eq!(answer["created"], true);
+    world.is_at_rest();
+}
+
+/// Whoever makes a conversation dies before anybody has it in their list.
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_was_half_made_can_be_used() {
+    let world = World::new().await;
+    world.prices("ann", 3).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    world.breaks_once(Fault::KillAfter, |call| call.operation.writes("META"));
+    assert!(ann.tries(json!({ "action": "getOrCreateDirect", "otherUserId": "bob" })).await.is_none());
+    world.heals();
+    let items = world.items();
+    let id = &items.iter().find(|item| item["sk"] == "META").expect("it is there")["id"];
+    let seen = bob.says(json!({ "action": "getConversation", "conversationId": id })).await;
+    let conversation = &seen["conversation"];
+    assert_eq!((&conversation["lastSeq"], &conversation["price"]), (&json!(0), &json!(3)), "what it costs him");
+    assert_eq!(bob.history(id).await, [] as [Value; 0]);
+    assert_eq!(bob.opens("ann").await, *id);
+    assert_eq!(bob.marks_read(id, 1).await["readSeq"], 0);
     world.is_at_rest();
 }
 

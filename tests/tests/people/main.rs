@@ -22,6 +22,7 @@ mod get_receipts;
 mod get_transactions;
 mod issuers_keys;
 mod mark_read;
+mod moved;
 mod observed;
 mod ping;
 mod rate;

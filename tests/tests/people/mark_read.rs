@@ -1,7 +1,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::limits::TOLD_MAX;
-use tests::{Phone, World};
+use tests::{Fault, Phone, World};
 
 /// Ann and Bob, and three messages of Ann's.
 async fn three_messages(world: &World) -> (Phone, Phone, Value) {
@@ -90,10 +90,32 @@ async fn a_horizon_never_goes_back_and_nobody_is_told_twice() {
 async fn a_mark_above_the_last_counts_as_the_last() {
     let world = World::new().await;
     let (ann, bob, conversation) = three_messages(&world).await;
+    world.calls();
     let marked = bob.marks_read(&conversation, 9_007_199_254_740_991).await;
     assert_eq!((&marked["deliveredSeq"], &marked["readSeq"]), (&json!(3), &json!(3)));
+    let writes = world.calls().iter().filter(|call| call.operation.is_write()).count();
+    assert_eq!(writes, 2, "one is refused, the other says the last number");
     assert_eq!(ann.hears("message:status").await["seq"], 3);
     world.is_sound();
+}
+
+/// The sender's function dies when the message is there, and before its inbox knows of it.
+#[tokio::test(start_paused = true)]
+async fn a_mark_may_be_faster_than_the_senders_last_write() {
+    for read in [false, true] {
+        let world = World::new().await;
+        let (ann, bob, conversation) = three_messages(&world).await;
+        bob.marks_read(&conversation, 3).await.data();
+        world.breaks_once(Fault::KillAfter, |call| call.operation.writes("MSG#"));
+        assert!(ann.tries(ann.message_to("bob", "4")).await.is_none());
+        world.heals();
+        let marked = match read {
+            true => bob.marks_read(&conversation, 4).await,
+            false => bob.marks_delivered(&conversation, 4).await,
+        };
+        assert_eq!((&marked["deliveredSeq"], &marked["readSeq"]), (&json!(4), &json!(if read { 4 } else { 3 })));
+        world.comes_to_rest().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

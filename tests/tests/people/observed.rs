@@ -43,7 +43,7 @@ impl Operator {
     }
 
     /// Takes all that was written, line by line.
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
     }
 

@@ -1,7 +1,12 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::limits::{PUSH_ATTEMPTS_MAX, SYNC_TAILS_MAX};
 use tests::{Fault, Operation, World};
-use wire::limits::{MESSAGE_BYTES_MAX, SYNC_SINCE_MAX};
+use wire::limits::{MESSAGE_BYTES_MAX, SYNC_MESSAGES_MAX, SYNC_SINCE_MAX};
+
+use crate::moved::{imports, short};
 
 fn numbers(messages: &[Value]) -> Vec<u64> {
     messages.iter().filter_map(|message| message["seq"].as_u64()).collect()
@@ -171,4 +176,44 @@ async fn a_client_may_name_so_many_conversations() {
     assert_eq!(ann.says(asks(SYNC_SINCE_MAX)).await["complete"], true);
     let refused = ann.says(asks(SYNC_SINCE_MAX + 1)).await;
     assert_eq!((refused.code(), &refused.details()["field"]), ("bad_request", &json!("since")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_comes_from_however_many_conversations() {
+    let world = World::new().await;
+    let count = SYNC_TAILS_MAX + 1;
+    for n in 0..count {
+        world.person(&format!("user {n}")).connects().await.sends_to("bob", "hi").await.data();
+    }
+    let bob = world.person("bob").connects().await;
+    let synced = bob.syncs().await;
+    assert_eq!(synced.data(), &json!({ "conversations": count, "messages": count, "complete": true }));
+    // And where nothing is, nothing is read but how far everybody is, and the logs' last numbers.
+    for message in synced.messages() {
+        bob.marks_read(&message["conversationId"], 1).await.data();
+    }
+    world.calls();
+    assert_eq!(bob.syncs().await["messages"], 0);
+    let kinds: BTreeSet<String> =
+        world.calls().iter().filter_map(|call| call.operation.item_kind().map(str::to_owned)).collect();
+    assert_eq!(kinds, ["INBOX", "MSG"].map(str::to_owned).into());
+}
+
+/// How many messages each conversation has, the latest first: the last page is as long as there is room for.
+#[tokio::test(start_paused = true)]
+async fn a_sync_is_full_to_the_last_message() {
+    for (counts, complete) in [(&[550, 450][..], true), (&[550, 451], false), (&[550, 450, 1], false)] {
+        let world = World::new().await;
+        let ids = counts.iter().enumerate().map(|(n, count)| {
+            let at = world.now().before(Duration::from_secs(60 * (n as u64 + 1)));
+            imports(&world, &format!("user {n}"), &short(*count), 0, at)
+        });
+        let since: serde_json::Map<String, Value> = ids.map(|id| (id.to_string(), json!(0))).collect();
+        let ann = world.person("ann").connects().await;
+        let synced = ann.says(json!({ "action": "sync", "limit": 100, "since": since })).await;
+        assert_eq!(synced.data(), &json!({ "conversations": 2, "messages": SYNC_MESSAGES_MAX, "complete": complete }));
+        assert_eq!(synced.messages().len(), SYNC_MESSAGES_MAX);
+        let last = synced.pages.last().map(|page| &page.json["data"]["hasMore"]);
+        assert_eq!(last, Some(&json!(false)), "{counts:?}: no other page follows");
+    }
 }

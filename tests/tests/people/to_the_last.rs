@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::future::join;
 use serde_json::{Value, json};
 use shared::limits::{
-    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DELETE_AFTER, DROP_BATCH,
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DELETE_AFTER, DROP_BATCH, OPEN_MAX,
     SEGMENT_MESSAGES_MIN, TOKEN_LEEWAY,
 };
 use shared::store::conversations::Meta;
 use shared::store::presence::{Connected, Connection};
-use tests::{Call, Operation, World};
+use tests::{Call, Fault, Operation, World};
 use wire::Time;
 
 const NOW: Time = Time { ms: 1_000_000_000 };
@@ -61,8 +61,13 @@ async fn connecting_is_one_write_and_the_last_to_leave_leaves_the_index() {
     let ann = world.person("ann");
     let short = ann.connects_for(Duration::from_secs(600)).await;
     let phone = ann.connects().await;
+    let presence = item(&world, "USER#ann", "PRESENCE");
+    let connections = presence["connections"].as_object().expect("two").values();
+    let first_end = connections.filter_map(|connection| connection["expires_at"].as_i64()).min();
+    let place = presence["work_sk"].clone();
+    let at = place.as_str().and_then(|sk| sk.split('\u{1f}').next()?.parse().ok());
+    assert_eq!(at, first_end, "it is looked at when the first of them ends");
     short.goes_away().await;
-    let place = item(&world, "USER#ann", "PRESENCE")["work_sk"].clone();
     writes(&world, "");
     let tablet = ann.connects().await;
     assert_eq!(writes(&world, "PRESENCE"), 1, "it is looked at early enough");
@@ -258,7 +263,7 @@ async fn a_page_goes_on_from_the_archive_into_the_table_and_asks_for_no_more_tha
     world.cleans_up().await;
     world.advance(DELETE_AFTER + Duration::from_secs(1)).await;
     world.cleans_up().await;
-    let bob = world.person("bob").connects().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
     let page = async |fields: Value| {
         let mut frame = json!({ "action": "getMessages", "conversationId": conversation });
         frame.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
@@ -268,6 +273,9 @@ async fn a_page_goes_on_from_the_archive_into_the_table_and_asks_for_no_more_tha
         (numbers, answer["hasMore"] == true)
     };
     // All but the last are in the archive.
+    assert_eq!(page(json!({ "after": 0, "limit": 7 })).await, ((1..=7).collect(), true));
+    let receipts = ann.says(json!({ "action": "getReceipts", "conversationId": conversation, "seq": 1 })).await;
+    assert_eq!(receipts["read"], json!(["bob"]));
     let whole = (count - 6..=count).collect::<Vec<u64>>();
     assert_eq!(page(json!({ "after": count - 7, "limit": 7 })).await, (whole.clone(), false));
     assert_eq!(page(json!({ "before": count + 1, "limit": 7 })).await, (whole, true));
@@ -277,4 +285,85 @@ async fn a_page_goes_on_from_the_archive_into_the_table_and_asks_for_no_more_tha
     let logs = world.calls().iter().filter(|call| call.operation.item_kind() == Some("MSG")).count();
     assert_eq!(logs, 0, "the archive has filled it");
     assert_eq!(page(json!({ "before": 4, "limit": 7 })).await, (vec![1, 2, 3], false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_as_many_open_sends_as_may_be_waits_a_second() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let conversation = ann.opens("bob").await;
+    ann.dies_sending("bob", "lost").await;
+    world.edits("USER#ann", "ACCOUNT", |account| {
+        let open = account["open"]["M"].as_object_mut().expect("sends");
+        let send = open.values().next().expect("one").clone();
+        (1..OPEN_MAX).for_each(|n| drop(open.insert(format!("another-{n}"), send.clone())));
+    });
+    let refused = ann.sends(&conversation, "one too many").await;
+    assert_eq!((refused.code(), &refused.details()["retryAfterMs"]), ("rate_limited", &json!(1_000)));
+}
+
+/// What is added to a balance is marked first: whoever dies in between has added it, and who comes next adds it no more.
+#[tokio::test(start_paused = true)]
+async fn what_was_half_settled_is_added_once() {
+    let world = World::deployed_with(&[("DefaultPrice", "5")]).await;
+    world.tops_up("ann", 10).await;
+    let ann = world.person("ann").connects().await;
+    for text in ["one", "two"] {
+        ann.sends_to("bob", text).await.data();
+    }
+    let marks = |call: &Call| call.operation.update().contains("#settling = ");
+    world.breaks_once(Fault::KillAfter, move |call| marks(call) && call.operation.writes("ACCOUNT"));
+    assert!(world.tries_to_sweep().await.is_err());
+    world.heals();
+    world.sweeps().await;
+    assert_eq!(world.person("bob").connects().await.balance().await, 10);
+    for user in ["ann", "bob"] {
+        assert!(item(&world, &format!("USER#{user}"), "ACCOUNT")["settling"].is_null(), "{user}");
+    }
+    world.comes_to_rest().await;
+}
+
+/// A read that must not be behind costs twice: each kind of read is the one where it must be, and the other where it may.
+#[tokio::test(start_paused = true)]
+async fn what_may_be_behind_is_read_so() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    ann.sends_to("bob", "hi").await.data();
+    let read = |world: &World, call: &str, kind: &str| {
+        let is = |name: &str| name == call;
+        let calls = world.calls().into_iter();
+        let calls = calls.filter(|it| matches!(&it.operation, Operation::Dynamo(name, _) if is(name)));
+        calls.filter(|it| it.operation.item_kind() == Some(kind)).map(|it| it.operation.is_strong()).collect::<Vec<_>>()
+    };
+    world.calls();
+    ann.sends_to("bob", "there").await.data();
+    assert_eq!(read(&world, "GetItem", "ACCOUNT"), [true]);
+    ann.sends_to("bob", "again").await.data();
+    assert_eq!(read(&world, "BatchGetItem", "PRESENCE"), [false, true], "the second is for who has come meanwhile");
+    ann.syncs().await.data();
+    assert_eq!(read(&world, "Query", "INBOX"), [true]);
+    ann.says(json!({ "action": "getConversations" })).await.data();
+    assert_eq!(read(&world, "Query", "INBOX"), [false]);
+    world.advance(CONNECTION_LIFE + TOKEN_LEEWAY * 2).await;
+    world.calls();
+    world.sweeps().await;
+    assert!(read(&world, "GetItem", "PRESENCE").contains(&false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_reads_no_message_twice_and_no_coins_of_what_was_free() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for text in ["one", "two", "three"] {
+        ann.sends_to("bob", text).await.data();
+    }
+    world.comes_to_rest().await;
+    world.calls();
+    assert_eq!(world.is_verified(false).await, [Value::Null; 0]);
+    let calls = world.calls();
+    let reads = |call: &str, kind: &str| {
+        let of = |it: &&Call| matches!(&it.operation, Operation::Dynamo(name, _) if name == call);
+        calls.iter().filter(of).filter(|it| it.operation.item_kind() == Some(kind)).count()
+    };
+    assert_eq!((reads("GetItem", "MSG"), reads("BatchGetItem", "ENTRY")), (0, 0));
 }

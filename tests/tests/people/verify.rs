@@ -208,6 +208,9 @@ async fn what_is_under_way_is_not_wrong() {
 #[tokio::test(start_paused = true)]
 async fn an_order_has_a_limit() {
     let world = World::new().await;
+    let envelope = json!({ "note": "" }).to_string().len();
+    let longest = json!({ "note": "x".repeat(VERIFY_ORDER_BYTES_MAX - envelope) });
+    assert!(world.invoke("verify", longest).await.is_ok());
     let long = "x".repeat(VERIFY_ORDER_BYTES_MAX);
     for order in [
         json!({ "cursor": { "began_at": 0, "after": { "pk": long, "sk": "META" }, "unpaid": 0 } }),
