@@ -105,7 +105,8 @@ impl<T: Trigger> Function<T> {
         let instance = self.instance_with(&Environment::read()?)?;
         let instance = &instance;
         instance.warm().await;
-        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.answer(event))).await
+        // In a box: as a part of the loop's future it would be too deep for the compiler.
+        lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| instance.invoke(event))).await
     }
 
     fn instance_with(&'static self, supply: &(impl Supply + ?Sized)) -> Result<Instance<T>, ConfigError> {
