@@ -1,5 +1,8 @@
 //! What a call over the network asks.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use local::template::{BUCKET_NAME, REGION, TABLE_NAME};
 use serde_json::Value;
@@ -14,6 +17,10 @@ const DYNAMODB_PREFIX: &str = "DynamoDB_20120810.";
 const SECRET_TARGET: &str = "secretsmanager.GetSecretValue";
 /// What stands there before SQS's operations.
 const QUEUE_PREFIX: &str = "AmazonSQS.";
+
+/// Each condition of the store's, by the kind of item and as it is written: every write of every world looks here.
+static GUARDS: LazyLock<HashMap<(&str, String), &Condition>> =
+    LazyLock::new(|| GUARDED.iter().map(|(item, condition)| ((*item, condition.expression()), *condition)).collect());
 
 /// The kind of an item: its sort key without what follows the prefix.
 pub(crate) fn kind_of(sk: &str) -> &str {
@@ -147,8 +154,7 @@ impl Operation {
         let Self::Dynamo(_, request) = self else { return None };
         let written = request["ConditionExpression"].as_str()?;
         let kind = self.item_kind().unwrap_or_default();
-        let of_kind = GUARDED.iter().filter(|(item, _)| *item == kind);
-        let found = of_kind.map(|(_, condition)| *condition).find(|condition| condition.expression() == written);
+        let found = GUARDS.get(&(kind, written.to_owned())).copied();
         Some(found.unwrap_or_else(|| panic!("shared/src/store/guards.rs has no condition of {kind}: {written}")))
     }
 

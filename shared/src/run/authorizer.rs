@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wire::Time;
 
 use super::event::{InvokeError, read, refused};
-use super::socket::header;
+use super::socket::handshake;
 use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::auth::{Claims, Handshake, Verifier};
 use crate::config::ConfigError;
@@ -32,8 +32,7 @@ impl Trigger for OnHandshake {
         invocation: Invocation<'_>,
     ) -> Result<Value, InvokeError> {
         let event: ApiGatewayCustomAuthorizerRequestTypeRequest = read(event)?;
-        let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
-        let handshake = Handshake::new(|name| header(&event.headers, name), query);
+        let handshake = handshake(&event.headers, &event.query_string_parameters);
         let claims = (self.0)(verifier, handshake, invocation.clock.now()).await.map_err(|error| match error {
             // This very text makes API Gateway answer 401.
             Error::Unauthorized | Error::TokenExpired => {

@@ -1,5 +1,6 @@
 //! Called within a handshake: `$connect`.
 
+use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use serde_json::{Value, json};
 
 use super::event::{InvokeError, read};
@@ -27,8 +28,8 @@ impl Trigger for OnConnect {
     }
 
     async fn answer(&self, app: &App, event: Value, invocation: Invocation<'_>) -> Result<Value, InvokeError> {
-        let event = read(event)?;
-        let handshake = handshake(&event);
+        let event: ApiGatewayWebsocketProxyRequest = read(event)?;
+        let handshake = handshake(&event.headers, &event.query_string_parameters);
         let subprotocol = handshake.offers_subprotocol;
         let outcome = async { (self.0)(app, caller(&event, invocation.trace_id)?, handshake).await };
         Ok(answer(outcome.await, subprotocol))

@@ -2,6 +2,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use aws_lambda_events::http::HeaderMap;
+use aws_lambda_events::query_map::QueryMap;
 use serde_json::Value;
 use wire::Time;
 
@@ -28,15 +29,10 @@ pub(super) fn caller(event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) ->
     caller().ok_or_else(|| Error::Internal("the event has no authorizer context or connection id".to_owned()))
 }
 
-/// A header's text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// What a client says when it connects.
-pub(super) fn handshake(event: &ApiGatewayWebsocketProxyRequest) -> Handshake {
-    let query = |name: &str| event.query_string_parameters.first(name).map(str::to_owned);
-    Handshake::new(|name| header(&event.headers, name), query)
+/// What a client says when it connects, in the event of before the handshake as in the one within it.
+pub(super) fn handshake(headers: &HeaderMap, query: &QueryMap) -> Handshake {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Handshake::new(header, |name| query.first(name).map(str::to_owned))
 }
 
 #[cfg(test)]
