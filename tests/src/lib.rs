@@ -20,6 +20,7 @@ pub mod bucket;
 pub mod engine;
 pub mod fuzz;
 pub mod gateway;
+mod images;
 mod lock;
 pub mod model;
 pub mod network;

@@ -1,33 +1,47 @@
-//! What must hold (ARCHITECTURE.md, "What must hold"), read from the engine's items, not through any function.
+//! What must hold of a whole table ([`shared::chat::invariants`]), read from the engine's items, not through any function.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
+use shared::chat::invariants::{self, AllCoins, Broken, Holds, LISTED, Ledger, Paid, holds};
+use shared::store::accounts::Account;
+use shared::store::conversations::Meta;
+use shared::store::inbox::Inbox;
+use shared::store::ledger::Entry;
+use shared::store::log::LogItem;
+use shared::store::presence::Presence;
+use shared::store::receipts::Receipt;
+use shared::store::scan::Line;
+use shared::store::segments::Segment;
+use shared::store::work::Listing;
 use wire::limits::COINS_MAX;
+use wire::{Coins, ConversationId, SendId, Seq, Time, TransactionKind, UserId};
 
 use crate::bucket::Bucket;
+use crate::images;
 use crate::operation::kind_of;
 use crate::world::World;
 
+/// The numbers of a conversation, each with what it holds.
+type Log = BTreeMap<Seq, LogItem>;
+
 /// The items, by kind.
 #[derive(Default)]
-struct Ledgers {
-    /// By user.
-    accounts: BTreeMap<String, Value>,
-    /// By user.
-    entries: BTreeMap<String, Vec<Value>>,
-    /// Each with its user.
-    inboxes: Vec<(String, Value)>,
-    /// Each with its user.
-    receipts: Vec<(String, Value)>,
-    metas: Vec<Value>,
-    /// Each with its conversation.
-    segments: Vec<(String, Value)>,
-    /// By conversation, then by number: what is in the table, and what only the archive has.
-    logs: BTreeMap<String, BTreeMap<u64, Value>>,
+struct Kept {
+    accounts: BTreeMap<UserId, (Account, Option<Listing>)>,
+    lines: BTreeMap<UserId, Vec<Line>>,
+    /// By user and key.
+    topups: BTreeMap<(UserId, String), Coins>,
+    presences: Vec<(UserId, Presence, Option<Listing>)>,
+    inboxes: BTreeMap<(UserId, ConversationId), (Inbox, Option<Listing>)>,
+    receipts: HashMap<SendId, (UserId, Receipt)>,
+    metas: BTreeMap<ConversationId, (Meta, Option<Listing>)>,
+    /// By their first numbers, each with what its object holds.
+    segments: BTreeMap<ConversationId, BTreeMap<Seq, (Segment, Log)>>,
+    /// What is in the table, or else in the archive.
+    logs: BTreeMap<ConversationId, Log>,
     /// The numbers that only the archive has.
-    archived: BTreeSet<(String, u64)>,
+    archived: BTreeSet<(ConversationId, Seq)>,
 }
 
 impl World {
@@ -37,25 +51,7 @@ impl World {
     /// When something doesn't.
     #[track_caller]
     pub fn is_sound(&self) {
-        let state = Ledgers::new(self.items(), self.bucket());
-        state.archive_and_table_agree(self.bucket());
-        state.logs_have_no_holes();
-        state.sends_have_one_slot();
-        state.pairs_have_one_conversation();
-        state.horizons_are_in_order();
-        state.receipts_tell_the_truth();
-        state.coins_are_conserved();
-        state.nothing_shown_has_changed(&self.connections().shown());
-    }
-
-    /// Says what doesn't hold of it.
-    pub(crate) fn try_sound(&self) -> Result<(), String> {
-        caught(|| self.is_sound())
-    }
-
-    /// Says what doesn't hold of it.
-    pub(crate) fn try_rest(&self) -> Result<(), String> {
-        caught(|| self.is_at_rest())
+        self.try_sound().unwrap_or_else(|Broken { rule, seen }| panic!("{rule}: {seen}"));
     }
 
     /// Checks also what must hold when every send has ended.
@@ -64,17 +60,29 @@ impl World {
     /// When something doesn't.
     #[track_caller]
     pub fn is_at_rest(&self) {
-        self.is_sound();
-        let state = Ledgers::new(self.items(), self.bucket());
-        state.nothing_is_open();
-        state.entries_add_up();
-        state.charges_have_messages();
+        self.try_rest().unwrap_or_else(|Broken { rule, seen }| panic!("{rule}: {seen}"));
     }
-}
 
-/// What a failed check says.
-fn caught(check: impl FnOnce()) -> Result<(), String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).map_err(|panic| panic_text(panic.as_ref()))
+    /// Says what doesn't hold at any time.
+    pub(crate) fn try_sound(&self) -> Holds {
+        self.kept()?.is_sound(&self.connections().shown())
+    }
+
+    /// Says what doesn't hold when every send has ended.
+    pub(crate) fn try_rest(&self) -> Holds {
+        let kept = self.kept()?;
+        kept.is_sound(&self.connections().shown())?;
+        kept.nothing_is_open()?;
+        kept.what_waits_does_not_fit()?;
+        kept.charges_have_messages()
+    }
+
+    fn kept(&self) -> Result<Kept, Broken> {
+        let mut kept = Kept::default();
+        self.items().iter().try_for_each(|item| kept.add(item, self.bucket()))?;
+        kept.add_archived();
+        Ok(kept)
+    }
 }
 
 /// What a panic says.
@@ -83,245 +91,298 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-impl Ledgers {
-    fn new(items: Vec<Value>, bucket: &Bucket) -> Self {
-        let mut state = Self::default();
-        for item in items {
-            let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
-            match (pk.split_once('#').expect("a prefix"), kind_of(&sk)) {
-                (("USER", user), "ACCOUNT") => drop(state.accounts.insert(user.to_owned(), item)),
-                (("USER", user), "ENTRY") => state.entries.entry(user.to_owned()).or_default().push(item),
-                (("USER", user), "INBOX") => state.inboxes.push((user.to_owned(), item)),
-                (("USER", user), "RECEIPT") => state.receipts.push((user.to_owned(), item)),
-                (("USER", _), "PRESENCE" | "PROFILE" | "TOPUP") => {}
-                (("CONV", _), "META") => state.metas.push(item),
-                (("CONV", id), "MSG") => {
-                    let seq = sk.trim_start_matches("MSG#").parse().expect("a number");
-                    state.logs.entry(id.to_owned()).or_default().insert(seq, item);
-                }
-                (("CONV", id), "SEGMENT") => state.segments.push((id.to_owned(), item)),
-                other => panic!("an item of no known kind: {other:?}"),
+/// A rule of items, with the item that it was asked of.
+fn of(place: impl std::fmt::Display, rule: Holds) -> Holds {
+    rule.map_err(|broken| Broken { seen: format!("{place}: {}", broken.seen), ..broken })
+}
+
+/// What must stand in the index stands there.
+fn is_listed(place: impl std::fmt::Display, unlisted: Option<&Listing>) -> Holds {
+    holds(LISTED, unlisted.is_none(), || format!("{place} isn't at {unlisted:?}"))
+}
+
+impl Kept {
+    fn add(&mut self, item: &Value, bucket: &Bucket) -> Result<(), Broken> {
+        let listing = images::listing(item);
+        let (owner, id) = (images::owner(item), images::conversation(item));
+        match kind_of(item["sk"].as_str().unwrap_or_default()) {
+            "ACCOUNT" => drop(self.accounts.insert(owner?, (images::read(item)?, listing))),
+            "ENTRY" => self.lines.entry(owner?).or_default().push(images::line(item)?),
+            "TOPUP" => {
+                let key = (owner?, images::name(item).to_owned());
+                self.topups.insert(key, images::read(&item["amount"])?);
             }
-        }
-        for (id, segment) in &state.segments {
-            for (seq, item) in lines(bucket, segment) {
-                if let Entry::Vacant(slot) = state.logs.entry(id.clone()).or_default().entry(seq) {
-                    slot.insert(item);
-                    state.archived.insert((id.clone(), seq));
-                }
+            "PRESENCE" => self.presences.push((owner?, images::read(item)?, listing)),
+            "INBOX" => {
+                let of = images::read(&Value::from(images::name(item)))?;
+                self.inboxes.insert((owner?, of), (images::read(item)?, listing));
             }
+            "RECEIPT" => {
+                let (user, receipt) = (owner?, images::read::<Receipt>(item)?);
+                self.receipts.insert(SendId::new(&user, &receipt.client_message_id), (user, receipt));
+            }
+            "PROFILE" => {}
+            "META" => drop(self.metas.insert(id?, (images::read(item)?, listing))),
+            "MSG" => drop(self.logs.entry(id?).or_default().insert(images::number(item)?, images::read(item)?)),
+            "SEGMENT" => {
+                let segment = images::segment(item)?;
+                let lines = bucket.lines(&segment.object).into_iter();
+                let held = lines.map(|line| Ok((images::read(&line["seq"])?, images::read(&line)?)));
+                let held = held.collect::<Result<Log, Broken>>()?;
+                self.segments.entry(id?).or_default().insert(segment.first, (segment, held));
+            }
+            _ => return Err(Broken { rule: "every item can be read", seen: format!("of no known kind: {item:#}") }),
         }
-        state
+        Ok(())
     }
 
-    /// What is below `first_seq` is in the archive, what is above is in the table, and between, where both have it, they
-    /// say the same. What the table has lost is below `first_seq`, has a RECEIPT, and isn't the highest number.
-    fn archive_and_table_agree(&self, bucket: &Bucket) {
-        for meta in &self.metas {
-            let id = text(&meta["id"]);
-            let [first, oldest] = ["first_seq", "oldest_seq"].map(|name| meta[name].as_u64().unwrap_or(1));
-            let segments = self.segments.iter().filter(|(of, _)| *of == id).map(|(_, segment)| segment);
-            let held: BTreeMap<u64, Value> = segments.flat_map(|segment| lines(bucket, segment)).collect();
-            for seq in oldest..first {
-                let archived = held.get(&seq).unwrap_or_else(|| panic!("{id} {seq} is below {first} and not archived"));
-                let here = self.logs.get(&id).and_then(|log| log.get(&seq));
-                assert_eq!(here.map(plain_slot), Some(plain_slot(archived)), "{id} {seq}");
+    /// Adds to the logs what only the archive has.
+    fn add_archived(&mut self) {
+        for (id, segments) in &self.segments {
+            let log = self.logs.entry(id.clone()).or_default();
+            for (seq, item) in segments.values().flat_map(|(_, held)| held) {
+                if !log.contains_key(seq) {
+                    log.insert(*seq, item.clone());
+                    self.archived.insert((id.clone(), *seq));
+                }
             }
-            let log = self.logs.get(&id);
-            for (seq, item) in log.into_iter().flatten().filter(|(seq, _)| self.archived.contains(&(id.clone(), **seq)))
-            {
-                assert!(*seq < first, "{id} {seq} was deleted and isn't below {first}: {item:#}");
-                let receipt = self
-                    .receipts
-                    .iter()
-                    .any(|(user, receipt)| receipt["cmid"] == item["cmid"] && *user == text(&item["sender"]));
-                assert!(receipt, "{id} {seq} was deleted and its send hasn't ended: {item:#}");
-            }
-            let tail = log.and_then(|log| log.keys().next_back());
-            assert!(tail.is_none_or(|tail| first <= *tail), "the highest number of {id} has moved: {meta:#}");
         }
     }
 
-    fn logs_have_no_holes(&self) {
-        for (id, log) in &self.logs {
-            let numbers: Vec<u64> = log.keys().copied().collect();
-            // What was discarded is nowhere, from the lowest number on.
-            let first = if self.segments.iter().any(|(of, _)| of == id) { 1 } else { numbers[0].min(self.oldest(id)) };
-            let wanted: Vec<u64> = (first..first + log.len() as u64).collect();
-            assert_eq!(numbers, wanted, "the log of {id} has a hole");
+    fn is_sound(&self, shown: &[Value]) -> Holds {
+        let mut taken = HashMap::new();
+        for (id, (meta, listing)) in &self.metas {
+            let tail = self.tail(id);
+            of(id, invariants::pair_has_one_conversation(id, meta))?;
+            of(id, invariants::numbers_have_moved_in_order(meta, tail))?;
+            is_listed(id, invariants::meta_unlisted(id, meta, listing.as_ref(), Time::default()).as_ref())?;
+            self.archive_and_table_agree(meta)?;
+            for (seq, item) in self.logs.get(id).into_iter().flatten() {
+                of(
+                    format_args!("{id} {seq}"),
+                    invariants::send_has_one_slot(&mut taken, item.sid.clone(), (id, *seq)),
+                )?;
+                of(format_args!("{id} {seq}"), self.slot_is_right(meta, *seq, item))?;
+            }
         }
+        for id in self.logs.keys() {
+            holds("an item's conversation is there", self.metas.contains_key(id), || id.to_string())?;
+        }
+        self.receipts_name_their_slots()?;
+        self.inboxes_are_right()?;
+        self.people_are_right()?;
+        self.coins_are_conserved()?;
+        self.nothing_shown_has_changed(shown)
+    }
+
+    /// The highest number of a conversation.
+    fn tail(&self, id: &ConversationId) -> Seq {
+        self.logs.get(id).and_then(|log| log.keys().next_back().copied()).unwrap_or_default()
     }
 
     /// The lowest number of a conversation that is kept.
-    fn oldest(&self, id: &str) -> u64 {
-        let meta = self.metas.iter().find(|meta| meta["id"] == id);
-        meta.and_then(|meta| meta["oldest_seq"].as_u64()).unwrap_or(1)
+    fn oldest(&self, id: &ConversationId) -> Seq {
+        self.metas.get(id).map_or(Seq(1), |(meta, _)| meta.oldest_seq)
     }
 
-    fn sends_have_one_slot(&self) {
-        let mut seen = HashMap::new();
-        for (id, seq, item) in self.slots() {
-            if let Some(other) = seen.insert(text(&item["sid"]), (id, seq)) {
-                panic!("one send has two slots, {other:?} and {:?}: {item:#}", (id, seq));
+    /// What is below `first_seq` is in the archive, what is above is in the table, and between, where both have it, they
+    /// say the same. What the table has lost is below `first_seq` and has a RECEIPT.
+    fn archive_and_table_agree(&self, meta: &Meta) -> Holds {
+        let id = &meta.id;
+        let mut next = meta.oldest_seq;
+        let mut log = self.logs.get(id).cloned().unwrap_or_default();
+        for (segment, held) in self.segments.get(id).into_iter().flat_map(BTreeMap::values) {
+            // The one that begins at `first_seq` is being moved: it may be there, and its object not yet.
+            if segment.first < meta.first_seq {
+                of(id, invariants::segment_follows(segment, next, meta.first_seq))?;
+                let whole = held.keys().copied().eq((segment.first.0..=segment.last.0).map(Seq));
+                holds("archived messages can be read", whole, || format!("{id}: {segment:?} holds {:?}", held.keys()))?;
+                next = segment.last.next();
+            }
+            for (seq, item) in held {
+                let kept = log.get(seq).filter(|_| !self.archived.contains(&(id.clone(), *seq)));
+                let same = invariants::archive_has_what_the_table_has(item, kept, &segment.object);
+                of(format_args!("{id} {seq}"), same)?;
             }
         }
-    }
-
-    fn pairs_have_one_conversation(&self) {
-        let mut seen = BTreeSet::new();
-        for meta in &self.metas {
-            let mut members: Vec<String> = list(&meta["members"]).map(text).collect();
-            members.sort();
-            assert!(seen.insert(members.clone()), "{members:?} have two conversations");
+        holds("archived numbers are in a segment", next == meta.first_seq, || format!("{id}: none from {next} on"))?;
+        for (seq, item) in log.iter().filter(|(seq, _)| self.archived.contains(&(id.clone(), **seq))) {
+            let ended = *seq < meta.first_seq && self.receipts.contains_key(&item.sid);
+            holds("what is deleted has moved and ended", ended, || format!("{id} {seq}: {meta:?}"))?;
         }
-    }
-
-    fn horizons_are_in_order(&self) {
-        for (user, inbox) in &self.inboxes {
-            let [read, delivered, last] = ["read_seq", "delivered_seq", "last_seq"].map(|name| number(&inbox[name]));
-            assert!(read <= delivered && delivered <= last, "{user}'s horizons are out of order: {inbox:#}");
-            let id = text(&inbox["sk"]).replacen("INBOX#", "", 1);
-            let tail = self.logs.get(&id).and_then(|log| log.keys().next_back()).copied().unwrap_or_default();
-            assert!(last <= i128::from(tail), "{user}'s inbox is ahead of its log: {inbox:#}");
+        // What was kept no more is nowhere, from the lowest number on; what is being discarded may still be there.
+        let first = log.first_key_value().map_or(meta.oldest_seq, |(first, _)| *first.min(&meta.oldest_seq));
+        let mut next = first;
+        while let Some((seq, _)) = log.pop_first() {
+            of(id, invariants::log_has_no_hole(next, seq))?;
+            next = seq.next();
         }
+        Ok(())
     }
 
-    /// A RECEIPT names the slot that its send has.
-    fn receipts_tell_the_truth(&self) {
-        for (user, receipt) in &self.receipts {
-            let seq = receipt["seq"].as_u64().expect("a number");
-            if seq < self.oldest(&text(&receipt["conversation"])) {
-                continue;
-            }
-            let slot = self.logs.get(&text(&receipt["conversation"])).and_then(|log| log.get(&seq));
-            let slot = slot.unwrap_or_else(|| panic!("{user}'s receipt names no slot: {receipt:#}"));
-            for (name, there, here) in
-                [("cmid", &slot["cmid"], &receipt["cmid"]), ("void", &slot["void"], &receipt["void"])]
-            {
-                assert_eq!(there, here, "{name} of {user}'s receipt and its slot: {receipt:#} {slot:#}");
-            }
-            assert_eq!(text(&slot["sender"]), *user, "{receipt:#}");
-        }
-    }
-
-    /// Balances, what isn't folded in yet, and what was charged but has neither become an earning nor a refund, are all
-    /// that was ever added.
-    fn coins_are_conserved(&self) {
-        let mut there = 0;
-        for (user, account) in &self.accounts {
-            let balance = number(&account["balance"]);
-            assert!(balance >= 0, "{user}'s balance is negative: {account:#}");
-            there += balance;
-            for (sid, send) in account["open"].as_object().expect("open is a map") {
-                there += number(&send["price"]) - self.paid_out(sid);
+    /// A slot's send has ended in it, or is open; and its coins have gone where they should.
+    fn slot_is_right(&self, meta: &Meta, seq: Seq, item: &LogItem) -> Holds {
+        invariants::slot_has_its_id(item)?;
+        invariants::writer_is_in(meta, item)?;
+        let account = self.accounts.get(&item.sender).map(|(account, _)| account);
+        let receipt = self.receipts.get(&item.sid).map(|(_, receipt)| receipt);
+        invariants::slot_has_ended_or_is_open(item, account, receipt)?;
+        let Some(receipt) = receipt else { return Ok(()) };
+        invariants::receipt_agrees(&meta.id, seq, item, receipt)?;
+        if !item.void {
+            for user in &meta.members {
+                let inbox = self.inboxes.get(&(user.clone(), meta.id.clone())).map(|(inbox, _)| inbox);
+                of(user, invariants::inbox_knows(inbox, seq))?;
             }
         }
-        let mut added = 0;
-        for (user, entries) in &self.entries {
-            let settling = self.accounts.get(user).map(|account| &account["settling"]);
-            let folded: BTreeSet<String> = settling.into_iter().flat_map(list).map(text).collect();
-            let mut ids = BTreeSet::new();
-            for entry in entries {
-                assert!(ids.insert(entry_id(entry)), "{user} has one entry twice: {entry:#}");
-                let amount = number(&entry["amount"]);
-                if entry["kind"] == "topup" {
-                    added += amount;
+        let line = |user: &UserId, kind: &str| self.entry(user, &format!("{kind}#{}", item.sid.as_str()));
+        let receiver = meta.members.iter().find(|member| **member != item.sender);
+        let charge = line(&item.sender, "charge");
+        let house = charge.and_then(|charge| charge.split.as_ref()).and_then(|split| split.house.as_ref());
+        let earning = receiver.and_then(|receiver| line(receiver, "earn"));
+        let share = house.and_then(|house| line(house, "share"));
+        invariants::coins_have_arrived(item, Paid { charge, earning, share })
+    }
+
+    /// A line of a user's ledger, by what follows the time in its key.
+    fn entry(&self, user: &UserId, id: &str) -> Option<&Entry> {
+        self.lines.get(user)?.iter().find(|line| line.id() == id).map(|line| &line.entry)
+    }
+
+    fn receipts_name_their_slots(&self) -> Holds {
+        for (user, receipt) in self.receipts.values() {
+            let log = self.logs.get(&receipt.conversation);
+            let holder = log.and_then(|log| log.get(&receipt.seq)).map(|item| &item.sid);
+            if receipt.seq >= self.oldest(&receipt.conversation) {
+                of(user, invariants::receipt_names_its_slot(user, receipt, holder))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn inboxes_are_right(&self) -> Holds {
+        for ((user, id), (inbox, listing)) in &self.inboxes {
+            let place = format!("{user} in {id}");
+            of(&place, invariants::horizons_are_in_order(inbox, self.tail(id)))?;
+            is_listed(&place, invariants::inbox_unlisted(user, id, inbox, listing.as_ref()).as_ref())?;
+            let (meta, _) = self
+                .metas
+                .get(id)
+                .ok_or_else(|| Broken { rule: "an item's conversation is there", seen: place.clone() })?;
+            of(&place, invariants::inbox_names_the_other(user, inbox, meta))?;
+        }
+        Ok(())
+    }
+
+    /// Accounts with their ledgers; presence.
+    fn people_are_right(&self) -> Holds {
+        let now = Time::default();
+        for (user, (account, listing)) in &self.accounts {
+            of(user, invariants::open_sends_fit(account))?;
+            of(user, invariants::balance_can_be_held(account))?;
+            account
+                .open
+                .iter()
+                .try_for_each(|(id, send)| of(user, invariants::open_send_has_its_id(user, id, send)))?;
+            is_listed(user, invariants::account_unlisted(user, account, listing.as_ref(), now).as_ref())?;
+            let mut ledger = Ledger::new(account);
+            self.lines.get(user).into_iter().flatten().for_each(|line| ledger.add(line));
+            of(user, ledger.adds_up())?;
+        }
+        for (user, lines) in &self.lines {
+            for line in lines {
+                let place = format!("{user} {}", line.sk);
+                let count = lines.iter().filter(|other| other.id() == line.id()).count();
+                of(&place, invariants::line_is_there_once(line, count))?;
+                of(&place, invariants::line_has_its_sign(&line.entry))?;
+                of(&place, invariants::charge_is_taken_at_once(line))?;
+                is_listed(&place, invariants::line_misplaced(user, line).as_ref())?;
+                if let Some(key) = line.id().strip_prefix("topup#") {
+                    let fixed = self.topups.get(&(user.clone(), key.to_owned())).copied();
+                    of(&place, invariants::topup_is_fixed(&line.entry, fixed))?;
                 }
-                if !entry["work_pk"].is_null() && !folded.contains(&text(&entry["sk"])) {
-                    there += amount;
+            }
+        }
+        for (user, presence, listing) in &self.presences {
+            of(user, invariants::connections_fit(presence))?;
+            is_listed(user, invariants::presence_unlisted(user, presence, listing.as_ref(), now).as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn coins_are_conserved(&self) -> Holds {
+        let mut all = AllCoins::default();
+        let mut open = HashSet::new();
+        for (account, _) in self.accounts.values() {
+            all.balances += i128::from(account.balance.0);
+            all.taken += account.open.values().map(|send| i128::from(send.price.0)).sum::<i128>();
+            open.extend(account.open.keys().map(SendId::as_str));
+        }
+        for (user, lines) in &self.lines {
+            let account = self.accounts.get(user).map(|(account, _)| account);
+            for line in lines {
+                let amount = i128::from(line.entry.amount);
+                if line.entry.kind == TransactionKind::Topup {
+                    all.topped_up += amount;
+                }
+                // Who only earns has no account yet.
+                if line.listing.is_some() && account.is_none_or(|account| !invariants::is_folded(account, line)) {
+                    all.waiting += amount;
+                }
+                let earned = line.id().strip_prefix("earn#").or_else(|| line.id().strip_prefix("share#"));
+                if earned.is_some_and(|send| open.contains(send)) {
+                    all.paid_out += amount;
                 }
             }
         }
-        assert_eq!(there, added, "coins were made or lost");
-    }
-
-    /// What a send has become in others' ledgers.
-    fn paid_out(&self, sid: &str) -> i128 {
-        let ids = [format!("earn#{sid}"), format!("share#{sid}")];
-        let entries = self.entries.values().flatten().filter(|entry| ids.contains(&entry_id(entry)));
-        entries.map(|entry| number(&entry["amount"])).sum()
+        all.are_conserved()
     }
 
     /// What a client was once shown at a number is still there.
-    fn nothing_shown_has_changed(&self, shown: &[Value]) {
+    fn nothing_shown_has_changed(&self, shown: &[Value]) -> Holds {
         for message in shown {
-            if message["seq"].as_u64() < Some(self.oldest(&text(&message["conversationId"]))) {
+            let id: ConversationId = images::read(&message["conversationId"])?;
+            let seq: Seq = images::read(&message["seq"])?;
+            if seq < self.oldest(&id) {
                 continue;
             }
-            let slot = self.logs.get(&text(&message["conversationId"]));
-            let slot = slot.and_then(|log| log.get(&message["seq"].as_u64().expect("a number")));
-            let slot = slot.unwrap_or_else(|| panic!("a message that was shown has gone: {message:#}"));
-            let content = if slot["content"].is_null() { "" } else { slot["content"].as_str().expect("text") };
-            assert_eq!(slot["sender"], message["senderId"], "{message:#}");
-            assert_eq!(slot["cmid"], message["clientMessageId"], "{message:#}");
-            assert_eq!(content, message["content"], "{message:#}");
-            assert_eq!(slot["void"] == true, message["deleted"] == true, "{message:#}");
+            let item = self.logs.get(&id).and_then(|log| log.get(&seq));
+            let same = item.is_some_and(|item| {
+                message["senderId"] == item.sender.as_str()
+                    && message["clientMessageId"] == item.client_message_id.as_str()
+                    && message["content"] == item.content
+                    && (message["deleted"] == true) == item.void
+            });
+            holds("what was shown stays", same, || format!("{message:#} is {item:?}"))?;
         }
+        Ok(())
     }
 
-    fn nothing_is_open(&self) {
-        for (user, account) in &self.accounts {
-            assert_eq!(account["open"], Value::Object(serde_json::Map::new()), "{user} has open sends");
-            assert!(account["work_pk"].is_null(), "{user} is listed as having open sends: {account:#}");
+    fn nothing_is_open(&self) -> Holds {
+        for (user, (account, listing)) in &self.accounts {
+            let ended = account.open.is_empty() && listing.is_none();
+            holds("nothing is open", ended, || format!("{user}, at {listing:?}: {account:?}"))?;
         }
+        Ok(())
     }
 
-    fn entries_add_up(&self) {
-        for (user, account) in &self.accounts {
-            let balance = number(&account["balance"]);
-            let entries = self.entries.get(user).into_iter().flatten();
-            let (waiting, folded): (Vec<&Value>, Vec<&Value>) = entries.partition(|entry| !entry["work_pk"].is_null());
-            let sum: i128 = folded.iter().map(|entry| number(&entry["amount"])).sum();
-            assert_eq!(balance, sum, "{user}'s entries don't add up to the balance");
-            for entry in waiting {
-                let fits = balance + number(&entry["amount"]) <= i128::from(COINS_MAX);
-                assert!(!fits, "{user} has a balance of {balance} without what fits: {entry:#}");
+    fn what_waits_does_not_fit(&self) -> Holds {
+        for (user, (account, _)) in &self.accounts {
+            for line in self.lines.get(user).into_iter().flatten().filter(|line| line.listing.is_some()) {
+                let balance = i128::from(account.balance.0);
+                let fits = balance + i128::from(line.entry.amount) <= i128::from(COINS_MAX);
+                holds("what fits is folded in", !fits, || format!("{user} has {balance} without {line:?}"))?;
             }
         }
+        Ok(())
     }
 
     /// Who was charged has sent, and a paid message was charged.
-    fn charges_have_messages(&self) {
-        let entries = self.entries.values().flatten();
-        let charges: BTreeSet<String> = entries.map(entry_id).filter(|id| id.starts_with("charge#")).collect();
-        let paid = self.slots().filter(|(_, _, item)| item["void"] != true && number(&item["price"]) > 0);
-        let paid: BTreeSet<String> = paid.map(|(_, _, item)| format!("charge#{}", text(&item["sid"]))).collect();
-        assert_eq!(charges, paid, "charges and paid messages differ");
+    fn charges_have_messages(&self) -> Holds {
+        let ids = self.lines.values().flatten().filter_map(|line| line.id().strip_prefix("charge#"));
+        let charges: BTreeSet<&str> = ids.collect();
+        let paid = self.logs.values().flat_map(|log| log.values()).filter(|item| !item.void && item.price > Coins(0));
+        let paid: BTreeSet<&str> = paid.map(|item| item.sid.as_str()).collect();
+        holds("who was charged has sent", charges == paid, || format!("charged: {charges:?}, paid: {paid:?}"))
     }
-
-    fn slots(&self) -> impl Iterator<Item = (&String, u64, &Value)> {
-        self.logs.iter().flat_map(|(id, log)| log.iter().map(move |(seq, item)| (id, *seq, item)))
-    }
-}
-
-/// What a segment's object says, by number.
-fn lines(bucket: &Bucket, segment: &Value) -> Vec<(u64, Value)> {
-    let lines = bucket.lines(&text(&segment["object"])).into_iter();
-    lines.map(|line| (line["seq"].as_u64().expect("a number"), line)).collect()
-}
-
-/// A slot without where it is.
-fn plain_slot(item: &Value) -> Value {
-    let mut slot = item.clone();
-    for place in ["pk", "sk", "seq"] {
-        slot.as_object_mut().expect("an object").remove(place);
-    }
-    slot
-}
-
-/// What follows the time in an entry's key.
-fn entry_id(entry: &Value) -> String {
-    text(&entry["sk"]).splitn(3, '#').nth(2).expect("an id").to_owned()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned()
-}
-
-fn number(value: &Value) -> i128 {
-    i128::from(value.as_i64().unwrap_or_else(|| panic!("a whole number: {value}")))
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use shared::chat::invariants::Broken;
 use tests::simulation::{Act, Listed, Mutant, ORDERS, Plan, ShownBy, conditions, run};
 
 /// Seeds that run every time.
@@ -19,7 +20,7 @@ const THREADS: usize = 2;
 /// Runs a seed.
 fn holds(seed: u64) {
     let report = run(&Plan::new(seed, None), None, 60);
-    if let Some((rule, how)) = report.broken {
+    if let Some(Broken { rule, seen: how }) = report.broken {
         let events = report.events.join("\n");
         panic!("{events}\nseed {seed} breaks \"{rule}\": {how}\nagain: simulate --seed {seed} --trace");
     }

@@ -5,6 +5,7 @@
 
 pub mod conversation;
 pub mod history;
+pub mod invariants;
 pub mod marks;
 pub mod presence;
 pub mod send;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use shared::chat::invariants::Broken;
 use tests::simulation::plan::FOCI;
 use tests::simulation::{Listed, Mutant, ORDERS, Plan, ShownBy, conditions, run};
 
@@ -57,7 +58,7 @@ struct Verdict {
     seeds: u64,
     caught: u64,
     first: Option<u64>,
-    rules: BTreeMap<String, u64>,
+    rules: BTreeMap<&'static str, u64>,
 }
 
 fn main() -> ExitCode {
@@ -178,7 +179,7 @@ fn judge(mutant: &Mutant, listed: Option<u64>, options: &Options) -> Verdict {
     for plan in listed.map(directed).into_iter().chain(quick).chain(crowded) {
         verdict.seeds += 1;
         // Only what holds with the guard tells anything about it.
-        if let Some((rule, _)) = run(&plan, Some(mutant), 1).broken
+        if let Some(Broken { rule, .. }) = run(&plan, Some(mutant), 1).broken
             && run(&plan, None, 1).broken.is_none()
         {
             verdict.caught += 1;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use shared::chat::invariants::Broken;
 use tests::simulation::plan::FOCI;
 use tests::simulation::shrink::shrink;
 use tests::simulation::{Plan, Report, run};
@@ -96,8 +97,8 @@ fn explain(plan: &Plan, report: &Report) -> ExitCode {
     let show = |report: &Report| {
         let skipped = report.events.len().saturating_sub(EVENTS_SHOWN);
         report.events.iter().skip(skipped).for_each(|event| say(event));
-        if let Some((rule, how)) = &report.broken {
-            say(&format!("BROKEN: {rule}\n{how}"));
+        if let Some(Broken { rule, seen }) = &report.broken {
+            say(&format!("BROKEN: {rule}\n{seen}"));
         }
     };
     show(report);

@@ -1,5 +1,8 @@
 //! What must hold: at every step ([`broken`]), and once the world is quiet ([`broken_once_quiet`]).
 
+use shared::chat::invariants::{self, AllCoins};
+use wire::Seq;
+
 use super::configurations::Configuration;
 use super::mutants::Mutant;
 use super::state::{Out, State, successors};
@@ -36,7 +39,7 @@ pub(super) fn broken(configuration: &Configuration, state: &State) -> Option<&'s
     if (0..SENDS).any(|sid| send_contradicts(state, sid)) {
         return Some("the log, `open`, RECEIPT and the answers contradict each other");
     }
-    (coins(configuration, db) != configuration.coins(db)).then_some("coins are not conserved")
+    coins(configuration, db).are_conserved().err().map(|broken| broken.rule)
 }
 
 /// At most one slot per send, numbers without holes, no slot twice.
@@ -54,7 +57,9 @@ fn log_broken(db: &Db) -> Option<&'static str> {
     if (0..SLOTS).any(|n| taken(n) > 1) {
         return Some("an archived number was given again");
     }
-    (1..SLOTS).any(|n| taken(n) > taken(n - 1)).then_some("the log has a hole")
+    let mut numbers = (0..SLOTS).filter(|n| taken(*n) > 0).map(|n| Seq(n as u64 + 1));
+    let holes = numbers.try_fold(Seq(1), |next, seq| invariants::log_has_no_hole(next, seq).map(|()| seq.next()));
+    holes.err().map(|broken| broken.rule)
 }
 
 /// Whether a send's slot, its open record, its RECEIPT, its entries and what clients were told differ.
@@ -84,18 +89,25 @@ fn entries_of(db: &Db, sid: usize) -> i32 {
     amount(earn(sid as u8)) + amount(share(sid as u8))
 }
 
-/// Σ balances + Σ earnings not yet folded in + Σ charged but neither earned nor refunded, as the table has them.
-fn coins(configuration: &Configuration, db: &Db) -> i32 {
-    let balances: i32 = db.accounts.iter().map(|account| i32::from(account.balance)).sum();
+/// All coins that the table has. What nobody was charged for is the configuration's.
+fn coins(configuration: &Configuration, db: &Db) -> AllCoins {
+    let balances = db.accounts.iter().map(|account| i128::from(account.balance)).sum();
     let unfolded = |id: &usize| {
         let settling = db.accounts[usize::from(owner(*id as u8))].settling & (1 << id) != 0;
         db.entries[*id].is_some_and(|entry| entry.unsettled) && !settling
     };
-    let unfolded: i32 =
-        (0..ENTRIES).filter(unfolded).filter_map(|id| db.entries[id]).map(|entry| i32::from(entry.amount)).sum();
-    let open = |sid: usize| db.open[sid].map_or(0, |open| i32::from(open.price) - entries_of(db, sid));
+    let entries = (0..ENTRIES).filter(unfolded).filter_map(|id| db.entries[id]);
+    // A top-up whose line is still to be written is there, too.
     let topup = db.topup.filter(|at| db.entries[usize::from(topup(*at))].is_none());
-    balances + unfolded + (0..SENDS).map(open).sum::<i32>() + topup.map_or(0, |_| i32::from(configuration.topup_coins))
+    let topup = topup.map_or(0, |_| i128::from(configuration.topup_coins));
+    let open = || (0..SENDS).filter_map(|sid| Some((sid, db.open[sid]?)));
+    AllCoins {
+        balances,
+        waiting: entries.map(|entry| i128::from(entry.amount)).sum::<i128>() + topup,
+        taken: open().map(|(_, open)| i128::from(open.price)).sum(),
+        paid_out: open().map(|(sid, _)| i128::from(entries_of(db, sid))).sum(),
+        topped_up: i128::from(configuration.coins(db)),
+    }
 }
 
 /// What is broken when every process dies here and only sweeps and settlers come, undisturbed; and again when the request

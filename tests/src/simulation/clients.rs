@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
+use shared::chat::invariants::{Broken, Holds, holds};
 use tokio::time::Instant;
 use wire::direct_id;
 
 use super::fault::Fault;
 use super::past::{Past, number, text};
 use super::plan::{DEVICES, NAMES, Plan};
-use super::writes::Checked;
 
 /// After so long API Gateway ends a connection.
 pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
@@ -130,11 +130,6 @@ pub(super) struct Clients {
     surprises: bool,
 }
 
-/// Says that RULE is broken, unless it holds.
-pub(super) fn holds(rule: &'static str, it: bool, how: impl FnOnce() -> String) -> Checked {
-    if it { Ok(()) } else { Err((rule, how())) }
-}
-
 /// A number of a frame.
 fn seq(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
@@ -235,7 +230,7 @@ impl Clients {
     }
 
     /// A frame has reached a connection.
-    pub(super) fn receives(&mut self, past: &Past, connection: &str, frame: &Value) -> Checked {
+    pub(super) fn receives(&mut self, past: &Past, connection: &str, frame: &Value) -> Holds {
         // A connection that is still being made, or that has ended.
         let Some(&(person, device)) = self.connections.get(connection) else { return Ok(()) };
         // What was looked up in time may be on its way until its function's life ends.
@@ -267,7 +262,7 @@ impl Clients {
     }
 
     /// Nothing is told to somebody who has no part in it.
-    fn may_see(&self, person: usize, data: &Value) -> Checked {
+    fn may_see(&self, person: usize, data: &Value) -> Holds {
         let lists = ["messages", "conversations"].iter().flat_map(|list| data[*list].as_array().into_iter().flatten());
         let ones = ["message", "conversation"].iter().filter_map(|one| data.get(one));
         for thing in lists.chain(ones).chain([data]) {
@@ -280,9 +275,9 @@ impl Clients {
     }
 
     /// A frame answers a request.
-    fn answered(&mut self, past: &Past, request: &str, (person, device): (usize, usize), frame: &Value) -> Checked {
+    fn answered(&mut self, past: &Past, request: &str, (person, device): (usize, usize), frame: &Value) -> Holds {
         let Some(ask) = self.asks.get_mut(request) else {
-            return Err(("an answer has a request", format!("{} got {frame}", NAMES[person])));
+            return Err(Broken { rule: "an answer has a request", seen: format!("{} got {frame}", NAMES[person]) });
         };
         if frame["event"] == "sync:page" {
             let numbers = ask.pages.entry(word(&frame["data"]["conversationId"]).to_owned()).or_default();
@@ -337,10 +332,10 @@ impl Clients {
     }
 
     /// One answer to a send is like all others.
-    fn sent(&mut self, ask: &Ask, message: &Value) -> Checked {
+    fn sent(&mut self, ask: &Ask, message: &Value) -> Holds {
         let cmid = word(&ask.frame["clientMessageId"]).to_owned();
         let Some(send) = self.sends.get_mut(&(ask.person, cmid)) else {
-            return Err(("an answer has a request", message.to_string()));
+            return Err(Broken { rule: "an answer has a request", seen: message.to_string() });
         };
         let same = send.message.as_ref().is_none_or(|first| {
             ["conversationId", "seq", "content", "price", "createdAt"]
@@ -360,7 +355,7 @@ impl Clients {
         Ok(())
     }
 
-    fn refused(&mut self, ask: &Ask, code: &str) -> Checked {
+    fn refused(&mut self, ask: &Ask, code: &str) -> Holds {
         let cmid = word(&ask.frame["clientMessageId"]).to_owned();
         let Some(send) = self.sends.get_mut(&(ask.person, cmid)) else { return Ok(()) };
         match code {
@@ -377,7 +372,7 @@ impl Clients {
 
     /// A sync brings every message whose send had ended when it was asked for; without `since`, of those that no device of
     /// the user's has by now.
-    fn synced(&mut self, ask: &Ask, past: &Past, (person, device): (usize, usize), data: &Value) -> Checked {
+    fn synced(&mut self, ask: &Ask, past: &Past, (person, device): (usize, usize), data: &Value) -> Holds {
         let since = &ask.frame["since"];
         let complete = data["complete"] == true;
         for (id, members) in self.pairs.iter().filter(|(_, members)| complete && members.contains(&person)) {
@@ -404,7 +399,7 @@ impl Clients {
         Ok(())
     }
 
-    fn marked(&mut self, ask: &Ask, data: &Value) -> Checked {
+    fn marked(&mut self, ask: &Ask, data: &Value) -> Holds {
         let (read, delivered) = (seq(&data["readSeq"]), seq(&data["deliveredSeq"]));
         holds("read <= delivered <= last", read <= delivered, || data.to_string())?;
         holds("reads never go backwards", ask.own.read <= read && ask.own.delivered <= delivered, || {
@@ -416,7 +411,7 @@ impl Clients {
     }
 
     /// Whose presence is shown has read or written something in the conversation with the asker.
-    fn present(&self, ask: &Ask, past: &Past, data: &Value) -> Checked {
+    fn present(&self, ask: &Ask, past: &Past, data: &Value) -> Holds {
         for user in data["users"].as_array().into_iter().flatten() {
             let (name, seen) = (word(&user["userId"]), user["online"] == true || !user["lastSeenAt"].is_null());
             let other = NAMES.iter().position(|known| *known == name).filter(|other| *other != ask.person);
@@ -429,7 +424,7 @@ impl Clients {
     }
 
     /// Who has told that they have a message is said to have it.
-    fn receipts(&self, ask: &Ask, past: &Past, data: &Value) -> Checked {
+    fn receipts(&self, ask: &Ask, past: &Past, data: &Value) -> Holds {
         let id = word(&ask.frame["conversationId"]);
         let (log, sk) = (format!("CONV#{id}"), format!("MSG#{:020}", seq(&ask.frame["seq"])));
         let slot = past.log(&log).find(|slot| text(slot, "sk") == sk);
@@ -444,13 +439,13 @@ impl Clients {
 }
 
 /// A conversation's horizons are at least what its user was told before.
-fn conversation(ask: &Ask, data: &Value) -> Checked {
+fn conversation(ask: &Ask, data: &Value) -> Holds {
     let forward = ask.own.read <= seq(&data["readSeq"]) && ask.own.delivered <= seq(&data["deliveredSeq"]);
     holds("reads never go backwards", forward, || format!("{ask:?} got {data}"))
 }
 
 /// The newest page of a ledger has all that was there when it was asked for, or no room for it.
-fn transactions(ask: &Ask, past: &Past, data: &Value) -> Checked {
+fn transactions(ask: &Ask, past: &Past, data: &Value) -> Holds {
     let user = format!("USER#{}", NAMES[ask.person]);
     let shown: Vec<&str> =
         data["transactions"].as_array().into_iter().flatten().map(|line| word(&line["id"])).collect();
@@ -464,7 +459,7 @@ fn transactions(ask: &Ask, past: &Past, data: &Value) -> Checked {
 }
 
 /// A page has no holes, and has what was known when it was asked for.
-fn page(ask: &Ask, data: &Value) -> Checked {
+fn page(ask: &Ask, data: &Value) -> Holds {
     let numbers: Vec<u64> =
         data["messages"].as_array().into_iter().flatten().map(|message| seq(&message["seq"])).collect();
     let context = || format!("{} knew of {} and got {data}", ask.frame, ask.floor);

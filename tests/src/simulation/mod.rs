@@ -26,12 +26,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use shared::chat::invariants::Broken;
+
 pub use self::fault::Fault;
 pub use self::mutants::{Listed, Mutant, ORDERS, ShownBy, conditions};
 pub use self::plan::{Act, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
 use self::workload::Stage;
-use self::writes::Broken;
 use crate::network::lock;
 use crate::soundness::panic_text;
 use crate::world::{Setup, World};
@@ -40,7 +41,7 @@ use crate::world::{Setup, World};
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The rule that was broken, and how; nothing when all held.
-    pub broken: Option<(String, String)>,
+    pub broken: Option<Broken>,
     /// A hash over everything that happened: the same plan has the same.
     pub hash: u64,
     /// How many calls the engine answered.
@@ -64,10 +65,10 @@ pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
     match played {
         Ok(Ok(())) => {}
         Ok(Err(broken)) => state.check(Err(broken)),
-        Err(panic) => state.check(Err(("nothing panics", panic_text(panic.as_ref())))),
+        Err(panic) => state.check(Err(Broken { rule: "nothing panics", seen: panic_text(panic.as_ref()) })),
     }
     Report {
-        broken: state.broken.as_ref().map(|(rule, how)| ((*rule).to_owned(), how.clone())),
+        broken: state.broken.clone(),
         hash: state.trace.hash(),
         operations: state.operations,
         events: state.trace.lines(),
@@ -105,11 +106,11 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
         ended = futures::future::try_join_all(steps) => {
             if let Err(error) = ended {
                 let how = error.try_into_panic().map_or_else(|error| error.to_string(), |it| panic_text(it.as_ref()));
-                return Err(("nothing panics", how));
+                return Err(Broken { rule: "nothing panics", seen: how });
             }
         }
     }
-    stage.world.try_sound().map_err(|how| ("soundness", how))?;
+    stage.world.try_sound()?;
     if plan.is_gentle() {
         stage.nothing_is_missing()?;
     }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::chat::invariants::{Broken, Holds, holds};
 use shared::limits::{TOKEN_LEEWAY, VOID_AFTER, WAITING_MARK_LIFE};
 use tokio::time::Instant;
 
-use super::clients::{Id, Send, holds};
+use super::clients::{Id, Send};
 use super::past::{number, text};
 use super::plan::{CALM, DAY_MS, DEVICES, MONTHS_MS, NAMES, Plan};
 use super::weather::{SKEW_MS_MAX, State};
 use super::workload::Stage;
-use super::writes::{Broken, Checked, first_end};
+use super::writes::first_end;
 use crate::network::{Chance, lock};
 
 /// How often somebody asks again before giving up: in a healed world an answer comes at once, or when the rate allows it.
@@ -25,7 +26,7 @@ const SWEEPS_MAX: u32 = 2;
 
 impl Stage {
     /// Everything that was begun has ended: who was connected all along must hold everything.
-    pub(super) fn nothing_is_missing(&self) -> Checked {
+    pub(super) fn nothing_is_missing(&self) -> Holds {
         let state = lock(&self.weather.0);
         for (person, devices) in state.clients.devices.iter().enumerate() {
             for (number, device) in devices.iter().enumerate() {
@@ -68,14 +69,14 @@ impl Stage {
         if plan.ages() {
             self.everything_grows_old(plan.seed).await?;
         }
-        self.world.try_sound().map_err(|how| ("soundness", how))?;
+        self.world.try_sound()?;
         self.deliveries_are_conserved().await?;
         self.everybody_sees_the_same().await?;
         self.past_is_true()
     }
 
     /// The sweep leaves nothing open, nothing unfolded that fits, and no mark on what has long been delivered.
-    async fn sweeps_all(&self, seed: u64) -> Checked {
+    async fn sweeps_all(&self, seed: u64) -> Holds {
         tokio::time::sleep(VOID_AFTER + Duration::from_secs(5)).await;
         let swept_at = self.world.now().before(TOKEN_LEEWAY);
         for _ in 0..SWEEPS_MAX {
@@ -89,7 +90,7 @@ impl Stage {
                 break;
             }
         }
-        self.world.try_rest().map_err(|how| ("at rest", how))?;
+        self.world.try_rest()?;
         let now = self.world.now();
         let state = lock(&self.weather.0);
         for item in state.past.all().filter(|item| text(item, "sk").starts_with("INBOX#")) {
@@ -112,7 +113,7 @@ impl Stage {
     }
 
     /// In months in which nobody says anything all but each conversation's last message leaves the table.
-    async fn everything_grows_old(&self, seed: u64) -> Checked {
+    async fn everything_grows_old(&self, seed: u64) -> Holds {
         for wait_ms in [MONTHS_MS[1], DAY_MS, DAY_MS] {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             for person in 0..self.people {
@@ -141,7 +142,7 @@ impl Stage {
     }
 
     /// Each conversation's first messages are there, wherever they are.
-    async fn everybody_reads_from_the_beginning(&self) -> Checked {
+    async fn everybody_reads_from_the_beginning(&self) -> Holds {
         let said: Vec<(Id, usize)> = {
             let state = lock(&self.weather.0);
             let pairs = state.clients.pairs.iter().map(|(id, members)| (id.clone(), members[0]));
@@ -158,7 +159,7 @@ impl Stage {
     }
 
     /// What was never finally answered is asked again; some leave it to the sweep.
-    async fn everybody_asks_again(&self, seed: u64) -> Checked {
+    async fn everybody_asks_again(&self, seed: u64) -> Holds {
         let unanswered: Vec<Send> = {
             let state = lock(&self.weather.0);
             let sends = state.clients.sends.values();
@@ -170,7 +171,7 @@ impl Stage {
                 continue;
             }
             let connection = self.connection(send.person, 0).await;
-            let connection = connection.ok_or_else(|| ("nothing fails in a healed world", "a handshake".to_owned()))?;
+            let connection = connection.ok_or_else(no_handshake)?;
             let mut done = false;
             for _ in 0..TRIES {
                 let answer = self.says(send.person, &connection, send.frame.clone(), false).await.unwrap_or_default();
@@ -190,7 +191,7 @@ impl Stage {
     }
 
     /// Accepted = stored, and stored = delivered + waiting, for everybody.
-    async fn deliveries_are_conserved(&self) -> Checked {
+    async fn deliveries_are_conserved(&self) -> Holds {
         for (person, name) in NAMES.iter().enumerate().take(self.people) {
             let path = format!("/api/messages/buffered/{name}");
             let waiting = self.world.admin("GET", &path, None).await.body;
@@ -229,7 +230,7 @@ impl Stage {
 
     /// After a reconnect and a sync every device that somebody has used holds the log, and nothing else; and so does a new
     /// one of who has used none. The first person's is asked in any case: nobody may be there because nobody could connect.
-    async fn everybody_sees_the_same(&self) -> Checked {
+    async fn everybody_sees_the_same(&self) -> Holds {
         for person in 0..self.people {
             let used = {
                 let state = lock(&self.weather.0);
@@ -246,8 +247,7 @@ impl Stage {
             let first = used[0];
             for device in used {
                 let connection = self.connects(person, device).await;
-                let connection =
-                    connection.ok_or_else(|| ("nothing fails in a healed world", "a handshake".to_owned()))?;
+                let connection = connection.ok_or_else(no_handshake)?;
                 self.device_holds_the_log(person, device)?;
                 if device == first {
                     self.balance_is_what_is_there(person, &connection).await?;
@@ -257,7 +257,7 @@ impl Stage {
         Ok(())
     }
 
-    fn device_holds_the_log(&self, person: usize, device: usize) -> Checked {
+    fn device_holds_the_log(&self, person: usize, device: usize) -> Holds {
         let state = lock(&self.weather.0);
         let held = &state.clients.devices[person][device].held;
         for (id, log) in messages(&state, person) {
@@ -275,7 +275,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn balance_is_what_is_there(&self, person: usize, connection: &str) -> Checked {
+    async fn balance_is_what_is_there(&self, person: usize, connection: &str) -> Holds {
         let answer = self.says(person, connection, json!({ "action": "getBalance" }), false).await;
         let balance = answer.map(|answer| answer["data"]["balance"].clone()).unwrap_or_default();
         let state = lock(&self.weather.0);
@@ -285,7 +285,7 @@ impl Stage {
     }
 
     /// What reads that were behind were answered from is what the engine has.
-    fn past_is_true(&self) -> Checked {
+    fn past_is_true(&self) -> Holds {
         let state = lock(&self.weather.0);
         let mut past: Vec<Value> = state.past.all().map(crate::engine::plain_map).collect();
         let mut there = self.world.items();
@@ -294,6 +294,11 @@ impl Stage {
         there.sort_by_key(key);
         holds("the simulation's own memory", past == there, || format!("{past:#?} and {there:#?}"))
     }
+}
+
+/// Nobody is refused in a healed world.
+fn no_handshake() -> Broken {
+    Broken { rule: "nothing fails in a healed world", seen: "a handshake".to_owned() }
 }
 
 /// The messages of everybody's logs that a person has a part in: number and `clientMessageId`, without the voids.

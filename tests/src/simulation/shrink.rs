@@ -1,5 +1,7 @@
 //! Makes a failing plan smaller: leaves out steps, kinds of faults and single faults for as long as the same rule breaks.
 
+use shared::chat::invariants::Broken;
+
 use super::{Plan, Report, run};
 
 /// How many lines of the smallest run are kept.
@@ -8,7 +10,7 @@ const EVENTS_KEPT: usize = 400;
 /// The smallest plan that still breaks the rule that PLAN breaks, and its run. Tries at most so many runs.
 pub fn shrink(plan: &Plan, tries_max: usize) -> (Plan, Report) {
     let mut best = (plan.clone(), run(plan, None, EVENTS_KEPT));
-    let Some((rule, _)) = best.1.broken.clone() else { return best };
+    let Some(Broken { rule, .. }) = best.1.broken.clone() else { return best };
     let mut left = tries_max;
     loop {
         let before = size(&best.0, &best.1);
@@ -19,7 +21,7 @@ pub fn shrink(plan: &Plan, tries_max: usize) -> (Plan, Report) {
             }
             left -= 1;
             let report = run(&smaller, None, EVENTS_KEPT);
-            let same = report.broken.as_ref().is_some_and(|(broken, _)| *broken == rule);
+            let same = report.broken.as_ref().is_some_and(|broken| broken.rule == rule);
             if same && size(&smaller, &report) < size(&best.0, &best.1) {
                 best = (smaller, report);
                 break;

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use local::template::TABLE_NAME;
 use serde_json::{Value, json};
+use shared::chat::invariants::{Broken, Holds, holds};
 use tokio::sync::Notify;
 
-use super::clients::{Clients, holds};
+use super::clients::Clients;
 use super::fault::Fault;
 use super::mutants::{Mutant, guards_of};
 use super::past::{Past, number, place, text};
 use super::plan::Plan;
 use super::trace::Trace;
-use super::writes::{Broken, By, Checked, Seen, Write};
+use super::writes::{By, Seen, Write};
 use crate::engine::Engine;
 use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, Services, lock};
 use crate::world::Failed;
@@ -113,11 +114,11 @@ impl State {
     }
 
     /// Keeps the first rule that was broken.
-    pub(super) fn check(&mut self, checked: Checked) {
+    pub(super) fn check(&mut self, checked: Holds) {
         if let Err(broken) = checked
             && self.broken.is_none()
         {
-            self.trace.add(&format!("BROKEN: {}: {}", broken.0, broken.1));
+            self.trace.add(&format!("BROKEN: {}: {}", broken.rule, broken.seen));
             self.broken = Some(broken);
             self.stop.notify_one();
         }
@@ -373,7 +374,10 @@ impl Edge for Weather {
             && faults == 0
             && *failed != Failed::Error("Unauthorized".to_owned())
         {
-            state.check(Err(("nothing fails by itself", format!("{function} {trace_id}: {failed:?}"))));
+            state.check(Err(Broken {
+                rule: "nothing fails by itself",
+                seen: format!("{function} {trace_id}: {failed:?}"),
+            }));
         }
     }
 

@@ -1,19 +1,29 @@
 //! What each single write may do. Checked at the write itself, so a violation is found where it happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use shared::limits::{CONNECTIONS_MAX, DELETE_AFTER, OPEN_MAX};
+use shared::chat::invariants::{self, Broken, Holds, LISTED, Paid, holds};
+use shared::limits::DELETE_AFTER;
+use shared::store::accounts::Account;
+use shared::store::conversations::Meta;
+use shared::store::inbox::Inbox;
+use shared::store::log::LogItem;
 use shared::store::presence::IS_CONNECTED;
+use shared::store::presence::Presence;
+use shared::store::receipts::Receipt;
+use shared::store::scan::Line;
+use shared::store::table::Key;
 use shared::store::work::{LIST, Listing, UNLIST};
 use tokio::time::Instant;
-use wire::limits::COINS_MAX;
-use wire::{Time, UserId};
+use wire::{ConversationId, SendId, Seq, Time, TransactionKind, UserId};
 
-use super::clients::holds;
 use super::past::{Past, Place, number, text};
 use super::plan::{Plan, WRONG_CLOCK_S};
+use crate::engine::plain_map;
+use crate::images;
 use crate::network::{Operation, kind_of};
 
 /// Who decides so much before or after the last has a clock that was set.
@@ -21,11 +31,6 @@ const CLOCK_SET_MS: i64 = WRONG_CLOCK_S * 1_000 / 2;
 
 /// How far two functions' clocks may differ, and a call's way.
 const SKEW_MAX: Duration = Duration::from_secs(20);
-
-/// A rule that was broken: its name, and how.
-pub(super) type Broken = (&'static str, String);
-/// What a check says.
-pub(super) type Checked = Result<(), Broken>;
 
 /// The entries of a map attribute.
 fn map(item: &Value, name: &str) -> Map<String, Value> {
@@ -49,14 +54,10 @@ fn is_listed(item: &Value) -> bool {
     !item["work_pk"].is_null()
 }
 
-fn key(user: &str) -> String {
-    format!("USER#{user}")
-}
-
 /// What was seen of the writes so far, where the items themselves don't tell.
 pub(super) struct Seen {
     /// The slot of each send.
-    sids: BTreeMap<String, (String, String)>,
+    slots: HashMap<SendId, (ConversationId, Seq)>,
     /// When each account's sends were decided, in the order of the decisions.
     claims: BTreeMap<String, Vec<i64>>,
     /// Messages per second of one user in the long run, and at once.
@@ -69,14 +70,14 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(plan: &Plan) -> Self {
-        let (sids, claims, objects, moved) = Default::default();
-        Self { sids, claims, rate: plan.rate, objects, moved }
+        let (slots, claims, objects, moved) = Default::default();
+        Self { slots, claims, rate: plan.rate, objects, moved }
     }
 
     /// An item is deleted: a slot that moved to the archive long enough ago.
-    pub(super) fn may_delete(&self, past: &Past, (pk, sk): &Place) -> Checked {
+    pub(super) fn may_delete(&self, past: &Past, (pk, sk): &Place) -> Holds {
         let seq = sk.strip_prefix("MSG#").and_then(|digits| digits.parse().ok());
-        let seq = seq.ok_or_else(|| ("only messages are deleted", format!("{pk} {sk}")))?;
+        let seq = seq.ok_or_else(|| Broken { rule: "only messages are deleted", seen: format!("{pk} {sk}") })?;
         // Who deletes again what has gone does no harm.
         let gone = past.now(pk, sk).is_none();
         let moved = self.moved.get(&(pk.clone(), seq));
@@ -86,7 +87,7 @@ impl Seen {
 
     /// A send was decided at a moment: since any other of the account there were no more than the rate allows. When the
     /// clock was set back, it is as if a whole burst had just been sent.
-    fn claims(&mut self, pk: &str, at: i64) -> Checked {
+    fn claims(&mut self, pk: &str, at: i64) -> Holds {
         let (per_second, burst) = self.rate;
         let claims = self.claims.entry(pk.to_owned()).or_default();
         let set_by_ms = claims.last().map_or(0, |last| at - last);
@@ -120,23 +121,43 @@ pub(super) struct Write<'a> {
     pub(super) after: &'a Value,
 }
 
+/// What a write has made of an item, without `DynamoDB`'s types.
+struct Image {
+    before: Option<Value>,
+    after: Value,
+}
+
+impl Image {
+    /// The item as the store reads it: as it was, and as it is.
+    fn both<T: DeserializeOwned>(&self) -> Result<(Option<T>, T), Broken> {
+        Ok((self.before.as_ref().map(images::read).transpose()?, images::read(&self.after)?))
+    }
+}
+
 impl Write<'_> {
     /// Checks it.
-    pub(super) fn check(&mut self) -> Checked {
+    pub(super) fn check(&mut self) -> Holds {
         let (pk, sk) = (text(self.after, "pk").to_owned(), text(self.after, "sk").to_owned());
         let replaced = self.by.operation.is_put() && self.before.is_some();
         holds("nothing is replaced", !replaced, || format!("{pk} {sk} was there: {:?}", self.before))?;
-        match kind_of(&sk) {
-            "ACCOUNT" => self.account(&pk),
-            "RECEIPT" => self.receipt(&pk),
-            "ENTRY" => self.entry(&pk, &sk),
-            "INBOX" => self.inbox(&pk, &sk),
-            "MSG" => self.slot(&pk, &sk),
-            "META" => self.meta(&pk),
-            "SEGMENT" => self.segment(&pk, &sk),
-            "PRESENCE" => self.presence(&pk),
+        let image = Image { before: self.before.map(plain_map), after: plain_map(self.after) };
+        let checked = match kind_of(&sk) {
+            "ACCOUNT" => self.account(&pk, &image),
+            "RECEIPT" => self.receipt(&image),
+            "ENTRY" => self.entry(&pk, &sk, &image),
+            "INBOX" => self.inbox(&image),
+            "MSG" => self.slot(&pk, &sk, &image),
+            "META" => self.meta(&pk, &image),
+            "SEGMENT" => self.segment(&pk, &image),
+            "PRESENCE" => self.presence(&image),
             _ => Ok(()),
-        }
+        };
+        checked.map_err(|broken| Broken { seen: format!("{pk} {sk}: {}", broken.seen), ..broken })
+    }
+
+    /// An item as the store reads it.
+    fn now<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, Broken> {
+        self.past.now(&key.pk, &key.sk).map(|item| images::read(&plain_map(item))).transpose()
     }
 
     /// A write that only takes an item out of the index may find that another did.
@@ -144,163 +165,192 @@ impl Write<'_> {
         self.by.operation.update() == UNLIST
     }
 
-    fn presence(&self, pk: &str) -> Checked {
-        let context = || format!("{pk}: {:?} became {}", self.before, self.after);
-        let connections = map(self.after, "connections");
-        holds("what is due is listed", connections.is_empty() || is_listed(self.after), context)?;
-        holds("nobody has too many connections", connections.len() <= CONNECTIONS_MAX, context)?;
+    fn presence(&self, image: &Image) -> Holds {
+        let context = || format!("{:?} became {}", self.before, self.after);
+        let user = images::owner(&image.after)?;
+        let (before, after) = image.both::<Presence>()?;
+        let listing = images::listing(&image.after);
+        let unlisted = invariants::presence_unlisted(&user, &after, listing.as_ref(), Time::default());
+        holds(LISTED, unlisted.is_none(), context)?;
+        invariants::connections_fit(&after)?;
         let takes = self.by.operation.is_on(&IS_CONNECTED);
-        let took = self.before.is_some_and(|before| map(before, "connections").len() > connections.len());
+        let took = before.is_some_and(|before| before.connections.len() > after.connections.len());
         holds("who is taken out was there", took || !takes, context)?;
         let listed = first_end(self.after, |_| true).filter(|_| self.by.operation.update() == LIST);
         let Some(first_end) = listed else { return Ok(()) };
-        let user: UserId = pk.trim_start_matches("USER#").parse().expect("a key names a user");
-        let due = Listing::online(Time { ms: first_end }, &user);
-        let stands = text(self.after, "work_sk") == due.sk;
+        let stands = listing == Some(Listing::online(Time { ms: first_end }, &user));
         holds("who is online is looked at when their first connection ends", stands, context)
     }
 
     /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has
     /// something to do is listed.
-    fn meta(&mut self, pk: &str) -> Checked {
-        let Some(before) = self.before else {
-            return holds("what is due is listed", is_listed(self.after), || format!("{pk}: {}", self.after));
-        };
-        let context = || format!("{pk}: {before} became {}", self.after);
-        let fixed = ["id", "kind", "members", "created_by", "created_at", "creation"];
-        holds("what is written once stays", fixed.iter().all(|name| before[name] == self.after[name]), context)?;
-        let [from, to] = [before, self.after].map(|meta| number(meta, "first_seq"));
-        let [was, is] = [before, self.after].map(|meta| number(meta, "deleted_below"));
-        let update = self.by.operation.update();
-        holds("messages move forward", from < to || from == to && !update.contains("#first_seq"), context)?;
-        holds("messages move forward", was <= is, context)?;
-        holds("what is deleted has moved", is <= to, context)?;
-        if !is_listed(self.after) {
-            holds("what is due is listed", is == to, context)?;
-        }
+    fn meta(&mut self, pk: &str, image: &Image) -> Holds {
+        let context = || format!("{:?} became {}", self.before, self.after);
+        let id = images::conversation(&image.after)?;
+        let (before, after) = image.both::<Meta>()?;
+        let listing = images::listing(&image.after);
+        invariants::pair_has_one_conversation(&id, &after)?;
+        let tail = Seq(self.past.tail_at(pk, self.past.version()));
+        invariants::numbers_have_moved_in_order(&after, tail)?;
+        let unlisted = invariants::meta_unlisted(&id, &after, listing.as_ref(), Time::default());
+        holds(LISTED, unlisted.is_none(), context)?;
+        let Some(before) = before else { return Ok(()) };
+        invariants::meta_moves(&before, &after)?;
+        let (from, to) = (before.first_seq, after.first_seq);
+        let moves = self.by.operation.update().contains("#first_seq");
+        holds("a write changes something", from < to || !moves, context)?;
+        holds(LISTED, listing.is_some() || after.deleted_below == to, context)?;
         if from == to {
             return Ok(());
         }
-        let object = self.past.now(pk, &format!("SEGMENT#{from:020}")).filter(|it| number(it, "last") + 1 == to);
+        let object = self.past.now(pk, &Key::segment(&id, from).sk);
+        let object = object.filter(|it| u64::try_from(number(it, "last") + 1) == Ok(to.0));
         let written = object.is_some_and(|segment| self.seen.objects.contains(text(segment, "object")));
         holds("what moves is in the archive", written, context)?;
-        let tail = i64::try_from(self.past.tail_at(pk, self.past.version())).unwrap_or_default();
-        holds("the highest number stays", to <= tail, context)?;
-        for seq in from..to {
-            let slot = self.past.now(pk, &format!("MSG#{seq:020}"));
-            let receipt = slot
-                .and_then(|slot| self.past.now(&key(text(slot, "sender")), &format!("RECEIPT#{}", text(slot, "cmid"))));
-            holds("what moves has ended", receipt.is_some(), || format!("{pk} {seq}: {slot:?}"))?;
-            self.seen.moved.insert((pk.to_owned(), seq), Instant::now());
+        for seq in (from.0..to.0).map(Seq) {
+            let slot = self.now::<LogItem>(Key::log(&id, seq))?;
+            let receipt = slot.map(|slot| Key::receipt(&slot.sender, &slot.client_message_id));
+            let ended = receipt.is_some_and(|key| self.past.now(&key.pk, &key.sk).is_some());
+            holds("what moves has ended", ended, || seq.to_string())?;
+            self.seen.moved.insert((pk.to_owned(), seq.0.cast_signed()), Instant::now());
         }
         Ok(())
     }
 
     /// A segment begins where the last one ended, and stays as it was decided.
-    fn segment(&self, pk: &str, sk: &str) -> Checked {
+    fn segment(&self, pk: &str, image: &Image) -> Holds {
         self.unchanged()?;
-        let first: i64 = sk.trim_start_matches("SEGMENT#").parse().unwrap_or_default();
-        let next = self.past.now(pk, "META").map_or(1, |meta| number(meta, "first_seq"));
-        holds("segments follow each other", first == next, || format!("{pk} {sk}, but {next} is next"))
+        let next = self.past.now(pk, "META").map(|meta| images::read::<Meta>(&plain_map(meta))).transpose()?;
+        let next = next.map_or(Seq(1), |meta| meta.first_seq);
+        invariants::segment_follows(&images::segment(&image.after)?, next, Seq(u64::MAX))
     }
 
-    fn unchanged(&self) -> Checked {
+    fn unchanged(&self) -> Holds {
         let same = self.before.is_none_or(|before| before == self.after);
         holds("what is written once stays", same, || format!("{:?} became {}", self.before, self.after))
     }
 
     /// A slot follows the one before it, and holds an open send that has no other.
-    fn slot(&mut self, pk: &str, sk: &str) -> Checked {
+    fn slot(&mut self, pk: &str, sk: &str, image: &Image) -> Holds {
         self.unchanged()?;
         if self.before.is_some() {
             return Ok(());
         }
-        let seq: u64 = sk.trim_start_matches("MSG#").parse().unwrap_or_default();
-        let follows = seq == 1 || self.past.now(pk, &format!("MSG#{:020}", seq - 1)).is_some();
-        holds("logs have no holes", follows, || format!("{pk} {sk}"))?;
+        let (id, seq) = (images::conversation(&image.after)?, images::number(&image.after)?);
+        let item: LogItem = images::read(&image.after)?;
+        let before = Seq(self.past.tail_at(pk, self.past.version() - 1));
+        invariants::log_has_no_hole(before.next(), seq)?;
         let again = self.past.was_deleted(&(pk.to_owned(), sk.to_owned()));
-        holds("an archived number isn't taken again", !again, || format!("{pk} {sk}: {}", self.after))?;
-        let (sid, sender) = (text(self.after, "sid"), text(self.after, "sender"));
-        let other = self.seen.sids.insert(sid.to_owned(), (pk.to_owned(), sk.to_owned()));
-        holds("a send has one slot", other.is_none(), || format!("{pk} {sk} and {other:?} of {sid}"))?;
-        let open = self.past.now(&key(sender), "ACCOUNT").map(|account| map(account, "open")).unwrap_or_default();
-        holds("what is published is open", open.contains_key(sid), || format!("{pk} {sk}: {sid} of {sender}"))
+        holds("an archived number isn't taken again", !again, || self.after.to_string())?;
+        invariants::slot_has_its_id(&item)?;
+        if let Some(meta) = self.now::<Meta>(Key::meta(&id))? {
+            invariants::writer_is_in(&meta, &item)?;
+        }
+        let account = self.now::<Account>(Key::account(&item.sender))?;
+        invariants::slot_has_ended_or_is_open(&item, account.as_ref(), None)?;
+        invariants::send_has_one_slot(&mut self.seen.slots, item.sid, (id, seq))
     }
 
     /// Numbers move only forward, in order, and never beyond the log.
-    fn inbox(&self, pk: &str, sk: &str) -> Checked {
-        let [read, delivered, last] = ["read_seq", "delivered_seq", "last_seq"].map(|name| number(self.after, name));
-        let ordered = read <= delivered && delivered <= last;
-        holds("read <= delivered <= last", ordered, || format!("{pk} {sk}: {}", self.after))?;
-        if let Some(before) = self.before {
-            let forward =
-                ["read_seq", "delivered_seq", "last_seq"].iter().all(|n| number(before, n) <= number(self.after, n));
-            let context = || format!("{pk} {sk}: {before} became {}", self.after);
-            holds("horizons move forward", forward, context)?;
-            holds("a write changes something", before != self.after || self.only_unlists(), context)?;
+    fn inbox(&self, image: &Image) -> Holds {
+        let user = images::owner(&image.after)?;
+        let id: ConversationId = images::read(&Value::from(images::name(&image.after)))?;
+        let (before, after) = image.both::<Inbox>()?;
+        let log = Key::meta(&id).pk;
+        invariants::horizons_are_in_order(&after, Seq(self.past.tail_at(&log, self.past.version())))?;
+        if let Some(before) = before {
+            invariants::horizons_move_forward(&before, &after)?;
+            let changed = self.before != Some(self.after) || self.only_unlists();
+            holds("a write changes something", changed, || self.after.to_string())?;
         }
-        let log = sk.replacen("INBOX#", "CONV#", 1);
-        let there = last == 0 || self.past.now(&log, &format!("MSG#{last:020}")).is_some();
-        holds("an inbox isn't ahead of its log", there, || format!("{pk} {sk}: {last}"))?;
+        if let Some(meta) = self.now::<Meta>(Key::meta(&id))? {
+            invariants::inbox_names_the_other(&user, &after, &meta)?;
+        }
         // What one has written oneself waits for nobody, and moves `delivered` with it.
-        holds("what is due is listed", delivered == last || is_listed(self.after), || {
-            format!("{pk} {sk}: {}", self.after)
-        })
+        let listing = images::listing(&image.after);
+        let unlisted = invariants::inbox_unlisted(&user, &id, &after, listing.as_ref());
+        holds(LISTED, unlisted.is_none(), || self.after.to_string())
     }
 
     /// The end of a send: its slot is there, and all effects are.
-    fn receipt(&self, pk: &str) -> Checked {
+    fn receipt(&self, image: &Image) -> Holds {
         self.unchanged()?;
-        let item = self.after;
-        let (conversation, seq) = (text(item, "conversation"), number(item, "seq"));
-        let slot = self.past.now(&format!("CONV#{conversation}"), &format!("MSG#{seq:020}"));
-        let ours = slot.is_some_and(|slot| {
-            key(text(slot, "sender")) == pk && slot["cmid"] == item["cmid"] && slot["void"] == item["void"]
-        });
-        holds("a receipt names its slot", ours, || format!("{pk}: {item} {slot:?}"))?;
-        let Some(slot) = slot.filter(|slot| slot["void"]["BOOL"] != true) else { return Ok(()) };
-        let meta = self.past.now(&format!("CONV#{conversation}"), "META");
-        holds("what is due is listed", meta.is_some_and(is_listed), || format!("{meta:?} with {item}"))?;
-        let members = meta.and_then(|meta| meta["members"]["L"].as_array()).into_iter().flatten();
-        for member in members.filter_map(|member| member["S"].as_str()) {
-            let inbox = self.past.now(&key(member), &format!("INBOX#{conversation}"));
-            let told = inbox.is_some_and(|inbox| number(inbox, "last_seq") >= seq);
-            holds("a receipt comes last", told, || format!("{member} wasn't told of {conversation} {seq}"))?;
+        let user = images::owner(&image.after)?;
+        let receipt: Receipt = images::read(&image.after)?;
+        let id = &receipt.conversation;
+        let item = self.now::<LogItem>(Key::log(id, receipt.seq))?;
+        invariants::receipt_names_its_slot(&user, &receipt, item.as_ref().map(|item| &item.sid))?;
+        let Some(item) = item else { return Ok(()) };
+        invariants::receipt_agrees(id, receipt.seq, &item, &receipt)?;
+        let meta = self.now::<Meta>(Key::meta(id))?;
+        let meta = meta.ok_or_else(|| Broken { rule: "an item's conversation is there", seen: id.to_string() })?;
+        let receiver = meta.members.iter().find(|member| **member != user);
+        let charge = self.line(&user, "charge", &item)?;
+        let house = charge.as_ref().and_then(|charge| charge.entry.split.as_ref()?.house.as_ref());
+        let line = |user: Option<&UserId>, kind| user.map_or(Ok(None), |user| self.line(user, kind, &item));
+        let (earning, share) = (line(receiver, "earn")?, line(house, "share")?);
+        let entry = |line: &'_ Option<Line>| line.as_ref().map(|line| line.entry.clone());
+        let (charge, earning, share) = (entry(&charge), entry(&earning), entry(&share));
+        let paid = Paid { charge: charge.as_ref(), earning: earning.as_ref(), share: share.as_ref() };
+        invariants::coins_have_arrived(&item, paid)?;
+        if item.void {
+            return Ok(());
         }
-        let sid = text(slot, "sid");
-        let charged =
-            self.past.partition(pk, "ENTRY#").any(|entry| text(entry, "sk").ends_with(&format!("#charge#{sid}")));
-        holds("a receipt comes last", charged || number(slot, "price") == 0, || format!("{sid} isn't charged"))
+        let is_listed = self.past.now(&Key::meta(id).pk, "META").is_some_and(is_listed);
+        holds(LISTED, is_listed, || format!("{meta:?} with {receipt:?}"))?;
+        for member in &meta.members {
+            invariants::inbox_knows(self.now::<Inbox>(Key::inbox(member, id))?.as_ref(), receipt.seq)?;
+        }
+        Ok(())
+    }
+
+    /// A send's line in a user's ledger.
+    fn line(&self, user: &UserId, kind: &str, item: &LogItem) -> Result<Option<Line>, Broken> {
+        let key = Key::entry(user, item.created_at, &format!("{kind}#{}", item.sid.as_str()));
+        self.past.now(&key.pk, &key.sk).map(|item| images::line(&plain_map(item))).transpose()
     }
 
     /// A line of a ledger comes from a top-up or an open send, and is unlisted only when it was folded.
-    fn entry(&self, pk: &str, sk: &str) -> Checked {
-        if let Some(before) = self.before {
-            let lost = is_listed(before) && !is_listed(self.after);
-            let folded = lost && self.settling(pk).iter().any(|taken| taken == sk);
-            let same = before["amount"] == self.after["amount"] && before["kind"] == self.after["kind"];
-            let kept = is_listed(before) == is_listed(self.after);
-            return holds("an entry is unlisted once folded", same && (kept || folded), || format!("{pk} {sk}"));
+    fn entry(&self, pk: &str, sk: &str, image: &Image) -> Holds {
+        let user = images::owner(&image.after)?;
+        let line = images::line(&image.after)?;
+        invariants::line_has_its_sign(&line.entry)?;
+        invariants::charge_is_taken_at_once(&line)?;
+        holds(LISTED, invariants::line_misplaced(&user, &line).is_none(), || self.after.to_string())?;
+        if let Some(before) = &image.before {
+            let before = images::line(before)?;
+            invariants::line_stays(&before, &line)?;
+            let folded = line.listing.is_none() && self.settling(pk).iter().any(|taken| taken == sk);
+            let right = before.listing == line.listing || folded;
+            return holds("an entry is unlisted once folded", right, || self.after.to_string());
         }
-        let amount = number(self.after, "amount");
-        let id = sk.splitn(3, '#').nth(2).unwrap_or_default();
-        let twice =
-            self.past.partition(pk, "ENTRY#").filter(|entry| text(entry, "sk").ends_with(&format!("#{id}"))).count();
-        holds("an entry is there once", twice <= 1, || format!("{pk} {id}"))?;
+        let id = line.id();
+        let of_this_id =
+            self.past.partition(pk, "ENTRY#").filter(|entry| text(entry, "sk").ends_with(&format!("#{id}")));
+        invariants::line_is_there_once(&line, of_this_id.count())?;
         let (kind, of) = id.split_once('#').unwrap_or_default();
-        let sender = if kind == "charge" { pk.to_owned() } else { key(text(self.after, "counterparty")) };
-        let open = self.past.now(&sender, "ACCOUNT").map(|account| map(account, "open")).unwrap_or_default();
-        let send = open.get(of).map(|send| &send["M"]);
-        let (price, earning) = send.map_or((0, 0), |send| (number(send, "price"), number(send, "earn")));
-        let right = match kind {
-            "topup" => self.past.now(pk, &format!("TOPUP#{of}")).is_some_and(|topup| number(topup, "amount") == amount),
-            "charge" => send.is_some() && amount == -price,
-            "earn" => send.is_some() && amount == earning,
-            "share" => send.is_some() && amount == price - earning,
-            _ => false,
-        };
-        holds("an entry has a reason", right, || format!("{pk} {sk}: {}", self.after))?;
-        holds("what is due is listed", kind == "charge" || is_listed(self.after), || format!("{pk} {sk}"))
+        let amount = line.entry.amount;
+        if kind == "topup" {
+            let topup = self.past.now(pk, &format!("TOPUP#{of}"));
+            let fixed = topup.map(|topup| images::read(&plain_map(topup)["amount"])).transpose()?;
+            invariants::topup_is_fixed(&line.entry, fixed)?;
+        } else {
+            let sender = if kind == "charge" { Some(&user) } else { line.entry.counterparty.as_ref() };
+            let account = sender.map_or(Ok(None), |sender| self.now::<Account>(Key::account(sender)))?;
+            let open = account.as_ref().and_then(|account| account.open.iter().find(|(id, _)| id.as_str() == of));
+            let right = open.is_some_and(|(_, send)| {
+                let (price, earning) = (send.price.0.cast_signed(), send.earning.0.cast_signed());
+                match kind {
+                    "charge" => amount == -price,
+                    "earn" => amount == earning,
+                    "share" => amount == price - earning,
+                    _ => false,
+                }
+            });
+            holds("an entry has a reason", right, || self.after.to_string())?;
+        }
+        let waits = line.entry.kind != TransactionKind::Charge;
+        holds(LISTED, line.listing.is_some() == waits, || self.after.to_string())
     }
 
     /// The entries that a user's half-done folding took.
@@ -309,53 +359,45 @@ impl Write<'_> {
     }
 
     /// Every coin that comes or goes has a reason in the same write.
-    fn account(&mut self, pk: &str) -> Checked {
-        let nothing = Value::Null;
-        let (before, after) = (self.before.unwrap_or(&nothing), self.after);
-        let context = || format!("{pk}: {before} became {after}");
-        holds("no balance is negative", number(after, "balance") >= 0, context)?;
-        let (was, is) = (map(before, "open"), map(after, "open"));
-        holds("what is due is listed", is.is_empty() || is_listed(after), context)?;
-        let forward = number(before, "epoch") <= number(after, "epoch")
-            && number(before, "settle_version") <= number(after, "settle_version");
-        holds("an account's counts move forward", forward, context)?;
-        holds("nobody has too many open sends", is.len() <= OPEN_MAX, context)?;
-        let held = is.values().map(|send| number(&send["M"], "price")).sum::<i64>() + number(after, "balance");
-        holds("a balance can be held", u64::try_from(held).is_ok_and(|held| held <= COINS_MAX), context)?;
-        let mut wanted = number(before, "balance");
-        for (sid, send) in is.iter().filter(|(sid, _)| !was.contains_key(*sid)) {
-            let cmid = text(&send["M"], "cmid");
-            let ended = self.past.now(pk, &format!("RECEIPT#{cmid}")).is_some() || self.seen.sids.contains_key(sid);
-            holds("a send is claimed once", !ended, || format!("{pk} {sid}: {send}"))?;
-            let log = format!("CONV#{}", text(&send["M"], "conv"));
-            let end = i64::try_from(self.past.tail_at(&log, self.by.began_at)).unwrap_or(i64::MAX);
-            holds("a look sees the log's end", number(&send["M"], "base") >= end, || format!("{end}: {sid} {send}"))?;
-            self.seen.claims(pk, number(&send["M"], "at"))?;
-            wanted -= number(&send["M"], "price");
+    fn account(&mut self, pk: &str, image: &Image) -> Holds {
+        let user = images::owner(&image.after)?;
+        let (was, is) = image.both::<Account>()?;
+        let was = was.unwrap_or_default();
+        let context = || format!("{was:?} became {is:?}");
+        let listing = images::listing(&image.after);
+        let unlisted = invariants::account_unlisted(&user, &is, listing.as_ref(), Time::default());
+        holds(LISTED, unlisted.is_none(), context)?;
+        invariants::account_moves(&was, &is)?;
+        invariants::open_sends_fit(&is)?;
+        invariants::balance_can_be_held(&is)?;
+        let mut wanted = i128::from(was.balance.0);
+        for (id, send) in is.open.iter().filter(|(id, _)| !was.open.contains_key(*id)) {
+            invariants::open_send_has_its_id(&user, id, send)?;
+            let receipt = self.now::<Receipt>(Key::receipt(&user, &send.client_message_id))?;
+            let ended = receipt.is_some() || self.seen.slots.contains_key(id);
+            holds("a send is claimed once", !ended, || format!("{send:?}"))?;
+            let end = Seq(self.past.tail_at(&Key::meta(&send.conversation).pk, self.by.began_at));
+            holds("a look sees the log's end", send.base >= end, || format!("{end}: {send:?}"))?;
+            self.seen.claims(pk, send.claimed_at.ms)?;
+            wanted -= i128::from(send.price.0);
         }
-        for (sid, send) in was.iter().filter(|(sid, _)| !is.contains_key(*sid)) {
-            let receipt = self.past.now(pk, &format!("RECEIPT#{}", text(&send["M"], "cmid")));
-            let receipt = receipt.ok_or_else(|| ("only the finished is dropped", format!("{pk} {sid}: {send}")))?;
-            if receipt["void"]["BOOL"] == true {
-                wanted += number(&send["M"], "price");
+        for send in was.open.iter().filter(|(id, _)| !is.open.contains_key(*id)).map(|(_, send)| send) {
+            let receipt = self.now::<Receipt>(Key::receipt(&user, &send.client_message_id))?;
+            let unfinished = || Broken { rule: "only the finished is dropped", seen: format!("{send:?}") };
+            if receipt.ok_or_else(unfinished)?.void {
+                wanted += i128::from(send.price.0);
             }
         }
-        for (sid, send) in is.iter().filter(|(sid, _)| was.contains_key(*sid)) {
-            let (was, is) = (&was[sid]["M"], &send["M"]);
-            let same = ["price", "earn", "print", "conv", "cmid", "at"].iter().all(|name| is[name] == was[name]);
-            let forward = number(was, "base") <= number(is, "base");
-            holds("an open send doesn't change", same && forward, context)?;
-        }
-        let (took, takes) = (set(before, "settling"), set(after, "settling"));
-        let entry = |sk: &String| self.past.now(pk, sk);
+        let line = |sk: &String| self.past.now(pk, sk);
+        let (took, takes) = (&was.settling, &is.settling);
         if took.is_empty() && !takes.is_empty() {
-            let fresh = takes.iter().all(|sk| entry(sk).is_some_and(is_listed));
+            let fresh = takes.iter().all(|sk| line(sk).is_some_and(is_listed));
             holds("an entry is folded once", fresh, context)?;
-            wanted += takes.iter().filter_map(entry).map(|entry| number(entry, "amount")).sum::<i64>();
+            wanted += takes.iter().filter_map(line).map(|line| i128::from(number(line, "amount"))).sum::<i128>();
         } else if took != takes {
-            let ended = takes.is_empty() && took.iter().all(|sk| entry(sk).is_some_and(|entry| !is_listed(entry)));
+            let ended = takes.is_empty() && took.iter().all(|sk| line(sk).is_some_and(|line| !is_listed(line)));
             holds("a folding ends when its entries are unlisted", ended, context)?;
         }
-        holds("coins are conserved", wanted == number(after, "balance"), context)
+        holds("coins are conserved", wanted == i128::from(is.balance.0), context)
     }
 }

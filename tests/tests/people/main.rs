@@ -2,6 +2,7 @@
 //! longer than running.
 
 mod admin;
+mod aged;
 mod any_input;
 mod at_once;
 mod bad_frames;

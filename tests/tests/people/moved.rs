@@ -24,9 +24,8 @@ use crate::observed::{Operator, figure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What Ann wrote then as her first message, second and so on, in this conversation.
-pub(crate) fn written(id: &ConversationId, seq: Seq, content: String, at: Time) -> (LogItem, Receipt) {
-    let sender: UserId = "ann".parse().expect("an id");
+/// What somebody wrote then at this number of a conversation.
+pub(crate) fn written(sender: &UserId, id: &ConversationId, seq: Seq, content: String, at: Time) -> (LogItem, Receipt) {
     let client_message_id: ClientMessageId = format!("{id}-{seq}").parse().expect("an id");
     let receipt = Receipt {
         client_message_id: client_message_id.clone(),
@@ -37,7 +36,7 @@ pub(crate) fn written(id: &ConversationId, seq: Seq, content: String, at: Time) 
         created_at: at,
         void: false,
     };
-    let sid = SendId::new(&sender, &client_message_id);
+    let (sender, sid) = (sender.clone(), SendId::new(sender, &client_message_id));
     let (reply_to, price, void) = (None, Coins(0), false);
     (LogItem { sender, sid, client_message_id, content, reply_to, price, created_at: at, void }, receipt)
 }
@@ -50,7 +49,7 @@ pub(crate) fn imports(world: &World, with: &str, contents: &[String], delivered:
     let listing = Listing::archive(at.after(CLEANUP_LOOK_EVERY), &id);
     let mut items = vec![item(Key::meta(&id), &meta, Some(&listing))];
     for (seq, content) in (1..).map(Seq).zip(contents) {
-        let (slot, receipt) = written(&id, seq, content.clone(), at);
+        let (slot, receipt) = written(&ann, &id, seq, content.clone(), at);
         items.push(item(Key::receipt(&ann, &slot.client_message_id), &receipt, None));
         items.push(item(Key::log(&id, seq), &slot, None));
     }
@@ -125,10 +124,11 @@ async fn a_thousand_at_most_move_together_and_what_is_deleted_is_written_down() 
 
 #[tokio::test(start_paused = true)]
 async fn a_segment_has_so_many_bytes_at_most_and_such_a_one_waits_for_nothing() {
-    let id = wire::direct_id(&"ann".parse().expect("an id"), &"bob".parse().expect("an id"));
+    let ann: UserId = "ann".parse().expect("an id");
+    let id = wire::direct_id(&ann, &"bob".parse().expect("an id"));
     let bytes = |seq: u64, content: &str| {
         let now = Time { ms: 1_767_225_600_000 };
-        line_bytes(Seq(seq), &written(&id, Seq(seq), content.to_owned(), now).0)
+        line_bytes(Seq(seq), &written(&ann, &id, Seq(seq), content.to_owned(), now).0)
     };
     // A control character has six bytes there.
     let long = "\u{1}".repeat(10_000);

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::limits::{VOID_AFTER, WALK_PAGE_SLOTS, WALK_SLOTS_MAX};
 use shared::store::accounts::{BASE_IS_LOWER, CLAIM};
-use shared::store::log::LogItem;
 use shared::store::table::Key;
 use tests::years::item;
 use tests::{Call, Fault, Operation, Phone, World};
-use wire::{ClientMessageId, Coins, SendId, Seq, UserId, direct_id};
+use wire::{Seq, UserId, direct_id};
+
+use crate::moved::written;
 
 /// Whether a call asks who holds the slots from a number on.
 fn walks(call: &Call) -> bool {
@@ -82,21 +83,21 @@ async fn a_walk_that_misses_anothers_slot_goes_on_behind_it() {
 /// Bob's messages have the first numbers of his conversation with Ann, so many.
 fn filled_by_bob(world: &World, numbers: u64) {
     let (ann, bob): (UserId, UserId) = ("ann".parse().expect("an id"), "bob".parse().expect("an id"));
-    let slots = (1..=numbers).map(|n| {
-        let client_message_id: ClientMessageId = format!("bob's {n}").parse().expect("an id");
-        let slot = LogItem {
-            sender: bob.clone(),
-            sid: SendId::new(&bob, &client_message_id),
-            client_message_id,
-            content: n.to_string(),
-            reply_to: None,
-            price: Coins(0),
-            created_at: world.now(),
-            void: false,
-        };
-        item(Key::log(&direct_id(&ann, &bob), Seq(n)), &slot, None)
+    let id = direct_id(&ann, &bob);
+    let items = (1..=numbers).map(Seq).flat_map(|seq| {
+        let (slot, receipt) = written(&bob, &id, seq, seq.to_string(), world.now());
+        let receipt = item(Key::receipt(&bob, &slot.client_message_id), &receipt, None);
+        [receipt, item(Key::log(&id, seq), &slot, None)]
     });
-    world.imports(slots.collect());
+    world.imports(items.collect());
+    for user in [&ann, &bob] {
+        let Key { pk, sk } = Key::inbox(user, &id);
+        world.edits(&pk, &sk, |inbox| {
+            for horizon in ["last_seq", "delivered_seq", "read_seq"] {
+                inbox.insert(horizon.to_owned(), json!({ "N": numbers.to_string() }));
+            }
+        });
+    }
 }
 
 /// Where it ends, the next one begins, whoever makes it: no number is left out.

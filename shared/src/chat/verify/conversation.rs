@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, Kind, SendId, Seq, UserId, direct_id};
+use wire::{ClientMessageId, Coins, ConversationId, Seq, UserId};
 
+use super::super::invariants::{self, Broken, Holds, Paid};
 use super::{Check, Checked, Finding, place};
 use crate::error::Error;
 use crate::limits::{VERIFY_LOG_PAGE, VERIFY_SEGMENTS_PAGE};
 use crate::store::Read;
 use crate::store::conversations::Meta;
 use crate::store::inbox::Inbox;
-use crate::store::ledger::Entry;
 use crate::store::log::LogItem;
-use crate::store::receipts::Receipt;
 use crate::store::scan::Due;
 use crate::store::segments::Segment;
 use crate::store::table::Key;
@@ -30,8 +29,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn wrong(&mut self, rule: &'static str, seq: Seq, seen: impl Into<String>) {
-        let place = format!("{} {seq}", self.meta.id);
-        self.checked.wrong(rule, place, seen);
+        self.holds(seq, Err(Broken { rule, seen: seen.into() }));
+    }
+
+    fn holds(&mut self, seq: Seq, rule: Holds) {
+        self.checked.holds(format_args!("{} {seq}", self.meta.id), rule);
     }
 }
 
@@ -46,12 +48,9 @@ impl Check<'_> {
         let next = from.unwrap_or(meta.oldest_seq);
         let mut walk = Walk { meta: &meta, checked: Checked::default(), next, ended: Seq(0) };
         if from.is_none() {
-            self.identity(id, &meta, &mut walk.checked);
-            let due = Listing::archive(self.now, id);
-            if !meta.idle && listing.is_none_or(|listing| !listing.differs_in_time_only(&due)) {
-                let seen = "no cleanup finds it";
-                self.unlisted(&mut walk.checked, key, Due::Archive, &due, seen).await?;
-            }
+            walk.checked.holds(place(&key), invariants::pair_has_one_conversation(id, &meta));
+            let due = invariants::meta_unlisted(id, &meta, listing.as_ref(), self.now);
+            self.unlisted(&mut walk.checked, key, Due::Archive, due, "no cleanup finds it".to_owned()).await?;
             self.leftovers(&mut walk).await?;
         }
         if self.archived(&mut walk).await? && self.table(&mut walk).await? {
@@ -60,18 +59,6 @@ impl Check<'_> {
             walk.checked.stopped = Some(Some(walk.next));
         }
         Ok(walk.checked)
-    }
-
-    /// Who is in it gives the id, so two people have one conversation.
-    fn identity(&self, id: &ConversationId, meta: &Meta, checked: &mut Checked) {
-        let same = match (meta.kind, meta.members.as_slice()) {
-            (Kind::Direct, [one, other]) => one != other && direct_id(one, other) == meta.id,
-            _ => false,
-        };
-        if !same || meta.id != *id {
-            let members: Vec<&str> = meta.members.iter().map(UserId::as_str).collect();
-            checked.wrong("two people have one conversation", place(&Key::meta(id)), format!("members {members:?}"));
-        }
     }
 
     /// What the table was said to have no more is gone.
@@ -108,10 +95,7 @@ impl Check<'_> {
 
     async fn segment(&self, walk: &mut Walk<'_>, segment: Segment) -> Result<(), Error> {
         let Segment { first, last, .. } = segment;
-        if first != walk.next || last < first || last >= walk.meta.first_seq {
-            let seen = format!("a segment from {first} to {last}, wanted from {}", walk.next);
-            walk.wrong("segments follow each other", first, seen);
-        }
+        walk.holds(first, invariants::segment_follows(&segment, walk.next, walk.meta.first_seq));
         if last < first {
             return Ok(());
         }
@@ -134,9 +118,7 @@ impl Check<'_> {
         if last >= walk.meta.deleted_below {
             let kept: HashMap<Seq, LogItem> = self.kept_too(&walk.meta.id, first, last).await?;
             for (seq, item) in &slots {
-                if kept.get(seq).is_some_and(|kept| kept != item) {
-                    walk.wrong("the archive has what the table has", *seq, format!("{} differs", segment.object));
-                }
+                walk.holds(*seq, invariants::archive_has_what_the_table_has(item, kept.get(seq), &segment.object));
             }
         }
         self.slots(walk, &slots).await
@@ -167,9 +149,9 @@ impl Check<'_> {
                 self.app.store.log_range(&walk.meta.id, walk.next..=Seq(u64::MAX), VERIFY_LOG_PAGE, false).await?;
             for (seq, _) in &page.slots {
                 // An answer is no snapshot: a number that it lacks may have come while it was made.
-                while walk.next < *seq {
+                while let Err(hole) = invariants::log_has_no_hole(walk.next, *seq) {
                     if self.app.store.log_item(&walk.meta.id, walk.next).await?.is_none() {
-                        walk.wrong("a log has no holes", walk.next, format!("nothing, and {seq} is there"));
+                        walk.holds(walk.next, Err(hole));
                         break;
                     }
                     walk.next = walk.next.next();
@@ -188,12 +170,8 @@ impl Check<'_> {
         let mut by_sender: BTreeMap<&UserId, Vec<&ClientMessageId>> = BTreeMap::new();
         for (seq, item) in slots {
             by_sender.entry(&item.sender).or_default().push(&item.client_message_id);
-            if item.sid != SendId::new(&item.sender, &item.client_message_id) {
-                walk.wrong("a send's id is its sender's and its name's", *seq, format!("sid {}", item.sid.as_str()));
-            }
-            if !walk.meta.members.contains(&item.sender) {
-                walk.wrong("who writes is in the conversation", *seq, format!("sender {}", item.sender));
-            }
+            walk.holds(*seq, invariants::slot_has_its_id(item));
+            walk.holds(*seq, invariants::writer_is_in(walk.meta, item));
         }
         let mut receipts = HashMap::new();
         for (sender, ids) in by_sender {
@@ -205,7 +183,7 @@ impl Check<'_> {
         for (seq, item) in slots {
             match receipts.get(&(&item.sender, item.client_message_id.clone())) {
                 Some(receipt) => {
-                    receipt_agrees(walk, *seq, item, receipt);
+                    walk.holds(*seq, invariants::receipt_agrees(&walk.meta.id, *seq, item, receipt));
                     if !item.void {
                         walk.ended = walk.ended.max(*seq);
                     }
@@ -223,20 +201,14 @@ impl Check<'_> {
     async fn unfinished(&self, walk: &mut Walk<'_>, seq: Seq, item: &LogItem) -> Result<(), Error> {
         let store = &self.app.store;
         let account = store.account_if_any(&item.sender).await?;
-        if account.is_some_and(|account| account.open.contains_key(&item.sid)) {
-            return Ok(());
-        }
-        match store.receipt(&item.sender, &item.client_message_id).await? {
-            Some(receipt) => receipt_agrees(walk, seq, item, &receipt),
-            None => {
-                walk.wrong("every slot has its receipt, or its send is open", seq, format!("sender {}", item.sender))
-            }
-        }
+        let Err(ended) = invariants::slot_has_ended_or_is_open(item, account.as_ref(), None) else { return Ok(()) };
+        let receipt = store.receipt(&item.sender, &item.client_message_id).await?;
+        let agrees = |receipt| invariants::receipt_agrees(&walk.meta.id, seq, item, &receipt);
+        walk.holds(seq, receipt.map_or(Err(ended), agrees));
         Ok(())
     }
 
-    /// What a paid message has cost was charged once and has arrived, as it was split when it was decided: the house may be
-    /// another by now. A void has cost nothing.
+    /// The coins of messages that had a price and have ended.
     async fn coins(&self, walk: &mut Walk<'_>, paid: &[(Seq, &LogItem)]) -> Result<(), Error> {
         let line = |user: &UserId, kind: &str, item: &LogItem| {
             Key::entry(user, item.created_at, &format!("{kind}#{}", item.sid.as_str()))
@@ -256,21 +228,10 @@ impl Check<'_> {
         };
         let shares: Vec<Key> = wanted.iter().filter_map(|(_, item, [charge, _])| share(item, charge)).collect();
         let shares = self.app.store.ledger_lines(&shares).await?;
-        let amount = |line: Option<&Entry>| line.map_or(0, |entry| i128::from(entry.amount));
-        for (seq, item, [charge_key, earning_key]) in &wanted {
-            let charge = lines.get(charge_key);
-            let (charged, earned) = (amount(charge), amount(lines.get(earning_key)));
-            let shared = amount(share(item, charge_key).and_then(|key| shares.get(&key)));
-            let price = if item.void { 0 } else { i128::from(item.price.0) };
-            let right = match charge.and_then(|charge| charge.split.as_ref()) {
-                Some(split) => earned == i128::from(split.earned.0) && earned + shared == price,
-                // Nobody knows whose house it was. That nothing is missing in all, the sum over all shows.
-                None => earned + shared == price || charge.is_some() && shared == 0 && (0..price).contains(&earned),
-            };
-            if charged != -price || !right {
-                let seen = format!("price {price}: {charged} charged, {earned} earned, {shared} to the house");
-                walk.wrong("coins add up", *seq, seen);
-            }
+        for (seq, item, [charge, earning]) in &wanted {
+            let share = share(item, charge).and_then(|key| shares.get(&key));
+            let paid = Paid { charge: lines.get(charge), earning: lines.get(earning), share };
+            walk.holds(*seq, invariants::coins_have_arrived(item, paid));
         }
         Ok(())
     }
@@ -284,27 +245,19 @@ impl Check<'_> {
         Ok(inboxes)
     }
 
-    /// `read <= delivered <= last <= tail`, and whoever's message has ended, the inboxes know. They were read before the log,
-    /// which only grows; those that seem to be behind it are read again.
+    /// What goes only forward: META, and the inboxes. They were read before the log, which only grows; inboxes that seem to be
+    /// behind it are read again.
     async fn horizons(&self, walk: &mut Walk<'_>, inboxes: &[(UserId, Inbox, Option<Listing>)]) -> Result<(), Error> {
         let meta = walk.meta;
         let tail = Seq(walk.next.0 - 1);
+        walk.checked.holds(place(&Key::meta(&meta.id)), invariants::numbers_have_moved_in_order(meta, tail));
         for (user, inbox, listing) in inboxes {
             let key = Key::inbox(user, &meta.id);
-            let Inbox { read_seq, delivered_seq, last_seq, .. } = inbox;
-            if read_seq > delivered_seq || delivered_seq > last_seq || *last_seq > tail {
-                let seen = format!("read {read_seq}, delivered {delivered_seq}, last {last_seq}, the log's end {tail}");
-                walk.checked.wrong("horizons are in order", place(&key), seen);
-            }
-            if !meta.members.contains(&inbox.peer) || inbox.peer == *user {
-                walk.checked.wrong("an inbox names the other one", place(&key), format!("peer {}", inbox.peer));
-            }
-            let due = Listing::waiting(inbox.last_at, user, &meta.id);
-            let is_listed = listing.as_ref().is_some_and(|listing| listing.differs_in_time_only(&due));
-            if inbox.undelivered() > 0 && !is_listed {
-                let seen = format!("{} undelivered, which no count finds", inbox.undelivered());
-                self.unlisted(&mut walk.checked, key, Due::Waiting, &due, &seen).await?;
-            }
+            walk.checked.holds(place(&key), invariants::horizons_are_in_order(inbox, tail));
+            walk.checked.holds(place(&key), invariants::inbox_names_the_other(user, inbox, meta));
+            let due = invariants::inbox_unlisted(user, &meta.id, inbox, listing.as_ref());
+            let seen = format!("{} undelivered, which no count finds", inbox.undelivered());
+            self.unlisted(&mut walk.checked, key, Due::Waiting, due, seen).await?;
         }
         if walk.ended > Seq(0) {
             for user in &meta.members {
@@ -317,16 +270,9 @@ impl Check<'_> {
     /// An inbox knows of the last message that has ended.
     async fn reached(&self, walk: &mut Walk<'_>, user: &UserId) -> Result<(), Error> {
         let (meta, store) = (walk.meta, &self.app.store);
-        let last = store.inbox(user, &meta.id, Read::Strong).await?.map(|inbox| inbox.last_seq);
-        if last.is_some_and(|last| last >= walk.ended) {
-            return Ok(());
-        }
-        let seen = last.map_or_else(|| "no inbox".to_owned(), |last| format!("last {last}"));
-        let mut finding = Finding::new(
-            "an inbox knows of every message",
-            place(&Key::inbox(user, &meta.id)),
-            format!("{seen}, and {} has ended", walk.ended),
-        );
+        let inbox = store.inbox(user, &meta.id, Read::Strong).await?;
+        let Err(broken) = invariants::inbox_knows(inbox.as_ref(), walk.ended) else { return Ok(()) };
+        let mut finding = Finding::new(place(&Key::inbox(user, &meta.id)), broken);
         finding.repair = Some("tell the inbox of it");
         let peer = meta.members.iter().find(|member| *member != user);
         if let Some(peer) = peer.filter(|_| self.repair) {
@@ -336,21 +282,5 @@ impl Check<'_> {
         }
         walk.checked.findings.push(finding);
         Ok(())
-    }
-}
-
-/// A slot and the RECEIPT of its send say the same, and what is there is what was asked to be sent.
-fn receipt_agrees(walk: &mut Walk<'_>, seq: Seq, item: &LogItem, receipt: &Receipt) {
-    let id = &walk.meta.id;
-    let same = receipt.conversation == *id && receipt.seq == seq && receipt.void == item.void;
-    if !same || receipt.price != item.price || receipt.created_at != item.created_at {
-        let Receipt { conversation, seq: number, void, price, .. } = receipt;
-        let seen = format!(
-            "the receipt of {} says {conversation} {number}, void {void}, price {}; the slot void {}, price {}",
-            item.sender, price.0, item.void, item.price.0
-        );
-        walk.wrong("a receipt names its slot", seq, seen);
-    } else if !item.void && receipt.fingerprint != Fingerprint::new(id, &item.content, item.reply_to) {
-        walk.wrong("what is kept is what was sent", seq, "another content than its fingerprint's");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures::StreamExt as _;
 use wire::{ConversationId, SendId, Seq, TransactionKind, UserId};
 
+use super::super::invariants::{self, Broken};
 use super::{Check, Finding, place};
 use crate::error::Error;
 use crate::limits::VERIFY_AT_ONCE;
@@ -40,7 +41,8 @@ impl Check<'_> {
             let members = metas.get(id).map(|meta| &meta.members);
             if members.is_none_or(|members| user.is_some_and(|user| !members.contains(user))) {
                 let seen = if members.is_some() { "its user isn't in it" } else { "there is no such conversation" };
-                findings.push(Finding::new("an item's conversation is there", place(key), format!("{id}: {seen}")));
+                let broken = Broken { rule: "an item's conversation is there", seen: format!("{id}: {seen}") };
+                findings.push(Finding::new(place(key), broken));
             }
         }
         let of_known = receipts.into_iter().filter_map(|(id, receipts)| Some((metas.get(id)?, receipts)));
@@ -62,21 +64,11 @@ impl Check<'_> {
         let mut holders: HashMap<Seq, SendId> = slots.into_iter().map(|(seq, slot)| (seq, slot.sid)).collect();
         let archived = numbers.iter().copied().filter(|seq| (meta.oldest_seq..meta.first_seq).contains(seq));
         self.archived_holders(meta, archived.collect(), &mut holders).await?;
-        let wrong =
-            receipts.into_iter().filter(|(_, receipt)| receipt.seq >= meta.oldest_seq).filter_map(|(user, receipt)| {
-                let id = SendId::new(user, &receipt.client_message_id);
-                let holder = holders.get(&receipt.seq);
-                if holder == Some(&id) {
-                    return None;
-                }
-                let seen = holder.map_or("nothing", |_| "another send");
-                let seen = format!("{seen} is at {} {}", meta.id, receipt.seq);
-                Some(Finding::new(
-                    "a receipt names its slot",
-                    place(&Key::receipt(user, &receipt.client_message_id)),
-                    seen,
-                ))
-            });
+        let kept = receipts.into_iter().filter(|(_, receipt)| receipt.seq >= meta.oldest_seq);
+        let wrong = kept.filter_map(|(user, receipt)| {
+            let broken = invariants::receipt_names_its_slot(user, receipt, holders.get(&receipt.seq)).err()?;
+            Some(Finding::new(place(&Key::receipt(user, &receipt.client_message_id)), broken))
+        });
         Ok(wrong.collect())
     }
 
@@ -115,12 +107,8 @@ impl Check<'_> {
         let fixed = self.app.store.topups(&keys).await?;
         let wrong = lines.iter().filter_map(|(user, line)| {
             let amount = key_of(user, line).and_then(|key| fixed.get(&key).copied());
-            if amount.is_some_and(|amount| i64::try_from(amount.0) == Ok(line.entry.amount)) {
-                return None;
-            }
-            let seen = format!("{} added, {:?} fixed", line.entry.amount, amount.map(|amount| amount.0));
-            let key = Key { sk: line.sk.clone(), ..Key::account(user) };
-            Some(Finding::new("coins add up", place(&key), seen))
+            let broken = invariants::topup_is_fixed(&line.entry, amount).err()?;
+            Some(Finding::new(place(&Key { sk: line.sk.clone(), ..Key::account(user) }), broken))
         });
         Ok(wrong.collect())
     }

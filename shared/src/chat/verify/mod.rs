@@ -17,6 +17,7 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use wire::{ConversationId, Seq, Time, TransactionKind};
 
+use super::invariants::{self, Broken, Holds, LISTED};
 use crate::app::App;
 use crate::error::Error;
 use crate::limits::{VERIFY_AT_ONCE, VERIFY_FINDINGS_MAX, VERIFY_PAGE_ITEMS, VERIFY_RESERVE, VERIFY_SETTLED_AFTER};
@@ -76,8 +77,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(rule: &'static str, place: impl std::fmt::Display, seen: impl Into<String>) -> Self {
-        Self { rule, place: place.to_string(), seen: seen.into(), repair: None, mended: false }
+    fn new(place: impl std::fmt::Display, Broken { rule, seen }: Broken) -> Self {
+        Self { rule, place: place.to_string(), seen, repair: None, mended: false }
     }
 }
 
@@ -105,11 +106,8 @@ pub async fn verify(app: &App, order: Order, deadline: Time) -> Result<Report, E
         }
         cursor.after = next;
         if cursor.after.is_none() {
-            if cursor.unpaid != 0 {
-                let seen =
-                    format!("all charges of messages and all that was earned by them differ by {}", cursor.unpaid);
-                report.findings.push(Finding::new("coins add up", "all ledgers", seen));
-            }
+            let unpaid = invariants::charges_are_earned(cursor.unpaid);
+            report.findings.extend(unpaid.err().map(|broken| Finding::new("all ledgers", broken)));
             return Ok(report);
         }
         if app.clock.now() >= check.stop || report.findings.len() >= VERIFY_FINDINGS_MAX {
@@ -141,10 +139,13 @@ struct Checked {
 }
 
 impl Checked {
-    fn wrong(&mut self, rule: &'static str, place: impl std::fmt::Display, seen: impl Into<String>) {
+    /// Reports what doesn't hold.
+    fn holds(&mut self, place: impl std::fmt::Display, rule: Holds) {
         // One broken thing may break each of a million messages: who mends it looks again.
-        if self.findings.len() < VERIFY_FINDINGS_MAX {
-            self.findings.push(Finding::new(rule, place, seen));
+        if let Err(broken) = rule
+            && self.findings.len() < VERIFY_FINDINGS_MAX
+        {
+            self.findings.push(Finding::new(place, broken));
         }
     }
 }
@@ -172,7 +173,8 @@ impl Check<'_> {
         for (key, found) in &items[..whole] {
             *report.checked.entry(found.kind()).or_default() += 1;
             if let Found::Unknown(problem) = found {
-                report.findings.push(Finding::new("every item can be read", place(key), problem));
+                let broken = Broken { rule: "every item can be read", seen: problem.clone() };
+                report.findings.push(Finding::new(place(key), broken));
             }
             if let Found::Entry(_, line) = found
                 && line.entry.kind != TransactionKind::Topup
@@ -203,19 +205,20 @@ impl Check<'_> {
         }
     }
 
-    /// Reports that something must be in the index and isn't where it should be, and puts it there.
+    /// Reports that something must be in the index at a place where it isn't, and puts it there.
     async fn unlisted(
         &self,
         checked: &mut Checked,
         key: Key,
         due: Due,
-        listing: &Listing,
-        seen: &str,
+        listing: Option<Listing>,
+        seen: String,
     ) -> Result<(), Error> {
-        let mut finding = Finding::new("what is due is in the index", place(&key), seen);
+        let Some(listing) = listing else { return Ok(()) };
+        let mut finding = Finding::new(place(&key), Broken { rule: LISTED, seen });
         finding.repair = Some("put it into the index");
         if self.repair {
-            self.app.store.list(key, due, listing).await?;
+            self.app.store.list(key, due, &listing).await?;
             finding.mended = true;
         }
         checked.findings.push(finding);
