@@ -58,12 +58,14 @@ impl Archive {
     /// Reads some of a segment's messages, in the order of their numbers.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when S3 doesn't answer; [`Error::Internal`] when the object is missing or isn't what was
-    /// written.
+    /// [`Error::Unavailable`] when S3 doesn't answer; [`Error::Unreadable`] when it doesn't give the object, or that isn't what
+    /// was written.
     pub async fn read(&self, segment: &Segment, numbers: RangeInclusive<Seq>) -> Result<Vec<(Seq, LogItem)>, Error> {
         let object = &segment.object;
         let bytes = self.0.get(object).await?;
-        extract(&bytes, segment.first, &numbers).map_err(|error| Error::Internal(format!("{object}: {error}")))
+        // What the error quotes may be what somebody wrote.
+        extract(&bytes, segment.first, &numbers)
+            .map_err(|error| Error::Unreadable(format!("{object}: {}", error.kind())))
     }
 }
 

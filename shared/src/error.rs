@@ -48,6 +48,9 @@ pub enum Error {
     IdempotencyKeyReused,
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable(String),
+    /// What is asked for can't be read: it is damaged, missing where it was kept, or of a kind that a later version writes.
+    /// Trying again helps once an operator has mended it, or the later version is there.
+    Unreadable(String),
     /// A bug, or something that an operator must see. The cause is logged, never sent.
     Internal(String),
 }
@@ -75,7 +78,7 @@ impl Error {
             Self::SendExpired => Code::SendExpired,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::Unreadable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
     }
@@ -83,7 +86,7 @@ impl Error {
     /// What an operator must see and a client must not: the cause.
     pub fn cause(&self) -> Option<&str> {
         match self {
-            Self::Unavailable(cause) | Self::Internal(cause) => Some(cause),
+            Self::Unavailable(cause) | Self::Unreadable(cause) | Self::Internal(cause) => Some(cause),
             _ => None,
         }
     }
@@ -98,7 +101,7 @@ impl Error {
             Self::InsufficientBalance { balance, price } => Some(json!({ "balance": balance, "price": price })),
             Self::PriceChanged { price } => Some(json!({ "price": price })),
             Self::RateLimited { retry_after_ms } => Some(json!({ "retryAfterMs": retry_after_ms })),
-            Self::Unavailable(_) | Self::Internal(_) => Some(json!({ "requestId": trace_id })),
+            Self::Unavailable(_) | Self::Unreadable(_) | Self::Internal(_) => Some(json!({ "requestId": trace_id })),
             _ => None,
         };
         if let Some(details) = details {
@@ -140,6 +143,7 @@ impl std::fmt::Display for Error {
             Self::RateLimited { retry_after_ms } => write!(f, "too fast; try again in {retry_after_ms} ms"),
             Self::IdempotencyKeyReused => f.write_str("this idempotencyKey was used for another amount"),
             Self::Unavailable(_) => f.write_str("the service is busy; try again"),
+            Self::Unreadable(_) => f.write_str("this can't be read now; try again later"),
             Self::Internal(_) => f.write_str("something went wrong on our side; try again"),
         }
     }

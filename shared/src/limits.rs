@@ -15,6 +15,8 @@ pub const ACTION_CHARS_LOGGED: usize = 64;
 pub const PUSHES_AT_ONCE: usize = 64;
 /// Of how many conversations one `sync` asks the log itself whether it goes on.
 pub const SYNC_TAILS_MAX: usize = 25;
+/// Of how many conversations that can't be read one `sync` says so.
+pub const SYNC_UNREADABLE_MAX: usize = 100;
 /// To how many people one request pushes by itself.
 pub const TOLD_MAX: usize = 32;
 /// How often one push is tried when the gateway is busy and nothing tries it again later: answers, pages, what isn't kept.

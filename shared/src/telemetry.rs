@@ -85,6 +85,8 @@ pub enum Metric {
     UsersWaiting,
     /// The age of the oldest message that waits for somebody, in seconds, as a cleanup found it.
     OldestWaiting,
+    /// Items, objects and messages of the queue that could not be read: damaged, or of a kind that a later version writes.
+    Unreadable,
     /// Read units that `DynamoDB` said it consumed.
     ReadUnits,
     /// Write units that `DynamoDB` said it consumed. It says nothing of writes whose condition failed, though they cost.
@@ -277,6 +279,12 @@ pub fn highest(metric: Metric, value: f64) {
     });
 }
 
+/// Something among others can't be read, and the request goes on without it: it is counted, and its own line says what it is.
+pub fn passed_over(problem: &str) {
+    count(Metric::Unreadable, 1.0);
+    tracing::error!(problem, "passed over");
+}
+
 /// Names what the running request asks: an action or a route, which there are few of. A client may say anything, so not all
 /// of it is kept.
 pub(crate) fn asked(action: &str) {
@@ -307,6 +315,9 @@ pub(crate) fn failed(error: &Error) {
         if matches!(error, Error::UnknownAction(_)) {
             // The name is whatever the client has written.
             seen.action = None;
+        }
+        if matches!(error, Error::Unreadable(_)) {
+            *seen.metrics.entry(Metric::Unreadable).or_default() += 1.0;
         }
         seen.failure = Some(Failure { code: error.code().as_str(), cause: error.cause().map(str::to_owned) });
     });

@@ -167,6 +167,24 @@ fn create_table(table: &Table) -> Value {
     })
 }
 
+/// An item, or the inside of a map, with the values' types.
+pub(crate) fn typed_map(map: &Value) -> Value {
+    let typed = |(name, value): (&String, &Value)| (name.clone(), typed_value(value));
+    Value::Object(map.as_object().expect("a map").iter().map(typed).collect())
+}
+
+/// A value with its type: 7 is `{"N": "7"}`.
+pub fn typed_value(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!({ "N": number.to_string() }),
+        Value::String(text) => json!({ "S": text }),
+        Value::Bool(is) => json!({ "BOOL": is }),
+        Value::Array(values) => json!({ "L": values.iter().map(typed_value).collect::<Vec<Value>>() }),
+        Value::Object(_) => json!({ "M": typed_map(value) }),
+        Value::Null => json!({ "NULL": true }),
+    }
+}
+
 /// An item, or the inside of a map.
 pub(crate) fn plain_map(item: &Value) -> Value {
     let map: Map<String, Value> =

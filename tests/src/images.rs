@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shared::chat::invariants::Broken;
+use shared::chat::invariants::{Broken, READABLE};
 use shared::store::scan::Line;
 use shared::store::segments::Segment;
 use shared::store::table::Key;
@@ -18,7 +18,7 @@ pub(crate) fn read<T: DeserializeOwned>(item: &Value) -> Result<T, Broken> {
 }
 
 fn unreadable(item: &Value, why: impl std::fmt::Display) -> Broken {
-    Broken { rule: "every item can be read", seen: format!("{why}: {item:#}") }
+    Broken { rule: READABLE, seen: format!("{why}: {item:#}") }
 }
 
 /// Whose it is.

@@ -10,9 +10,10 @@
 //! 6. [`policy`] is IAM: says whether a function may make a call.
 //! 7. [`engine`] is DynamoDB.
 //! 8. [`bucket`] is S3.
-//! 9. [`soundness`] says what must hold, read from the engine directly.
-//! 10. [`simulation`] runs such worlds from a seed, with faults everywhere.
-//! 11. [`fuzz`] says what must hold for any bytes.
+//! 9. [`planted`] is what these functions can't read.
+//! 10. [`soundness`] says what must hold, read from the engine directly.
+//! 11. [`simulation`] runs such worlds from a seed, with faults everywhere.
+//! 12. [`fuzz`] says what must hold for any bytes.
 //!
 //! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
 
@@ -26,6 +27,7 @@ pub mod model;
 pub mod network;
 pub mod operation;
 pub mod person;
+pub mod planted;
 pub mod policy;
 pub mod simulation;
 pub mod soundness;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
-use shared::chat::invariants::{self, AllCoins, Broken, Holds, LISTED, Ledger, Paid, holds};
+use shared::chat::invariants::{self, AllCoins, Broken, Holds, LISTED, Ledger, Paid, READABLE, holds};
 use shared::store::accounts::Account;
 use shared::store::conversations::Meta;
 use shared::store::inbox::Inbox;
@@ -18,6 +18,7 @@ use wire::limits::COINS_MAX;
 use wire::{Coins, ConversationId, SendId, Seq, Time, TransactionKind, UserId};
 
 use crate::bucket::Bucket;
+use crate::engine::plain_map;
 use crate::images;
 use crate::operation::kind_of;
 use crate::world::World;
@@ -79,7 +80,13 @@ impl World {
 
     fn kept(&self) -> Result<Kept, Broken> {
         let mut kept = Kept::default();
-        self.items().iter().try_for_each(|item| kept.add(item, self.bucket()))?;
+        let planted = self.planted();
+        for item in self.items() {
+            match planted.iter().find_map(|planted| planted.item(&item["pk"], &item["sk"])) {
+                Some(was) => holds("what can't be read stays", plain_map(was) == item, || format!("{was} is {item}"))?,
+                None => kept.add(&item, self.bucket())?,
+            }
+        }
         kept.add_archived();
         Ok(kept)
     }
@@ -131,7 +138,7 @@ impl Kept {
                 let held = held.collect::<Result<Log, Broken>>()?;
                 self.segments.entry(id?).or_default().insert(segment.first, (segment, held));
             }
-            _ => return Err(Broken { rule: "every item can be read", seen: format!("of no known kind: {item:#}") }),
+            _ => return Err(Broken { rule: READABLE, seen: format!("of no known kind: {item:#}") }),
         }
         Ok(())
     }

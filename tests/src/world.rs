@@ -36,6 +36,7 @@ use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
 use crate::person::Person;
+use crate::planted::Planted;
 use crate::policy::Policies;
 use crate::unsigned::Unsigned;
 
@@ -89,6 +90,8 @@ struct Inner {
     set_by_ms: Arc<AtomicI64>,
     seed: u64,
     ids: AtomicU64,
+    /// What the functions can't read.
+    planted: Mutex<Vec<Planted>>,
 }
 
 /// A function of the deployment.
@@ -217,6 +220,7 @@ impl World {
                 set_by_ms,
                 seed,
                 ids,
+                planted: Mutex::default(),
             }),
         }
     }
@@ -472,6 +476,19 @@ impl World {
         self.inner.network.engine().import(items);
     }
 
+    /// Puts what can't be read into the table, as if it had always been there.
+    ///
+    /// # Panics
+    /// When the engine doesn't take it.
+    pub fn plants(&self, planted: Planted) {
+        for item in &planted.items {
+            let [pk, sk] = ["pk", "sk"].map(|name| item[name]["S"].as_str().expect("a key"));
+            let attributes = item.as_object().expect("an item").clone();
+            self.edits(pk, sk, |item| *item = attributes);
+        }
+        lock(&self.inner.planted).push(planted);
+    }
+
     /// Changes an item behind everybody's back: its attributes as `DynamoDB` writes them. One that is left without any goes.
     pub fn edits(&self, pk: &str, sk: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
         self.inner.network.engine().edit(pk, sk, change);
@@ -498,6 +515,11 @@ impl World {
     /// Everything that is in the table, without the values' types.
     pub fn items(&self) -> Vec<Value> {
         self.inner.network.engine().items()
+    }
+
+    /// What the functions can't read.
+    pub(crate) fn planted(&self) -> Vec<Planted> {
+        lock(&self.inner.planted).clone()
     }
 
     pub(crate) fn bucket(&self) -> &Bucket {

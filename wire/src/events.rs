@@ -27,6 +27,9 @@ pub enum Event {
         messages: Vec<Message>,
         /// Whether another page of this conversation follows.
         has_more: bool,
+        /// Why the conversation can't be read now: the client's number stays where it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<serde_json::Value>,
     },
     /// Answers `sync`.
     #[serde(rename = "sync:done")]
@@ -56,6 +59,9 @@ pub enum Event {
         /// Where the next page starts.
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<Cursor>,
+        /// How many are left out because they can't be read now.
+        #[serde(skip_serializing_if = "is_none")]
+        skipped: usize,
     },
     /// Answers `getConversation`.
     #[serde(rename = "conversation")]
@@ -163,6 +169,15 @@ pub struct TransactionsList {
     /// Where the next page starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<Cursor>,
+    /// How many lines of this page are left out because they can't be read now.
+    #[serde(skip_serializing_if = "is_none")]
+    pub skipped: usize,
+}
+
+/// Whether nothing was left out: that isn't said.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(skipped: &usize) -> bool {
+    *skipped == 0
 }
 
 impl Event {

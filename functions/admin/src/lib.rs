@@ -14,11 +14,10 @@ use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
-use shared::store::Read;
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
-use shared::store::table::Key;
 use shared::store::work::Work;
+use shared::store::{Read, Several};
 use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
@@ -49,16 +48,25 @@ fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Han
 
 /// What waits for a user.
 async fn buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
-    let waiting = waiting(app, user).await?;
+    let Several { read: waiting, skipped } = waiting(app, user).await?;
     let undelivered: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
     let range = |(id, inbox): &(ConversationId, Inbox)| json!({ "conversationId": id, "fromSeq": inbox.delivered_seq.next(), "toSeq": inbox.last_seq });
     let conversations: Vec<Value> = waiting.iter().map(range).collect();
-    Ok(json!({ "userId": user, "undelivered": undelivered, "conversations": conversations }))
+    let answer = json!({ "userId": user, "undelivered": undelivered, "conversations": conversations });
+    Ok(counting(answer, skipped.len()))
+}
+
+/// An answer, with how many entries it lacks because they can't be read now.
+fn counting(mut answer: Value, skipped: usize) -> Value {
+    if skipped > 0 {
+        answer["skipped"] = skipped.into();
+    }
+    answer
 }
 
 /// Marks all of it delivered, and tells so: in the conversations that were active last, as one request tells no more people.
 async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
-    let mut waiting = waiting(app, user).await?;
+    let Several { read: mut waiting, skipped } = waiting(app, user).await?;
     waiting.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
     for (n, (id, inbox)) in waiting.iter().enumerate() {
         let moved = mark(&app.store, user, id, Horizon::Delivered, inbox.last_seq).await?;
@@ -67,13 +75,13 @@ async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Er
         }
     }
     let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
-    Ok(json!({ "cleared": cleared }))
+    Ok(counting(json!({ "cleared": cleared }), skipped.len()))
 }
 
 /// A user's conversations that hold something undelivered.
-async fn waiting(app: &App, user: &UserId) -> Result<Vec<(ConversationId, Inbox)>, Error> {
+async fn waiting(app: &App, user: &UserId) -> Result<Several<(ConversationId, Inbox)>, Error> {
     let mut inboxes = app.store.inbox_all(user, Read::Strong).await?;
-    inboxes.retain(|(_, inbox)| inbox.undelivered() > 0);
+    inboxes.read.retain(|(_, inbox)| inbox.undelivered() > 0);
     Ok(inboxes)
 }
 
@@ -83,7 +91,7 @@ async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
     let (waiting, online, open, unsettled) =
         try_join4(waiting::count(app), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
     let complete = waiting.complete && [&online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
-    let users: Vec<UserId> = online.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    let users: Vec<UserId> = online.iter().filter_map(|key| key.owner().ok()).collect();
     let (presences, accounts) =
         try_join(app.store.presences(&users, Read::Eventual), app.store.accounts(&open)).await?;
     let now = app.clock.now();

@@ -99,6 +99,7 @@ impl Horizons {
     async fn of(app: &App, meta: &Meta) -> Result<Self, Error> {
         let keys: Vec<Key> = meta.members.iter().map(|member| Key::inbox(member, &meta.id)).collect();
         let (tail, inboxes) = try_join(app.store.log_tail(&meta.id, Read::Strong), app.store.inboxes(&keys)).await?;
+        let inboxes = inboxes.all()?;
         if inboxes.len() < keys.len() {
             // Nobody has finished a message here.
             return Ok(Self { delivered: Seq(0), stays: Seq(0) });

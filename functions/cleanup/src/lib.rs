@@ -11,7 +11,7 @@ use shared::error::Error;
 use shared::limits::{CLEANUP_AT_ONCE, CLEANUP_STOPS_BEFORE, WORK_SHARDS};
 use shared::run::{Function, Handling, OnSchedule};
 use shared::store::work::{Row, Work};
-use shared::telemetry::{Metric, count, highest};
+use shared::telemetry::{Metric, count, highest, passed_over};
 use wire::Time;
 
 /// The function.
@@ -55,12 +55,17 @@ async fn turn(app: &App, retention: &Retention, stop: Time, row: Row) -> bool {
     let id = match row.key.conversation() {
         Ok(id) => id,
         Err(error) => {
-            tracing::warn!(%error, "no conversation's place in the index");
+            passed_over(&format!("in the index of what is to be archived: {error}"));
             return false;
         }
     };
-    let Err(error) = conversation::look(app, retention, stop, &id).await else { return true };
-    tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
+    match conversation::look(app, retention, stop, &id).await {
+        Ok(()) => return true,
+        Err(Error::Unreadable(problem)) => passed_over(&problem),
+        Err(error) => {
+            tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
+        }
+    }
     false
 }
 

@@ -45,7 +45,7 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
         Some(meta) => (meta, false),
         None => create_direct(app, user, other, &caller.trace_id).await?,
     };
-    if inboxes.len() < keys.len() {
+    if inboxes.read.len() < keys.len() {
         create_inboxes(app, &meta).await?;
     }
     let seen_by = |user: &UserId| Membership::new(Some(meta.clone()), user);
@@ -71,23 +71,31 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
 pub async fn get_conversations(app: &App, caller: Caller, request: GetConversations) -> Result<Answered, Error> {
     let after = request.cursor.as_ref().map(Place::of_cursor).transpose()?;
     let inboxes = app.store.inbox_all(&caller.user, Read::Eventual).await?;
-    let total_unread = inboxes.iter().map(|(_, inbox)| inbox.unread()).sum();
+    let total_unread = inboxes.read.iter().map(|(_, inbox)| inbox.unread()).sum();
+    // Nobody knows where those would stand: the first page counts them.
+    let mut skipped = if after.is_none() { inboxes.skipped.len() } else { 0 };
     let mut placed: Vec<(Place, Inbox)> = inboxes
+        .read
         .into_iter()
         .map(|(id, inbox)| (Place { ms: inbox.last_at.ms, id }, inbox))
         .filter(|(place, _)| after.as_ref().is_none_or(|after| place.comes_after(after)))
         .collect();
     placed.sort_by(|(a, _), (b, _)| b.ms.cmp(&a.ms).then_with(|| a.id.cmp(&b.id)));
     let limit = usize::try_from(request.limit.0).unwrap_or(usize::MAX);
-    let mut more = placed.len() > limit;
+    let more = placed.len() > limit;
     placed.truncate(limit);
     let page: Vec<(ConversationId, Inbox)> = placed.into_iter().map(|(place, inbox)| (place.id, inbox)).collect();
+    let asked = page.len();
+    // Where the page ends, also if its last can't be read.
+    let last = page.last().map(|(id, inbox)| Place { ms: inbox.last_at.ms, id: id.clone() });
     let mut conversations = views(app, &caller.user, page).await?;
-    more |= fit(&mut conversations);
-    let last = conversations.last().filter(|_| more);
-    let next_cursor =
-        last.map(|last| Place { ms: last.last_activity_at.ms, id: last.conversation_id.clone() }.cursor());
-    Ok(app.answer(&caller, &Event::ConversationsList { conversations, total_unread, next_cursor }).await)
+    skipped += asked - conversations.len();
+    let mut last = last.filter(|_| more);
+    if fit(&mut conversations) {
+        last = conversations.last().map(|it| Place { ms: it.last_activity_at.ms, id: it.conversation_id.clone() });
+    }
+    let next_cursor = last.map(|last| last.cursor());
+    Ok(app.answer(&caller, &Event::ConversationsList { conversations, total_unread, next_cursor, skipped }).await)
 }
 
 /// Where a conversation stands in the list.

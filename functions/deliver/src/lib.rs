@@ -11,7 +11,7 @@ use shared::push::Pushed;
 use shared::queue::{Delivery, Received};
 use shared::run::{Function, Handling, OnBatch};
 use shared::store::Read;
-use shared::telemetry::correlated;
+use shared::telemetry::{Metric, correlated, count};
 use wire::{Event, Status};
 
 /// The function.
@@ -45,7 +45,10 @@ async fn stays(app: &App, received: &Received) -> bool {
         let (letter, receives) = (&received.id, received.receives);
         let pushed = match &delivery {
             Ok(delivery) => push(app, delivery).await,
-            Err(problem) => Err(Unsent::Never(problem.clone())),
+            Err(problem) => {
+                count(Metric::Unreadable, 1.0);
+                Err(Unsent::Never(problem.clone()))
+            }
         };
         match pushed {
             Ok(()) => {
@@ -76,6 +79,9 @@ enum Unsent {
 
 impl From<Error> for Unsent {
     fn from(error: Error) -> Self {
+        if let Error::Unreadable(_) = error {
+            count(Metric::Unreadable, 1.0);
+        }
         Self::Yet(error.cause().map_or_else(|| error.to_string(), str::to_owned))
     }
 }

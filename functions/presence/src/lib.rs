@@ -63,7 +63,7 @@ pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Re
     let (mut shown, others): (Vec<UserId>, Vec<UserId>) =
         request.user_ids.iter().cloned().partition(|user| *user == caller.user);
     let keys: Vec<Key> = others.iter().map(|user| Key::inbox(user, &direct_id(&caller.user, user))).collect();
-    for (key, inbox) in app.store.inboxes(&keys).await? {
+    for (key, inbox) in app.store.inboxes(&keys).await?.read {
         // Writing moves `read`, too. `delivered` says nothing about the person: a device marks it by itself.
         if inbox.read_seq > Seq(0) {
             shown.push(key.owner()?);

@@ -99,7 +99,7 @@ pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Re
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
     let members = &membership.meta.members;
     let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
-    let inboxes = async { Ok(app.store.inboxes(&keys).await?) };
+    let inboxes = async { Ok(app.store.inboxes(&keys).await?.all()?) };
     let item = history::item(app, &membership.meta, request.seq);
     let (item, inboxes) = futures::future::try_join(item, inboxes).await?;
     let sender = item.ok_or(Error::NotFound)?.sender;

@@ -16,7 +16,7 @@ use shared::run::{Function, Handling, OnSchedule};
 use shared::store::accounts::OpenSend;
 use shared::store::table::Key;
 use shared::store::work::{Row, Work};
-use shared::telemetry::{Metric, count, highest};
+use shared::telemetry::{Metric, count, highest, passed_over};
 use wire::{ConnectionId, Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
@@ -85,8 +85,11 @@ fn half(app: &App, stop: Time) -> Time {
 
 /// Does one thing; logs what fails.
 async fn went_well(work: impl Future<Output = Result<(), Error>>) -> bool {
-    let Err(error) = work.await else { return true };
-    tracing::warn!(%error, cause = error.cause(), "left to the next sweep");
+    match work.await {
+        Ok(()) => return true,
+        Err(Error::Unreadable(problem)) => passed_over(&problem),
+        Err(error) => tracing::warn!(%error, cause = error.cause(), "left to the next sweep"),
+    }
     false
 }
 
@@ -164,7 +167,7 @@ async fn end_connections(app: &App, key: Key) -> Result<(), Error> {
 async fn look_whether_it_waits(app: &App, key: Key) -> Result<(), Error> {
     let now = app.clock.now();
     // Strongly: what has come since is not taken out.
-    for (key, inbox) in app.store.inboxes(&[key]).await? {
+    for (key, inbox) in app.store.inboxes(&[key]).await?.read {
         if inbox.undelivered() == 0 {
             app.store.inbox_unlist(key, &inbox).await?;
         } else {

@@ -11,13 +11,14 @@ use shared::chat::conversation::shown;
 use shared::chat::history;
 use shared::chat::history::Page;
 use shared::error::Error;
-use shared::limits::SYNC_TAILS_MAX;
+use shared::limits::{SYNC_TAILS_MAX, SYNC_UNREADABLE_MAX};
 use shared::push::Pushed;
 use shared::run::{Function, Handling, OnFrame};
-use shared::store::Read;
 use shared::store::conversations::Meta;
-use shared::store::inbox::Inbox;
+use shared::store::inbox::{Inbox, inbox_conversation};
 use shared::store::table::Key;
+use shared::store::{Read, Several};
+use shared::telemetry::passed_over;
 use wire::limits::SYNC_MESSAGES_MAX;
 use wire::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
 
@@ -35,7 +36,8 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 }
 
 /// Sends the pages of every conversation that has something new, latest activity first, until
-/// [`SYNC_MESSAGES_MAX`]; then says whether that was all.
+/// [`SYNC_MESSAGES_MAX`]; then says whether that was all. Of a conversation that can't be read now it says so, and goes on
+/// with the others.
 ///
 /// The inboxes are read strongly: who connected before this read is either told here or, having been in presence before
 /// the sender looked again, by the sender.
@@ -43,29 +45,54 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 /// # Errors
 /// [`Error::Unavailable`] when a page can't be sent; those of the store.
 pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, Error> {
-    let mut inboxes = app.store.inbox_all(&caller.user, Read::Strong).await?;
+    let Several { read: mut inboxes, skipped } = app.store.inbox_all(&caller.user, Read::Strong).await?;
+    let mut unreadable: Vec<ConversationId> = skipped.iter().filter_map(|key| inbox_conversation(key).ok()).collect();
     inboxes.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
     let (behind, even): (Vec<Behind>, Vec<Behind>) =
         inboxes.into_iter().map(|inbox| Behind::new(inbox, &request.since)).partition(Behind::is_known);
-    let (mut behind, ahead) = try_join(around(app, behind), unfinished(app, even)).await?;
+    let (mut behind, ahead) = try_join(around(app, behind, &mut unreadable), unfinished(app, even)).await?;
     if !ahead.is_empty() {
-        behind.extend(around(app, ahead).await?);
+        behind.extend(around(app, ahead, &mut unreadable).await?);
         behind.sort_by_key(|new| Reverse(new.inbox.last_at));
     }
     let (mut conversations, mut messages) = (0, 0);
     let mut complete = true;
     for new in behind {
-        let limit = request.limit;
-        let pages = Pages { app, caller: &caller, limit, room: SYNC_MESSAGES_MAX - messages };
-        let (sent, all) = pages.send(new).await?;
-        messages += sent;
-        conversations += usize::from(sent > 0);
-        complete = all;
+        let (limit, id) = (request.limit, new.meta.id.clone());
+        let mut pages = Pages { app, caller: &caller, limit, room: SYNC_MESSAGES_MAX - messages, sent: 0 };
+        let all = pages.send(new).await;
+        messages += pages.sent;
+        conversations += usize::from(pages.sent > 0);
+        complete = match all {
+            Err(Error::Unreadable(cause)) => {
+                passed_over(&cause);
+                unreadable.push(id);
+                true
+            }
+            all => all?,
+        };
         if !complete {
             break;
         }
     }
+    unreadable.truncate(SYNC_UNREADABLE_MAX);
+    try_join_all(unreadable.into_iter().map(|id| tell_unreadable(app, &caller, id)).collect::<Vec<_>>()).await?;
     Ok(app.answer(&caller, &Event::SyncDone { conversations, messages, complete }).await)
+}
+
+/// Tells a client that a conversation can't be read now: its number stays where it is.
+async fn tell_unreadable(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<(), Error> {
+    let error = Error::Unreadable(String::new()).body(&caller.trace_id);
+    page(app, caller, &Event::SyncPage { conversation_id, messages: Vec::new(), has_more: false, error: Some(error) })
+        .await
+}
+
+/// Sends a page. `sync:done` would say that the client has it.
+async fn page(app: &App, caller: &Caller, event: &Event) -> Result<(), Error> {
+    match app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await {
+        Pushed::Sent => Ok(()),
+        Pushed::Gone | Pushed::Failed => Err(Error::Unavailable("a page could not be sent".to_owned())),
+    }
 }
 
 /// A conversation, and the number up to which the client has it.
@@ -106,17 +133,21 @@ struct New {
     since: Seq,
 }
 
-/// Reads what the pages of conversations are made with.
-async fn around(app: &App, behind: Vec<Behind>) -> Result<Vec<New>, Error> {
+/// Reads what the pages of conversations are made with; those of which it can't be read are UNREADABLE.
+async fn around(app: &App, behind: Vec<Behind>, unreadable: &mut Vec<ConversationId>) -> Result<Vec<New>, Error> {
     let keys: Vec<Key> = behind.iter().map(|it| Key::inbox(&it.inbox.peer, &it.id)).collect();
     let metas = app.store.conversations(behind.iter().map(|it| &it.id));
-    let (theirs, mut metas) = try_join(app.store.inboxes(&keys), metas).await?;
-    let mut theirs: HashMap<Key, Inbox> = theirs.into_iter().collect();
-    let new = |(Behind { id, inbox, since }, key)| {
-        let meta = metas.remove(&id).ok_or_else(|| Error::Internal(format!("{id} has an inbox and no META")))?;
-        Ok(New { meta, inbox, theirs: theirs.remove(&key), since })
-    };
-    behind.into_iter().zip(keys).map(new).collect()
+    let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
+    let mut theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
+    let mut metas: HashMap<_, Meta> = metas.read.into_iter().map(|meta| (meta.id.clone(), meta)).collect();
+    let mut new = Vec::with_capacity(behind.len());
+    for (Behind { id, inbox, since }, key) in behind.into_iter().zip(keys) {
+        match metas.remove(&id) {
+            Some(meta) => new.push(New { meta, inbox, theirs: theirs.remove(&key), since }),
+            None => unreadable.push(id),
+        }
+    }
+    Ok(new)
 }
 
 /// How pages are sent.
@@ -126,41 +157,37 @@ struct Pages<'a> {
     limit: Limit,
     /// How many messages more one sync may send.
     room: usize,
+    /// How many were sent.
+    sent: usize,
 }
 
 impl Pages<'_> {
-    /// Sends what is new in a conversation; says how many messages that was, and whether it was all.
-    async fn send(&self, mut new: New) -> Result<(usize, bool), Error> {
-        let mut sent = 0;
+    /// Sends what is new in a conversation; says whether it was all.
+    async fn send(&mut self, mut new: New) -> Result<bool, Error> {
         loop {
-            let room = self.room - sent;
+            let room = self.room - self.sent;
             let limit = self.limit.0.min(u32::try_from(room).unwrap_or(u32::MAX));
             if limit == 0 {
-                return Ok((sent, false));
+                return Ok(false);
             }
-            let page = history::after(self.app, &new.meta, new.since, Limit(limit)).await?;
-            let Some((last, _)) = page.slots.last() else { return Ok((sent, true)) };
+            let read = history::after(self.app, &new.meta, new.since, Limit(limit)).await?;
+            let Some((last, _)) = read.slots.last() else { return Ok(true) };
             new.since = *last;
-            sent += page.slots.len();
-            let more = page.more;
-            let has_more = more && sent < self.room;
-            if self.page(&new, page, has_more).await != Pushed::Sent {
-                // `sync:done` would say that the client has it.
-                return Err(Error::Unavailable("a page could not be sent".to_owned()));
-            }
+            let (more, count) = (read.more, read.slots.len());
+            let has_more = more && self.sent + count < self.room;
+            page(self.app, self.caller, &self.shown(&new, read, has_more)).await?;
+            self.sent += count;
             if !has_more {
-                return Ok((sent, !more));
+                return Ok(!more);
             }
         }
     }
 
-    /// Sends one page.
-    async fn page(&self, new: &New, page: Page, has_more: bool) -> Pushed {
-        let Self { app, caller, .. } = self;
+    /// One page as the caller sees it.
+    fn shown(&self, new: &New, page: Page, has_more: bool) -> Event {
         let id = &new.meta.id;
-        let message = |slot| shown(&caller.user, &new.inbox, new.theirs.as_ref(), id, slot);
+        let message = |slot| shown(&self.caller.user, &new.inbox, new.theirs.as_ref(), id, slot);
         let messages = page.slots.into_iter().map(message).collect();
-        let event = Event::SyncPage { conversation_id: id.clone(), messages, has_more };
-        app.push.to(&caller.connection, event.frame(caller.request_id.as_ref())).await
+        Event::SyncPage { conversation_id: id.clone(), messages, has_more, error: None }
     }
 }

@@ -88,22 +88,23 @@ impl Bucket {
     pub(crate) async fn put(&self, object: &str, body: Vec<u8>, content_type: &str) -> Result<(), Error> {
         let header = ("content-type", content_type.to_owned());
         let call = Call { method: "PUT", object: object.to_owned(), header, body };
-        self.call.invoke(call).await.map_err(|error| failed("PutObject", object, &error))?;
+        self.call.invoke(call).await.map_err(|error| failed("PutObject", object, &error, Error::Internal))?;
         Ok(())
     }
 
     /// Reads an object.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when S3 doesn't answer; [`Error::Internal`] when it refuses, or the object is larger than
+    /// [`Error::Unavailable`] when S3 doesn't answer; [`Error::Unreadable`] when it refuses, or the object is larger than
     /// [`OBJECT_BYTES_MAX`].
     pub(crate) async fn get(&self, object: &str) -> Result<Vec<u8>, Error> {
         // A byte more than there may be, so that one that is too large is seen, and isn't read.
         let header = ("range", format!("bytes=0-{OBJECT_BYTES_MAX}"));
         let call = Call { method: "GET", object: object.to_owned(), header, body: Vec::new() };
-        let bytes = self.call.invoke(call).await.map_err(|error| failed("GetObject", object, &error))?;
+        let bytes =
+            self.call.invoke(call).await.map_err(|error| failed("GetObject", object, &error, Error::Unreadable))?;
         if bytes.len() > OBJECT_BYTES_MAX {
-            return Err(Error::Internal(format!("{object} has more than {OBJECT_BYTES_MAX} bytes")));
+            return Err(Error::Unreadable(format!("{object} has more than {OBJECT_BYTES_MAX} bytes")));
         }
         Ok(bytes)
     }
@@ -177,14 +178,19 @@ fn answer(response: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>
     Err(OrchestratorError::operation(Refused { status, code }))
 }
 
-/// What a call that failed means. Whoever is slowed down may ask again.
-fn failed(operation: &str, object: &str, error: &SdkError<Refused, HttpResponse>) -> Error {
+/// What a call that failed means, where REFUSED is what a refusal means. Whoever is slowed down may ask again.
+fn failed(
+    operation: &str,
+    object: &str,
+    error: &SdkError<Refused, HttpResponse>,
+    refused: fn(String) -> Error,
+) -> Error {
     let text = format!("{operation} {object}: {}", chain(error));
-    let refused = error.as_service_error().is_some_and(|refused| {
+    let is_refused = error.as_service_error().is_some_and(|refused| {
         let slow = refused.code.contains("SlowDown") || refused.code.contains("Throttl");
         (400..500).contains(&refused.status) && !slow
     });
-    if refused { Error::Internal(text) } else { Error::Unavailable(text) }
+    if is_refused { refused(text) } else { Error::Unavailable(text) }
 }
 
 #[cfg(test)]
@@ -245,7 +251,7 @@ mod tests {
         let network = Answers(404, missing.to_owned(), Arc::default());
         let bucket = Bucket::new(&sdk("eu-west-1", &network), "archive");
         let error = bucket.get("segments/d_1/2-3.ndjson.zst").await.expect_err("it is missing");
-        assert!(matches!(&error, Error::Internal(text) if text.contains("404 [NoSuchKey]")), "{error:?}");
+        assert!(matches!(&error, Error::Unreadable(text) if text.contains("404 [NoSuchKey]")), "{error:?}");
         assert_eq!(network.2.lock().expect("no panic before").len(), 1);
     }
 

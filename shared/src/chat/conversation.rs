@@ -38,12 +38,24 @@ impl Membership {
     /// # Errors
     /// [`Error::NotAParticipant`]; those of the store.
     pub async fn find(app: &App, id: &ConversationId, user: &UserId) -> Result<Self, Error> {
-        Self::new(app.store.conversation(id).await?, user)
+        Self::new(find(app, id, user).await?, user)
     }
 
     /// Everybody else in it.
     pub fn others(&self) -> impl Iterator<Item = &UserId> {
         self.meta.members.iter().filter(|member| **member != self.user)
+    }
+}
+
+/// META, for somebody who may be in it. One that can't be read is there for whoever has an inbox in it; for others there is no
+/// such conversation.
+///
+/// # Errors
+/// [`Error::Unreadable`]; those of the store.
+pub async fn find(app: &App, id: &ConversationId, user: &UserId) -> Result<Option<Meta>, Error> {
+    match app.store.conversation(id).await {
+        Err(error) if error.is_unreadable() && !app.store.inbox_is_there(user, id).await? => Ok(None),
+        found => Ok(found?),
     }
 }
 
@@ -74,7 +86,8 @@ pub async fn create_inboxes(app: &App, meta: &Meta) -> Result<(), StoreError> {
     futures::future::try_join_all(inboxes).await.map(drop)
 }
 
-/// How conversations look to one participant, in the order given. Four reads at the same time, however many there are.
+/// How conversations look to one participant, in the order given, without those that can't be read now. Four reads at the same
+/// time, however many there are.
 ///
 /// # Errors
 /// Those of the store.
@@ -96,14 +109,17 @@ pub async fn views(
         app.store.profile_prices(&peers),
     )
     .await?;
+    let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().map(|meta| (meta.id.clone(), meta)).collect();
+    let unpriced = prices.skipped;
+    let prices: HashMap<UserId, Option<Coins>> = prices.read.into_iter().collect();
     let mut last: HashMap<LogSlot, LogItem> = last.into_iter().collect();
-    let theirs: HashMap<Key, Inbox> = theirs.into_iter().collect();
+    let theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
     let view = |(id, inbox): (ConversationId, Inbox)| {
-        let meta = metas.get(&id)?;
+        let meta = metas.get(&id).filter(|_| !unpriced.contains(&Key::profile(&inbox.peer)))?;
         let theirs = theirs.get(&Key::inbox(&inbox.peer, &id));
         let item = last.remove(&(id.clone(), inbox.last_seq));
         let message = item.map(|item| shown(user, &inbox, theirs, &id, (inbox.last_seq, item)));
-        let price = prices.get(&inbox.peer).copied().unwrap_or(app.config.default_price);
+        let price = prices.get(&inbox.peer).copied().flatten().unwrap_or(app.config.default_price);
         Some(seen(meta, &inbox, message, price))
     };
     Ok(inboxes.into_iter().filter_map(view).collect())
@@ -147,7 +163,7 @@ fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins)
 /// One conversation as its participant sees it.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`]; those of the store.
+/// [`Error::Unreadable`]; those of the store.
 pub async fn view(app: &App, membership: &Membership) -> Result<Conversation, Error> {
     let (id, user) = (&membership.meta.id, &membership.user);
     let inbox = match app.store.inbox(user, id, Read::Strong).await? {
@@ -155,7 +171,7 @@ pub async fn view(app: &App, membership: &Membership) -> Result<Conversation, Er
         None => empty_inbox(membership)?,
     };
     let mut views = views(app, user, vec![(id.clone(), inbox)]).await?;
-    views.pop().ok_or(Error::NotAParticipant)
+    views.pop().ok_or_else(|| Error::Unreadable(format!("{id}, or what a message there costs, can't be read")))
 }
 
 /// The inbox of somebody who hasn't been told anything yet: its creator stopped before making it.
@@ -203,7 +219,7 @@ pub async fn tell(app: &App, users: &[UserId], event: &Event, answered: Option<&
 pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogItem)>) -> Result<Vec<Message>, Error> {
     let (id, user) = (&membership.meta.id, &membership.user);
     let keys: Vec<Key> = membership.meta.members.iter().map(|member| Key::inbox(member, id)).collect();
-    let inboxes: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.into_iter().collect();
+    let inboxes: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.read.into_iter().collect();
     let own = match inboxes.get(&Key::inbox(user, id)) {
         Some(own) => own.clone(),
         None => empty_inbox(membership)?,

@@ -102,14 +102,14 @@ pub async fn item(app: &App, meta: &Meta, seq: Seq) -> Result<Option<LogItem>, E
 /// The segment that holds a number which META says is in the archive.
 async fn segment_with(app: &App, meta: &Meta, seq: Seq) -> Result<Segment, Error> {
     let segment = app.store.segment_with(&meta.id, seq).await?;
-    segment.ok_or_else(|| Error::Internal(format!("no segment of {} holds {seq}", meta.id)))
+    segment.ok_or_else(|| Error::Unreadable(format!("no segment of {} holds {seq}", meta.id)))
 }
 
 /// Some of a segment's messages.
 async fn archived(app: &App, segment: &Segment, numbers: RangeInclusive<Seq>) -> Result<Vec<(Seq, LogItem)>, Error> {
     let archive = app.archive.as_ref();
     let archive =
-        archive.ok_or_else(|| Error::Internal("messages are archived, ARCHIVE_BUCKET is empty".to_owned()))?;
+        archive.ok_or_else(|| Error::Unreadable("messages are archived, ARCHIVE_BUCKET is empty".to_owned()))?;
     archive.read(segment, numbers).await
 }
 

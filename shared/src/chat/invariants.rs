@@ -43,6 +43,9 @@ pub fn holds(rule: &'static str, it: bool, seen: impl FnOnce() -> String) -> Hol
 /// The name of the rule that [`account_unlisted`] and its like look after: something is found only by its place in the index.
 pub const LISTED: &str = "what is due is in the index";
 
+/// What is kept is of a kind that is known, and whole.
+pub const READABLE: &str = "every item can be read";
+
 const LIMITS: &str = "limits hold";
 const SEND_ID: &str = "a send's id is its sender's and its name's";
 const COINS: &str = "coins add up";

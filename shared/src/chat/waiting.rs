@@ -30,7 +30,7 @@ pub struct Waiting {
 /// Those of the store.
 pub async fn count(app: &App) -> Result<Waiting, Error> {
     let rows = app.store.work_listed(Work::Waiting, STATS_ROWS_MAX).await?;
-    let mut inboxes = app.store.inboxes(&rows).await?;
+    let mut inboxes = app.store.inboxes(&rows).await?.read;
     inboxes.retain(|(_, inbox)| inbox.undelivered() > 0);
     let users: HashSet<&str> = inboxes.iter().map(|(key, _)| key.pk.as_str()).collect();
     Ok(Waiting {
@@ -43,8 +43,8 @@ pub async fn count(app: &App) -> Result<Waiting, Error> {
 
 /// When the oldest undelivered message was sent.
 async fn oldest(app: &App, inboxes: &[(Key, Inbox)]) -> Result<Option<Time>, Error> {
-    let first = |(key, inbox): &(Key, Inbox)| Ok((inbox_conversation(key)?, inbox.delivered_seq.next()));
-    let slots: Vec<(ConversationId, Seq)> = inboxes.iter().map(first).collect::<Result<_, Error>>()?;
+    let first = |(key, inbox): &(Key, Inbox)| Some((inbox_conversation(key).ok()?, inbox.delivered_seq.next()));
+    let slots: Vec<(ConversationId, Seq)> = inboxes.iter().filter_map(first).collect();
     let mut oldest = None;
     for chunk in slots.chunks(BATCH_GET_KEYS_MAX) {
         let items = app.store.log_items(chunk).await?;

@@ -8,7 +8,7 @@ use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Tim
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
+use super::client::item::{AttributeValue, Item, Several, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
@@ -180,9 +180,9 @@ impl Store {
         self.get(Key::account(user), Read::Strong).await?.map(from_item).transpose()
     }
 
-    /// Reads many accounts.
+    /// Reads many accounts, as far as they can be read.
     pub async fn accounts(&self, keys: &[Key]) -> Result<Vec<Account>, StoreError> {
-        self.get_many(keys, Read::Eventual).await?.into_iter().map(from_item).collect()
+        Ok(Several::of(self.get_many(keys, Read::Eventual).await?, from_item)?.read)
     }
 
     /// Creates an account **if there is none**. `open` must be there: `DynamoDB` can't set an entry of a missing map.

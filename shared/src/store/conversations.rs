@@ -1,13 +1,13 @@
 //! META: what a conversation is. Its id is derived from who is in it, so creating is one put if absent.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use wire::{ConversationId, Kind, Seq, Time, UserId, direct_id};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
+use super::client::item::{AttributeValue, Several, from_item, ms, number, text, to_item};
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{LIST, Listing, UNLIST, before, latest_look};
@@ -155,19 +155,15 @@ impl Store {
 
     /// Reads many METAs. Only one that a cheap read doesn't find is read strongly: it may have been made a moment ago. In the
     /// others `first_seq` may be old by seconds; what has moved meanwhile is still in the table for [`DELETE_AFTER`].
-    pub async fn conversations(
-        &self,
-        ids: impl Iterator<Item = &ConversationId>,
-    ) -> Result<HashMap<ConversationId, Meta>, StoreError> {
-        let mut missing: Vec<&ConversationId> = ids.collect();
-        let mut found = HashMap::new();
+    pub async fn conversations(&self, ids: impl Iterator<Item = &ConversationId>) -> Result<Several<Meta>, StoreError> {
+        let mut missing: Vec<Key> = ids.map(Key::meta).collect();
+        let mut found = Several { read: Vec::new(), skipped: Vec::new() };
         for read in [Read::Eventual, Read::Strong] {
-            let keys: Vec<Key> = missing.iter().map(|id| Key::meta(id)).collect();
-            for item in self.get_many(&keys, read).await? {
-                let meta: Meta = from_item(item)?;
-                found.insert(meta.id.clone(), meta);
-            }
-            missing.retain(|id| !found.contains_key(*id));
+            let Several { read, skipped } = Several::of(self.get_many(&missing, read).await?, from_item::<Meta>)?;
+            let there: HashSet<Key> = read.iter().map(|meta| Key::meta(&meta.id)).chain(skipped.clone()).collect();
+            missing.retain(|key| !there.contains(key));
+            found.read.extend(read);
+            found.skipped.extend(skipped);
         }
         Ok(found)
     }

@@ -6,7 +6,7 @@ use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{Item, attribute, from_item, ms, number, text};
+use super::client::item::{Item, Several, attribute, from_item, ms, number, text};
 use super::client::{Read, Store, Update, Written};
 use super::table::{INBOX_PREFIX, Key, user_pk};
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
@@ -192,32 +192,38 @@ impl Store {
         self.get(Key::inbox(user, conversation), read).await?.map(from_item).transpose()
     }
 
+    /// Whether a user has an inbox for a conversation, strongly; it needn't be one that can be read.
+    pub async fn inbox_is_there(&self, user: &UserId, conversation: &ConversationId) -> Result<bool, StoreError> {
+        Ok(!self.get_many(&[Key::inbox(user, conversation)], Read::Strong).await?.is_empty())
+    }
+
     /// Reads many inboxes by their keys, strongly, with their keys; those that don't exist are left out. Strongly: a status
     /// that somebody was told of is not taken back.
-    pub async fn inboxes(&self, keys: &[Key]) -> Result<Vec<(Key, Inbox)>, StoreError> {
+    pub async fn inboxes(&self, keys: &[Key]) -> Result<Several<(Key, Inbox)>, StoreError> {
         let items = self.get_many(keys, Read::Strong).await?;
-        items.into_iter().map(|item| Ok((Key::of(&item)?, from_item(item)?))).collect()
+        Several::of(items, |item| Ok((Key::of(&item)?, from_item(item)?)))
     }
 
     /// Reads all of a user's inboxes, up to [`INBOX_PAGES_MAX`] pages of 1 MB.
     ///
     /// Keeping them in the order of activity would cost two index writes per message and person; reading a user's whole
     /// partition costs one read unit per 25 conversations, and is needed for the sum of the unread anyway.
-    pub async fn inbox_all(&self, user: &UserId, read: Read) -> Result<Vec<(ConversationId, Inbox)>, StoreError> {
-        let mut inboxes = Vec::new();
+    pub async fn inbox_all(&self, user: &UserId, read: Read) -> Result<Several<(ConversationId, Inbox)>, StoreError> {
+        let mut inboxes = Several { read: Vec::new(), skipped: Vec::new() };
         let mut start = None;
         for _ in 0..INBOX_PAGES_MAX {
             let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
             let page = query.value(":sk", INBOX_PREFIX).read(read).starting_after(start).page().await?;
-            for item in page.items {
-                inboxes.push((inbox_conversation(&Key::of(&item)?)?, from_item(item)?));
-            }
+            let inbox = |item: Item| Ok((inbox_conversation(&Key::of(&item)?)?, from_item(item)?));
+            let Several { read, skipped } = Several::of(page.items, inbox)?;
+            inboxes.read.extend(read);
+            inboxes.skipped.extend(skipped);
             start = page.next;
             if start.is_none() {
                 return Ok(inboxes);
             }
         }
-        tracing::warn!(conversations = inboxes.len(), "a user has more conversations than are read");
+        tracing::warn!(conversations = inboxes.read.len(), "a user has more conversations than are read");
         Ok(inboxes)
     }
 

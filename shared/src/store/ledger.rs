@@ -7,7 +7,7 @@ use wire::{
 };
 
 use super::client::error::StoreError;
-use super::client::item::{Item, from_item, ms, number, to_item};
+use super::client::item::{Item, Several, from_item, ms, number, to_item};
 use super::client::{Read, Store, Written};
 use super::table::{ENTRY_PREFIX, Key, user_pk};
 use super::work::{Listing, UNLIST};
@@ -119,23 +119,24 @@ impl Store {
         let query = query.value(":from", ENTRY_PREFIX).value(":to", below.clone()).backwards();
         // One more: the cursor is the last key that was shown, and BETWEEN includes it.
         let page = query.read(Read::Strong).limit(limit + 2).page().await?;
-        let mut rows: Vec<(String, Entry)> = Vec::with_capacity(page.items.len());
+        let mut rows: Vec<(String, Item)> = Vec::with_capacity(page.items.len());
         for item in page.items {
             let key = Key::of(&item)?;
             if key.sk < below {
-                rows.push((key.sk, from_item(item)?));
+                rows.push((key.sk, item));
             }
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let next_cursor = (rows.len() > limit).then(|| Cursor::new(&rows[limit - 1].0));
-        let transactions = rows.into_iter().take(limit).map(|(sk, entry)| transaction(&sk, entry)).collect();
-        Ok(TransactionsList { transactions, next_cursor })
+        let rows = rows.into_iter().take(limit).map(|(_, item)| item).collect();
+        let rows = Several::of(rows, |item| Ok(transaction(&Key::of(&item)?.sk, from_item(item)?)))?;
+        Ok(TransactionsList { transactions: rows.read, next_cursor, skipped: rows.skipped.len() })
     }
 
-    /// Of these entries those that aren't in the balance, as they are now: strongly.
+    /// Of these entries those that aren't in the balance, as they are now, and as far as they can be read: strongly.
     pub async fn entries_unsettled(&self, proposed: &[Key]) -> Result<Vec<Unsettled>, StoreError> {
         let items = self.get_many(proposed, Read::Strong).await?;
-        items.into_iter().filter_map(Unsettled::of).collect()
+        Unsettled::of_all(items)
     }
 
     /// Of a user's [`SETTLE_NEWEST`] newest lines those that aren't in the balance, as they are now: strongly, however far
@@ -143,7 +144,7 @@ impl Store {
     pub async fn entries_unsettled_newest(&self, user: &UserId) -> Result<Vec<Unsettled>, StoreError> {
         let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
         let query = query.value(":sk", ENTRY_PREFIX).backwards().read(Read::Strong).limit(SETTLE_NEWEST);
-        query.page().await?.items.into_iter().filter_map(Unsettled::of).collect()
+        Unsettled::of_all(query.page().await?.items)
     }
 
     /// Says of an entry that the balance has it. Entries are never deleted, so it is there.
@@ -163,15 +164,16 @@ pub struct Unsettled {
 }
 
 impl Unsettled {
-    /// Nothing, if the balance has it.
-    fn of(item: Item) -> Option<Result<Self, StoreError>> {
-        let read = |item: Item| {
+    /// Of these entries those that the balance doesn't have. What can't be read is in no balance, and isn't folded.
+    fn of_all(mut items: Vec<Item>) -> Result<Vec<Self>, StoreError> {
+        items.retain(|item| Listing::of(item).is_some());
+        let unsettled = |item: Item| {
             let key = Key::of(&item)?;
             let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
-            let amount = amount.ok_or_else(|| StoreError::broken("an earning below nothing"))?;
+            let amount = amount.ok_or_else(|| StoreError::broken(&format!("{key} is an earning below nothing")))?;
             Ok(Self { sk: key.sk, amount })
         };
-        Listing::of(&item).is_some().then(|| read(item))
+        Ok(Several::of(items, unsettled)?.read)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{ClientMessageId, Coins, ConversationId, Message, SendId, Seq, Status, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, from_item, ms, to_item};
+use super::client::item::{Item, Several, from_item, ms, to_item};
 use super::client::{Read, Store, Written};
 use super::table::{Key, LOG_PREFIX, conversation_pk, log_sk};
 use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
@@ -163,7 +163,7 @@ impl Store {
             let slot = keys.iter().position(|wanted| *wanted == key).and_then(|at| slots.get(at)).cloned();
             slot.ok_or_else(|| StoreError::broken("an item that nobody asked for"))
         };
-        items.into_iter().map(|item| Ok((place(&item)?, from_item(item)?))).collect()
+        Ok(Several::of(items, |item| Ok((place(&item)?, from_item(item)?)))?.read)
     }
 }
 

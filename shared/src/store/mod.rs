@@ -19,5 +19,5 @@ pub mod table;
 pub mod work;
 
 pub use client::error::StoreError;
-pub use client::item::Item;
+pub use client::item::{Item, Several};
 pub use client::{Read, Store};

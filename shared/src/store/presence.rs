@@ -10,7 +10,7 @@ use wire::{ConnectionId, Device, Time, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
+use super::client::item::{AttributeValue, Item, Several, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
 use super::table::Key;
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST, latest_end};
@@ -258,11 +258,12 @@ impl Store {
         update.only_if(&NOBODY_CONNECTED).value(":zero", number(0)).run().await.map(drop)
     }
 
-    /// Reads the presence of many users; who was never here is left out.
+    /// Reads the presence of many users, as far as it can be read; who was never here is left out.
     pub async fn presences(&self, users: &[UserId], read: Read) -> Result<HashMap<UserId, Presence>, StoreError> {
         let keys: Vec<Key> = users.iter().map(Key::presence).collect();
         let items = self.get_many(&keys, read).await?;
-        items.into_iter().map(|item| Ok((Key::of(&item)?.owner()?, from_item(item)?))).collect()
+        let presence = |item: Item| Ok((Key::of(&item)?.owner()?, from_item(item)?));
+        Ok(Several::of(items, presence)?.read.into_iter().collect())
     }
 
     /// Where these users are connected, with what can't be alive any more and that nobody has taken out yet.

@@ -1,12 +1,10 @@
 //! PROFILE: what a user has set, or was set for them.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use wire::{Coins, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{from_item, number};
+use super::client::item::{Item, Several, from_item, number};
 use super::client::{Read, Store};
 use super::table::Key;
 
@@ -20,16 +18,10 @@ pub struct Profile {
 impl Store {
     /// What a direct message to each of these users costs, where a price was set. May be a moment behind: a price is
     /// what the look saw, and `maxPrice` protects the sender.
-    pub async fn profile_prices(&self, users: &[UserId]) -> Result<HashMap<UserId, Coins>, StoreError> {
+    pub async fn profile_prices(&self, users: &[UserId]) -> Result<Several<(UserId, Option<Coins>)>, StoreError> {
         let keys: Vec<Key> = users.iter().map(Key::profile).collect();
-        let mut prices = HashMap::new();
-        for item in self.get_many(&keys, Read::Eventual).await? {
-            let user = Key::of(&item)?.owner()?;
-            if let Some(price) = from_item::<Profile>(item)?.price {
-                prices.insert(user, price);
-            }
-        }
-        Ok(prices)
+        let price = |item: Item| Ok((Key::of(&item)?.owner()?, from_item::<Profile>(item)?.price));
+        Several::of(self.get_many(&keys, Read::Eventual).await?, price)
     }
 
     /// Sets what a direct message to a user costs. Without a condition: the last one counts.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, Seq, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{from_item, ms, to_item};
+use super::client::item::{Several, from_item, ms, to_item};
 use super::client::{Read, Store};
 use super::table::Key;
 
@@ -38,14 +38,14 @@ impl Store {
         self.get(Key::receipt(user, id), Read::Strong).await?.map(from_item).transpose()
     }
 
-    /// Reads the RECEIPTs of many sends of one user, strongly; those that don't exist are left out.
+    /// Reads the RECEIPTs of many sends of one user, strongly, as far as they can be read; those that don't exist are left out.
     pub async fn receipts(
         &self,
         user: &UserId,
         ids: impl Iterator<Item = &ClientMessageId>,
     ) -> Result<Vec<Receipt>, StoreError> {
         let keys: Vec<Key> = ids.map(|id| Key::receipt(user, id)).collect();
-        self.get_many(&keys, Read::Strong).await?.into_iter().map(from_item).collect()
+        Ok(Several::of(self.get_many(&keys, Read::Strong).await?, from_item)?.read)
     }
 
     /// Which of these sends have a RECEIPT, strongly.

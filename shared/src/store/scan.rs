@@ -11,10 +11,11 @@ use wire::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{Item, from_item, number};
+use super::client::item::{Item, Several, from_item, number};
 use super::client::{Read, Store};
 use super::ledger::Entry;
 use super::log::{Slot, seq_of};
+use super::profiles::Profile;
 use super::receipts::Receipt;
 use super::table::{
     ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
@@ -180,7 +181,7 @@ impl Store {
         update.run().await.map(drop)
     }
 
-    /// A page of a user's ledger, strongly, and where the next one starts.
+    /// A page of a user's ledger, strongly and as far as it can be read, and where the next one starts.
     pub async fn ledger_page(
         &self,
         user: &UserId,
@@ -189,7 +190,7 @@ impl Store {
         let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
         let query = query.value(":sk", ENTRY_PREFIX).read(Read::Strong).project(LEDGER).starting_after(after);
         let page = query.page().await?;
-        Ok((page.items.into_iter().map(line).collect::<Result<_, StoreError>>()?, page.next))
+        Ok((Several::of(page.items, line)?.read, page.next))
     }
 
     /// Lines of ledgers, strongly, by their keys; those that don't exist are left out.
@@ -205,7 +206,8 @@ impl Store {
             amount: Coins,
         }
         let items = self.get_many(keys, Read::Strong).await?;
-        items.into_iter().map(|item| Ok((Key::of(&item)?, from_item::<Topup>(item)?.amount))).collect()
+        let topup = |item: Item| Ok((Key::of(&item)?, from_item::<Topup>(item)?.amount));
+        Ok(Several::of(items, topup)?.read.into_iter().collect())
     }
 
     /// Who holds these slots, strongly; those that don't exist are left out.
@@ -249,7 +251,7 @@ fn of_user(key: &Key, user: UserId, item: Item) -> Result<Found, String> {
     let broken = |error: StoreError| error.to_string();
     match key.sk.as_str() {
         "ACCOUNT" => Ok(Found::Account(user)),
-        "PROFILE" => Ok(Found::Profile),
+        "PROFILE" => from_item::<Profile>(item).map(|_| Found::Profile).map_err(broken),
         "PRESENCE" => Ok(Found::Presence(user)),
         sk => match () {
             () if sk.starts_with(ENTRY_PREFIX) => line(item).map(|line| Found::Entry(user, line)).map_err(broken),

@@ -35,6 +35,12 @@ pub struct Key {
     pub sk: String,
 }
 
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pk, self.sk)
+    }
+}
+
 impl Key {
     fn user(user: &UserId, sk: String) -> Self {
         Self { pk: user_pk(user), sk }

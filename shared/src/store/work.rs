@@ -23,9 +23,9 @@ use sha2::{Digest as _, Sha256};
 use wire::{ConversationId, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, text};
+use super::client::item::{Item, Several, text};
 use super::client::{Store, Update};
-use super::table::Key;
+use super::table::{ENTRY_PREFIX, INBOX_PREFIX, Key};
 use crate::limits::{
     CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE, WORK_SHARDS,
 };
@@ -57,6 +57,29 @@ impl Work {
             Self::Online => "ONLINE",
             Self::Archive => "ARCHIVE",
         }
+    }
+
+    /// Which item a row proposes. What is listed there besides, a later version has put there: it is passed over, as no function
+    /// may read what isn't a user's or a conversation's.
+    fn key(self, row: &Item) -> Result<Key, StoreError> {
+        let key = Key::of(row)?;
+        let sk = key.sk.as_str();
+        let is_known = match self {
+            Self::Open => sk == "ACCOUNT" && key.owner().is_ok(),
+            Self::Online => sk == "PRESENCE" && key.owner().is_ok(),
+            Self::Unsettled => sk.starts_with(ENTRY_PREFIX) && key.owner().is_ok(),
+            Self::Waiting => sk.starts_with(INBOX_PREFIX) && key.owner().is_ok(),
+            Self::Archive => sk == "META" && key.conversation().is_ok(),
+        };
+        if is_known {
+            return Ok(key);
+        }
+        Err(StoreError::broken(&format!("{key} is listed in {}, and of no kind that belongs there", self.prefix())))
+    }
+
+    /// Which items these rows propose.
+    fn keys(self, rows: Vec<Item>) -> Result<Vec<Key>, StoreError> {
+        Ok(Several::of(rows, |row| self.key(&row))?.read)
     }
 
     fn shard_pk(self, shard: u64) -> String {
@@ -189,9 +212,9 @@ pub struct Row {
 }
 
 impl Row {
-    fn of(item: &Item) -> Result<Self, StoreError> {
+    fn of(work: Work, item: &Item) -> Result<Self, StoreError> {
         let time = |listing: Listing| listing.sk.split_once(SEPARATOR)?.0.parse().ok();
-        Ok(Self { key: Key::of(item)?, at: Listing::of(item).and_then(time).map(|ms| Time { ms }) })
+        Ok(Self { key: work.key(item)?, at: Listing::of(item).and_then(time).map(|ms| Time { ms }) })
     }
 }
 
@@ -227,7 +250,7 @@ impl Store {
     /// What is listed of one kind, due or not: at most MAX rows in all, over all shards.
     pub async fn work_listed(&self, work: Work, max: usize) -> Result<Vec<Key>, StoreError> {
         let each = max.div_ceil(usize::try_from(WORK_SHARDS).unwrap_or(1));
-        let shards = (0..WORK_SHARDS).map(|shard| self.work_rows(work.shard_pk(shard), each));
+        let shards = (0..WORK_SHARDS).map(|shard| self.work_rows(work, shard, each));
         let mut rows: Vec<Key> = futures::future::try_join_all(shards).await?.into_iter().flatten().collect();
         rows.truncate(max);
         Ok(rows)
@@ -235,25 +258,24 @@ impl Store {
 
     /// What is due of one kind in one shard, what stands longest in front: read page by page, as it is asked for.
     pub fn work_due(&self, work: Work, shard: u64, now: Time) -> impl Stream<Item = Result<Row, StoreError>> + use<'_> {
-        let [first, then] = work.due(now).map(|range| self.work_range(work.shard_pk(shard), range));
+        let [first, then] = work.due(now).map(|range| self.work_range(work, shard, range));
         first.chain(then)
     }
 
     /// The rows of one shard that stand before or after a moment.
     fn work_range(
         &self,
-        pk: String,
+        work: Work,
+        shard: u64,
         (range, moment): (&'static str, Time),
     ) -> impl Stream<Item = Result<Row, StoreError>> + use<'_> {
-        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| {
-            let pk = pk.clone();
-            async move {
-                let Some(start) = from else { return Ok(None) };
-                let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", pk);
-                let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
-                let page = query.limit(WORK_PAGE).page().await?;
-                Ok(Some((iter(page.items.into_iter().map(|item| Row::of(&item))), page.next.map(Some))))
-            }
+        let pages = try_unfold(Some(None), move |from: Option<Option<Item>>| async move {
+            let Some(start) = from else { return Ok(None) };
+            let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", work.shard_pk(shard));
+            let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
+            let page = query.limit(WORK_PAGE).page().await?;
+            let rows = Several::of(page.items, |item| Row::of(work, &item))?.read;
+            Ok(Some((iter(rows.into_iter().map(Ok)), page.next.map(Some))))
         });
         pages.try_flatten()
     }
@@ -273,15 +295,16 @@ impl Store {
             let query =
                 query.value(":pk", Work::Unsettled.shard_pk(shard)).value(":from", from).value(":to", to.clone());
             let page = query.on_work_index().limit(WORK_PAGE).page().await?;
-            let users = page.items.iter().map(|item| Key::of(item)?.owner());
-            let mut users: Vec<UserId> = users.collect::<Result<_, _>>()?;
-            users.dedup();
-            if let Some(last) = users.last() {
+            if let Some(last) = page.items.last().and_then(Listing::of) {
                 // Behind all of this user's rows: however many there are, settling asks for them.
-                let behind = format!("{last}{BEHIND_SEPARATOR}");
+                let user = last.sk.split(SEPARATOR).next().unwrap_or_default();
+                let behind = format!("{user}{BEHIND_SEPARATOR}");
                 left_off.set(shard, behind.clone());
                 part = page.next.map(|_| (behind, to));
             }
+            let users = Work::Unsettled.keys(page.items)?.into_iter().map(|key| key.owner());
+            let mut users: Vec<UserId> = users.collect::<Result<_, _>>()?;
+            users.dedup();
             Ok(Some((iter(users.into_iter().map(Ok)), (around, part))))
         });
         pages.try_flatten()
@@ -300,20 +323,18 @@ impl Store {
         let query = query.value(":pk", Work::Unsettled.pk(user.as_str())).value(":from", from);
         let query = query.value(":to", format!("{user}{BEHIND_SEPARATOR}")).on_work_index();
         let page = query.limit(u32::try_from(max).unwrap_or(u32::MAX)).page().await?;
-        page.items.iter().map(Key::of).collect()
+        Work::Unsettled.keys(page.items)
     }
 
     /// Rows of one shard, page by page until MAX.
-    async fn work_rows(&self, pk: String, max: usize) -> Result<Vec<Key>, StoreError> {
+    async fn work_rows(&self, work: Work, shard: u64, max: usize) -> Result<Vec<Key>, StoreError> {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
             let rest = u32::try_from(max - rows.len()).unwrap_or(u32::MAX);
-            let query = self.query("#work_pk = :pk").value(":pk", pk.clone());
+            let query = self.query("#work_pk = :pk").value(":pk", work.shard_pk(shard));
             let page = query.on_work_index().starting_after(start).limit(rest).page().await?;
-            for item in &page.items {
-                rows.push(Key::of(item)?);
-            }
+            rows.extend(work.keys(page.items)?);
             start = page.next;
             if start.is_none() || rows.len() >= max {
                 return Ok(rows);

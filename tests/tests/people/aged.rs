@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, VERIFY_SETTLED_AFTER, VOID_AFTER};
+use tests::engine::typed_value;
 use tests::{Fault, World};
 
 /// An item as `DynamoDB` writes it.
@@ -150,7 +151,7 @@ impl Aged {
                 for (name, value) in change {
                     match value {
                         Value::Null => drop(item.remove(name)),
-                        value => drop(item.insert(name.clone(), typed(value))),
+                        value => drop(item.insert(name.clone(), typed_value(value))),
                     }
                 }
             });
@@ -204,20 +205,6 @@ pub(super) fn said(findings: &[Value]) -> Vec<(String, String)> {
     let mut said: Vec<_> = findings.iter().map(|finding| (text(finding, "rule"), text(finding, "place"))).collect();
     said.sort();
     said
-}
-
-/// A value with its type.
-pub(super) fn typed(value: &Value) -> Value {
-    match value {
-        Value::Number(number) => json!({ "N": number.to_string() }),
-        Value::String(text) => json!({ "S": text }),
-        Value::Bool(is) => json!({ "BOOL": is }),
-        Value::Array(values) => json!({ "L": values.iter().map(typed).collect::<Vec<Value>>() }),
-        Value::Object(map) => {
-            json!({ "M": map.iter().map(|(name, value)| (name.clone(), typed(value))).collect::<Item>() })
-        }
-        Value::Null => json!({ "NULL": true }),
-    }
 }
 
 pub(super) fn changes<const N: usize>(changes: [(&str, Value); N]) -> Changes {

@@ -4,11 +4,12 @@
 use serde_json::{Map, Value, json};
 use shared::limits::{CONNECTIONS_MAX, OPEN_MAX, VERIFY_FINDINGS_MAX, VERIFY_PAGE_ITEMS, VERIFY_SETTLED_AFTER};
 use shared::store::work::Listing;
+use tests::engine::typed_value;
 use tests::{Call, Operation, World};
 use wire::SendId;
 use wire::limits::COINS_MAX;
 
-use super::aged::{Aged, Changes, Found, changes, said, typed};
+use super::aged::{Aged, Changes, Found, changes, said};
 
 const HORIZONS: &str = "horizons are in order";
 const INBOX_BEHIND: &str = "an inbox knows of every message";
@@ -383,7 +384,7 @@ async fn of_one_item_so_much_is_said() {
     let listing = Listing::open(world.now(), &"ann".parse().expect("a user id"));
     let account = json!({ "balance": 0, "open": open, "epoch": 0, "work_pk": listing.pk, "work_sk": listing.sk });
     let Value::Object(account) = account else { unreachable!("it is one") };
-    let typed = account.iter().map(|(name, value)| (name.clone(), typed(value)));
+    let typed = account.iter().map(|(name, value)| (name.clone(), typed_value(value)));
     world.edits("USER#ann", "ACCOUNT", |item| item.extend(typed));
     assert_eq!(world.is_verified(false).await.len(), VERIFY_FINDINGS_MAX);
 }

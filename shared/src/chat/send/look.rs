@@ -8,7 +8,7 @@ use wire::{Coins, Seq, UserId};
 
 use super::Attempt;
 use crate::app::App;
-use crate::chat::conversation::Membership;
+use crate::chat::conversation::{Membership, find};
 use crate::error::Error;
 use crate::store::Read;
 use crate::store::accounts::Account;
@@ -40,9 +40,9 @@ pub struct Look {
 pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
     let store = &app.store;
     let (account, base, meta) = try_join3(
-        store.account(&attempt.sender),
-        store.log_tail(&attempt.conversation, Read::Strong),
-        store.conversation(&attempt.conversation),
+        async { Ok(store.account(&attempt.sender).await?) },
+        async { Ok(store.log_tail(&attempt.conversation, Read::Strong).await?) },
+        find(app, &attempt.conversation, &attempt.sender),
     )
     .await?;
     let people = people(attempt, meta.as_ref());
@@ -52,7 +52,8 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
         try_join(store.profile_prices(&others), store.connected(&people, app.clock.now(), Read::Eventual)),
     )
     .await?;
-    let price = others.first().and_then(|user| prices.get(user)).copied().unwrap_or(app.config.default_price);
+    // Nobody is charged another price because theirs can't be read.
+    let price = prices.all()?.into_iter().find_map(|(_, price)| price).unwrap_or(app.config.default_price);
     Ok(Look { account, base, meta, receipt, price, connected })
 }
 

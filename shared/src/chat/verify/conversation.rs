@@ -106,8 +106,7 @@ impl Check<'_> {
         };
         let slots = match archive.read(&segment, first..=last).await {
             Ok(slots) => slots,
-            // What the error quotes may be what somebody wrote.
-            Err(Error::Internal(_)) => {
+            Err(Error::Unreadable(_)) => {
                 let seen = format!("{} is missing, or isn't what was written", segment.object);
                 walk.wrong("archived messages can be read", first, seen);
                 return Ok(());

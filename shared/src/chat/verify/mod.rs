@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use wire::{ConversationId, Seq, Time, TransactionKind};
 
-use super::invariants::{self, Broken, Holds, LISTED};
+use super::invariants::{self, Broken, Holds, LISTED, READABLE};
 use crate::app::App;
 use crate::error::Error;
 use crate::limits::{VERIFY_AT_ONCE, VERIFY_FINDINGS_MAX, VERIFY_PAGE_ITEMS, VERIFY_RESERVE, VERIFY_SETTLED_AFTER};
@@ -154,7 +154,7 @@ impl Check<'_> {
     /// Checks a page of items; says whether it was all of it. If not, the cursor says how far.
     async fn page(&self, items: Vec<(Key, Found)>, cursor: &mut Cursor, report: &mut Report) -> Result<bool, Error> {
         let from = cursor.from.take();
-        let checks: Vec<_> = items.iter().map(|(_, found)| self.item(found, from.as_ref())).collect();
+        let checks: Vec<_> = items.iter().map(|(key, found)| self.item(key, found, from.as_ref())).collect();
         let mut checks = futures::stream::iter(checks).buffered(VERIFY_AT_ONCE);
         let mut whole = 0;
         while let Some(checked) = checks.next().await {
@@ -173,7 +173,7 @@ impl Check<'_> {
         for (key, found) in &items[..whole] {
             *report.checked.entry(found.kind()).or_default() += 1;
             if let Found::Unknown(problem) = found {
-                let broken = Broken { rule: "every item can be read", seen: problem.clone() };
+                let broken = Broken { rule: READABLE, seen: problem.clone() };
                 report.findings.push(Finding::new(place(key), broken));
             }
             if let Found::Entry(_, line) = found
@@ -189,10 +189,19 @@ impl Check<'_> {
     }
 
     /// Checks one item and what belongs to it: of a conversation from this number on.
-    async fn item(&self, found: &Found, from: Option<&(ConversationId, Seq)>) -> Result<Checked, Error> {
+    async fn item(&self, key: &Key, found: &Found, from: Option<&(ConversationId, Seq)>) -> Result<Checked, Error> {
         if self.app.clock.now() >= self.stop {
             return Ok(Checked { stopped: Some(None), ..Checked::default() });
         }
+        let checked = self.found(found, from).await;
+        let Err(Error::Unreadable(seen)) = checked else { return checked };
+        // A finding like any other. What stands behind it is checked when it was mended.
+        let mut checked = Checked::default();
+        checked.holds(place(key), Err(Broken { rule: READABLE, seen }));
+        Ok(checked)
+    }
+
+    async fn found(&self, found: &Found, from: Option<&(ConversationId, Seq)>) -> Result<Checked, Error> {
         match found {
             Found::Meta(id) => {
                 let from = from.filter(|(begun, _)| begun == id);
@@ -228,5 +237,5 @@ impl Check<'_> {
 
 /// How an item is named in a report.
 fn place(key: &Key) -> String {
-    format!("{} {}", key.pk, key.sk)
+    key.to_string()
 }

@@ -8,20 +8,35 @@ use crate::telemetry::chain;
 /// Why a call to the store failed.
 #[derive(Debug)]
 pub struct StoreError {
-    /// Whether trying again may help: throttled, timed out, not reached.
-    pub busy: bool,
-    pub(super) text: String,
+    kind: Kind,
+    text: String,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Trying again may help: throttled, timed out, not reached.
+    Busy,
+    /// What is kept there is damaged, or of a kind that a later version writes.
+    Unreadable,
+    /// The call was refused.
+    Refused,
 }
 
 impl StoreError {
     /// Data that can't be read.
     pub fn broken(text: &str) -> Self {
-        Self { busy: false, text: text.to_owned() }
+        Self { kind: Kind::Unreadable, text: text.to_owned() }
+    }
+
+    /// Whether what is kept can't be read, however often it is tried.
+    pub fn is_unreadable(&self) -> bool {
+        self.kind == Kind::Unreadable
     }
 
     /// A write that others keep getting in the way of.
     pub(crate) fn contended(text: &str) -> Self {
-        Self { busy: true, text: text.to_owned() }
+        Self { kind: Kind::Busy, text: text.to_owned() }
     }
 
     pub(super) fn call<E>(operation: &str, error: &SdkError<E>) -> Self
@@ -37,7 +52,8 @@ impl StoreError {
                 && !matches!(error, SdkError::ConstructionFailure(_));
         let status = error.raw_response().map(|response| response.status().as_u16().to_string());
         let said: Vec<String> = status.into_iter().chain(error.code().map(str::to_owned)).collect();
-        Self { busy, text: format!("{operation}: {} [{}]", chain(error), said.join(" ")) }
+        let kind = if busy { Kind::Busy } else { Kind::Refused };
+        Self { kind, text: format!("{operation}: {} [{}]", chain(error), said.join(" ")) }
     }
 }
 
@@ -51,6 +67,10 @@ impl std::error::Error for StoreError {}
 
 impl From<StoreError> for Error {
     fn from(cause: StoreError) -> Self {
-        if cause.busy { Self::Unavailable(cause.to_string()) } else { Self::Internal(cause.to_string()) }
+        match cause.kind {
+            Kind::Busy => Self::Unavailable(cause.text),
+            Kind::Unreadable => Self::Unreadable(cause.text),
+            Kind::Refused => Self::Internal(cause.text),
+        }
     }
 }

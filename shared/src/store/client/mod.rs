@@ -114,7 +114,7 @@ impl Store {
                 return Ok(items);
             }
         }
-        Err(StoreError { busy: true, text: "BatchGetItem: keys stay unprocessed".to_owned() })
+        Err(StoreError::contended("BatchGetItem: keys stay unprocessed"))
     }
 
     /// Deletes up to [`BATCH_WRITE_ITEMS_MAX`] items, and asks again for what was left unprocessed. No condition: those
@@ -139,7 +139,7 @@ impl Store {
             }
             wanted = Ok(rest);
         }
-        Err(StoreError { busy: true, text: "BatchWriteItem: items stay unprocessed".to_owned() })
+        Err(StoreError::contended("BatchWriteItem: items stay unprocessed"))
     }
 
     /// Puts an item **if there is none** with its key.
