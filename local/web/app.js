@@ -139,6 +139,7 @@ function draw() {
   const rows = list.map((conversation) => ({ key: conversation.conversationId, conversation }));
   arrange($('conversations'), rows, () => clone('conversation-row'), drawConversation);
   $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online';
+  write($('list-end'), wire.state === 'online' && wire.moreConversations ? 'Loading more…' : '');
   drawChat();
 }
 

@@ -19,8 +19,9 @@
  * @typedef {import('./outbox.js').Outgoing} Outgoing
  */
 import { Conversations } from './conversations.js';
-import { Link } from './link.js';
+import { backoff, Link } from './link.js';
 import { Outbox } from './outbox.js';
+import { Pages } from './pages.js';
 
 const SYNC_DEADLINE_MS = 60_000;
 const TYPING_EVERY_MS = 3_000;
@@ -40,6 +41,7 @@ export class Wire extends EventTarget {
   #link;
   #known;
   #outbox;
+  #list = new Pages(); // of conversations, as it was last asked for
   #early = []; // messages of conversations that the sync under way may have more to say of
   #marks = new Map(); // conversationId → {delivered, read} not yet told to the server
   #filling = new Set();
@@ -111,6 +113,11 @@ export class Wire extends EventTarget {
     return this.#known.byId;
   }
 
+  /** @returns {boolean} whether the list of conversations goes on behind those that are known */
+  get moreConversations() {
+    return this.#list.more;
+  }
+
   #emit(type, detail = {}) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
@@ -123,7 +130,7 @@ export class Wire extends EventTarget {
     this.#flushMarks();
     this.refreshBalance().catch(() => {});
     this.refreshPresence();
-    for (const conversationId of this.#known.held()) this.#complete(conversationId);
+    this.#completeHeld();
   }
 
   // What the server tells
@@ -185,6 +192,12 @@ export class Wire extends EventTarget {
     this.#emit('change', { conversationId });
   }
 
+  /** As for those that aren't known: while the list goes on, it may name them. */
+  #completeHeld() {
+    const listed = (id) => !this.#list.more || this.conversations.has(id);
+    for (const conversationId of this.#known.held().filter(listed)) this.#complete(conversationId);
+  }
+
   // What the server is asked
 
   async #sync(ask) {
@@ -194,8 +207,32 @@ export class Wire extends EventTarget {
       since = JSON.stringify(this.#since());
       done = await ask('sync', { since: JSON.parse(since) }, SYNC_DEADLINE_MS);
     } while (!done.complete && since !== JSON.stringify(this.#since()));
-    const { conversations } = await ask('getConversations', { limit: PAGE });
-    for (const conversation of conversations) this.#know(conversation);
+    const list = new Pages('getConversations', 'conversations', PAGE);
+    await this.#listPage(list, ask);
+    this.#list = list;
+    this.#listRest(list);
+  }
+
+  async #listPage(list, ask) {
+    for (const conversation of await list.next(ask)) this.#know(conversation);
+    this.#emit('change'); // an empty page may be the last
+  }
+
+  /** Goes on with the list to its end, while the connection is used already: it may have many pages. */
+  async #listRest(list) {
+    if (!list.more) return;
+    const wanted = () => list === this.#list && this.state !== 'stopped';
+    for (let failures = 0; list.more && wanted(); ) {
+      try {
+        await this.#listPage(list, (action, fields) => this.request(action, fields));
+        failures = 0;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, backoff(failures++)));
+      }
+    }
+    if (!wanted()) return;
+    this.#completeHeld();
+    this.refreshPresence();
   }
 
   /** The numbers to go on from; a conversation that isn't named goes on from what is marked as delivered. */
@@ -251,11 +288,16 @@ export class Wire extends EventTarget {
   /** Asks for the presence of those whom one has direct conversations with. */
   async refreshPresence() {
     const people = [...this.conversations.values()].flatMap(({ participants = [] }) => participants);
-    const userIds = [...new Set(people)].filter((id) => id !== this.user).slice(0, PRESENCE_MAX);
-    if (!userIds.length || this.state !== 'online') return;
-    const { users } = await this.request('getPresence', { userIds }).catch(() => ({ users: [] }));
-    for (const user of users) this.presence.set(user.userId, user);
-    this.#emit('change');
+    const others = [...new Set(people)].filter((id) => id !== this.user);
+    try {
+      while (others.length && this.state === 'online') {
+        const { users } = await this.request('getPresence', { userIds: others.splice(0, PRESENCE_MAX) });
+        for (const user of users) this.presence.set(user.userId, user);
+        this.#emit('change');
+      }
+    } catch {
+      // It is asked for again before long.
+    }
   }
 
   async refreshBalance() {
