@@ -17,7 +17,7 @@ const address = new URLSearchParams(location.search);
 let wire;
 let openId; // the conversation that is shown
 let divider; // {from: seq, text} in the open conversation
-let transactionsCursor;
+let ledger; // the pages of transactions that are shown
 let atEnd = true; // whether the open conversation is scrolled to its end, and stays there
 let below = 0; // messages that came while it was not
 const missed = new Map(); // conversationId → {from: seq, count}: what came while the connection was away
@@ -223,11 +223,19 @@ function drawMessages() {
   const offset = anchor && anchor.offsetTop - scroll.scrollTop;
   const make = ({ line }) => clone(line ? 'line-row' : 'message-row');
   arrange($('messages'), messageRows(), make, (node, row) => (row.line ? drawLine(node, row) : drawMessage(node, row)));
-  const some = wire.messages(openId).length > 0;
-  write($('history'), loading.has(openId) ? 'Loading…' : wire.hasOlder(openId) || some ? '' : 'Say hello.');
+  drawHistory(wire.messages(openId).length > 0);
   if (atEnd) scrollToEnd();
   else if (anchor?.isConnected) scroll.scrollTop = anchor.offsetTop - offset;
   drawLatest();
+}
+
+/** A screen that messages don't fill can't be scrolled, and a page that failed leaves it where it is: so there is a button. */
+function drawHistory(some) {
+  const waits = loading.has(openId);
+  const older = wire.hasOlder(openId);
+  $('history').hidden = some && !waits && !older;
+  write($('history').firstElementChild, waits ? 'Loading…' : older ? '' : 'Say hello.');
+  $('history').lastElementChild.hidden = waits || !older;
 }
 
 function scrollToEnd() {
@@ -373,22 +381,22 @@ async function startChat(name) {
   if (conversation) await open(conversation.conversationId);
 }
 
-async function showTransactions(more) {
-  const page = await attempt(() => wire.request('getTransactions', { cursor: more ? transactionsCursor : undefined }));
-  if (!page) return;
-  const rows = page.transactions.map((transaction) => {
-    const row = clone('transaction-row');
-    write(row.querySelector('.what'), transactionInWords(transaction));
-    write(row.querySelector('time'), `${day(transaction.createdAt)}, ${clock(transaction.createdAt)}`);
-    write(row.querySelector('.amount'), `${transaction.amount > 0 ? '+' : '−'}${Math.abs(transaction.amount)}`);
-    row.classList.toggle('gain', transaction.amount > 0);
-    return row;
-  });
-  if (more) $('transactions').append(...rows);
-  else $('transactions').replaceChildren(...rows);
-  transactionsCursor = page.nextCursor;
-  $('more-transactions').hidden = !transactionsCursor;
+async function showTransactions(pages = wire.transactions()) {
+  if (!(await attempt(() => pages.next((action, fields) => wire.request(action, fields))))) return;
+  ledger = pages;
+  const rows = pages.entries.map((transaction) => ({ key: transaction.id, transaction }));
+  arrange($('transactions'), rows, () => clone('transaction-row'), drawTransaction);
+  $('no-transactions').hidden = rows.length > 0 || pages.more;
+  $('more-transactions').hidden = !pages.more;
   if (!$('ledger').open) $('ledger').showModal();
+}
+
+function drawTransaction(row, { transaction }) {
+  const { amount, createdAt } = transaction;
+  write(row.querySelector('.what'), transactionInWords(transaction));
+  write(row.querySelector('time'), `${day(createdAt)}, ${clock(createdAt)}`);
+  write(row.querySelector('.amount'), `${amount > 0 ? '+' : '−'}${Math.abs(amount)}`);
+  row.classList.toggle('gain', amount > 0);
 }
 
 // What the wire tells.
@@ -498,8 +506,9 @@ $('add-coins').onclick = () => attempt(async () => {
 });
 $('sign-out').onclick = signOut;
 $('back').onclick = close;
+$('history').lastElementChild.onclick = () => loadHistory(wire.messages(openId).length + 1);
 $('balance').onclick = () => showTransactions();
-$('more-transactions').onclick = () => showTransactions(true);
+$('more-transactions').onclick = () => showTransactions(ledger);
 $('ledger-close').onclick = () => $('ledger').close();
 $('latest').onclick = () => $('scroll').scrollTo({ top: $('scroll').scrollHeight, behavior: 'smooth' });
 $('text').addEventListener('input', onInput);

@@ -300,6 +300,11 @@ export class Wire extends EventTarget {
     }
   }
 
+  /** What has moved the user's coins, the latest first; its pages are asked for with `request`. @returns {Pages} */
+  transactions() {
+    return new Pages('getTransactions', 'transactions', PAGE);
+  }
+
   async refreshBalance() {
     const before = this.balance;
     const { balance } = await this.request('getBalance');

@@ -128,6 +128,23 @@ test('messages of a conversation that the list names on a later page are no reas
   assert.deepEqual(server.of('getConversation').map(({ conversationId }) => conversationId), ['elsewhere']);
 });
 
+test('transactions are shown page by page, and a page that is wanted twice at once only once', async (t) => {
+  const server = new FakeServer();
+  const all = Array.from({ length: 120 }, (_, at) => ({ id: `t${at}`, kind: 'topup', amount: 1 }));
+  server.answers.getTransactions = ({ cursor = '0', limit }) => {
+    const end = Number(cursor) + limit;
+    return { transactions: all.slice(Number(cursor), end), nextCursor: end < 120 ? String(end) : undefined };
+  };
+  const wire = await server.online(t);
+  const pages = wire.transactions();
+  const ask = (action, fields) => wire.request(action, fields);
+  await Promise.all([pages.next(ask), pages.next(ask)]);
+  assert.deepEqual([pages.entries.length, pages.more], [50, true]);
+  await pages.next(ask);
+  await pages.next(ask);
+  assert.deepEqual([pages.entries, pages.more], [all, false]);
+});
+
 test('a place in a list that leads to itself ends it', async (t) => {
   const server = crowded(60);
   const { getConversations } = server.answers;
