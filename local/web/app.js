@@ -1,5 +1,6 @@
 /** The page: shows what the wire knows, and tells the wire what the person does. */
 import { devAddCoins, devSetPrice, devToken } from './development.js';
+import { Kept } from './kept.js';
 import { Wire } from './wire.js';
 
 const PRESENCE_EVERY_MS = 20_000;
@@ -13,6 +14,8 @@ const STOPPED_TYPING_MS = 4_000;
 
 const $ = (id) => document.getElementById(id);
 const address = new URLSearchParams(location.search);
+
+const kept = new Kept(() => sessionStorage, () => notify(NOT_KEPT));
 
 let wire;
 let openId; // the conversation that is shown
@@ -52,6 +55,7 @@ const ERRORS = {
   timeout: () => 'The server is taking too long to answer.',
   unavailable: () => 'The server can’t do this right now.',
 };
+const NOT_KEPT = 'This browser keeps nothing for this page: what is not sent yet is lost when you close or reload it.';
 const inWords = ({ code, message, details = {} }) => ERRORS[code]?.(details) ?? message ?? 'Something went wrong.';
 
 function day(time) {
@@ -439,9 +443,9 @@ function onState({ detail: { state } }) {
 async function signIn(typed) {
   const name = typed.toWellFormed(); // a field that is full can cut an emoji in half
   if ((await attempt(() => devToken(name))) === undefined) return showSignIn();
-  sessionStorage.setItem('parley.name', name);
+  kept.set('parley.name', name);
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
-  wire = new Wire({ user: name, url, token: () => devToken(name), storage: sessionStorage });
+  wire = new Wire({ user: name, url, token: () => devToken(name), kept });
   wire.addEventListener('state', onState);
   wire.addEventListener('change', changed);
   wire.addEventListener('balance', changed);
@@ -462,7 +466,7 @@ function showSignIn() {
 
 function signOut() {
   wire.stop();
-  sessionStorage.clear();
+  kept.clear();
   location.assign('/');
 }
 
@@ -530,6 +534,6 @@ addEventListener('online', () => wire?.check());
 setInterval(() => document.visibilityState === 'visible' && wire?.refreshPresence(), PRESENCE_EVERY_MS);
 setInterval(() => wire?.state === 'waiting' && changed(), 1_000);
 
-const name = address.get('as') ?? sessionStorage.getItem('parley.name');
+const name = address.get('as') ?? kept.get('parley.name');
 if (name) signIn(name);
 else showSignIn();

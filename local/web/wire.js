@@ -19,6 +19,7 @@
  * @typedef {import('./outbox.js').Outgoing} Outgoing
  */
 import { Conversations } from './conversations.js';
+import { Kept } from './kept.js';
 import { backoff, Link } from './link.js';
 import { Outbox } from './outbox.js';
 import { Pages } from './pages.js';
@@ -53,10 +54,10 @@ export class Wire extends EventTarget {
    * @param {string} options.user the user id that the token names
    * @param {string} options.url of the WebSocket
    * @param {() => Promise<string>} options.token asked for a fresh JWT before each connection
-   * @param {Storage} [options.storage] keeps unsent messages over a reload
+   * @param {Kept} [options.kept] keeps unsent messages over a reload
    * @param {typeof WebSocket} [options.WebSocket] where there is no global one
    */
-  constructor({ user, url, token, storage, WebSocket = globalThis.WebSocket }) {
+  constructor({ user, url, token, kept = new Kept(), WebSocket = globalThis.WebSocket }) {
     super();
     this.user = user.toWellFormed();
     this.#known = new Conversations(this.user);
@@ -71,7 +72,7 @@ export class Wire extends EventTarget {
     this.#outbox = new Outbox({
       user: this.user,
       link: this.#link,
-      storage,
+      kept,
       onAccept: (answer) => this.#accept(answer),
       onFail: ({ conversationId, error }) => this.#known.setPrice(conversationId, error.details.price),
       onChange: (conversationId) => this.#emit('change', { conversationId }),
