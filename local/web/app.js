@@ -32,6 +32,7 @@ const loading = new Set(); // conversations whose history is on its way
 
 const coins = (count) => `${count} ${count === 1 ? 'coin' : 'coins'}`;
 const messages = (count) => `${count} new ${count === 1 ? 'message' : 'messages'}`;
+const cannotRead = (count, what) => (count ? `${count} ${what}${count === 1 ? '' : 's'} can’t be read right now.` : '');
 const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
 
 /** What a person reads for an error code. */
@@ -53,6 +54,7 @@ const ERRORS = {
   unauthorized: () => 'The server did not accept this name.',
   disconnected: () => 'There is no connection right now. Try again when you are online.',
   timeout: () => 'The server is taking too long to answer.',
+  internal: () => 'Something went wrong on the server. Try again.',
   unavailable: () => 'The server can’t do this right now.',
 };
 const NOT_KEPT = 'This browser keeps nothing for this page: what is not sent yet is lost when you close or reload it.';
@@ -142,8 +144,9 @@ function draw() {
   write($('ledger-balance'), `Balance: ${coins(wire.balance ?? 0)}`);
   const rows = list.map((conversation) => ({ key: conversation.conversationId, conversation }));
   arrange($('conversations'), rows, () => clone('conversation-row'), drawConversation);
-  $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online';
-  write($('list-end'), wire.state === 'online' && wire.moreConversations ? 'Loading more…' : '');
+  const more = wire.moreConversations && wire.state === 'online';
+  write($('list-end'), more ? 'Loading more…' : cannotRead(wire.skippedConversations, 'conversation'));
+  $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online' || $('list-end').textContent !== '';
   drawChat();
 }
 
@@ -151,6 +154,7 @@ function drawConversation(row, { conversation }) {
   const { conversationId, unread, lastMessage, lastActivityAt } = conversation;
   const name = nameOf(conversation);
   const last = wire.outgoing(conversationId).at(-1) ?? lastMessage;
+  const unreadable = wire.unreadable.has(conversationId) && 'Something can’t be read right now';
   const typing = typists.has(conversationId);
   row.firstElementChild.onclick = () => open(conversationId);
   row.firstElementChild.setAttribute('aria-current', conversationId === openId);
@@ -159,9 +163,9 @@ function drawConversation(row, { conversation }) {
   write(row.querySelector('time'), dayOrClock(last?.createdAt ?? lastActivityAt));
   const preview = row.querySelector('.preview');
   preview.classList.toggle('typing', typing);
-  drawTicks(preview.querySelector('svg'), typing ? undefined : last);
+  drawTicks(preview.querySelector('svg'), typing || unreadable ? undefined : last);
   const nothing = last ? 'Message deleted' : 'No messages yet';
-  write(preview.lastElementChild, typing ? 'typing…' : last?.content || nothing);
+  write(preview.lastElementChild, typing ? 'typing…' : unreadable || last?.content || nothing);
   write(row.querySelector('.badge'), unread ? String(Math.min(unread, 999)) : '');
   row.querySelector('.badge').title = unread ? messages(unread) : '';
 }
@@ -188,6 +192,7 @@ function drawChat() {
   $('other-presence').classList.toggle('typing', typing);
   const presence = wire.state === 'online' ? presenceInWords(name) : connectionInWords();
   write($('other-presence'), typing ? 'typing…' : presence);
+  $('unreadable').hidden = !wire.unreadable.has(openId);
   drawMessages();
   drawComposer(conversation, name);
   if (!loading.has(openId)) markRead();
@@ -349,6 +354,12 @@ async function loadHistory(count) {
   changed();
 }
 
+async function readAgain() {
+  const id = openId;
+  await attempt(() => wire.readAgain(id));
+  if (id === openId && wire.unreadable.has(id)) notify('It still can’t be read. Try again later.');
+}
+
 function markRead() {
   if (openId && document.visibilityState === 'visible') wire.markRead(openId);
 }
@@ -390,7 +401,8 @@ async function showTransactions(pages = wire.transactions()) {
   ledger = pages;
   const rows = pages.entries.map((transaction) => ({ key: transaction.id, transaction }));
   arrange($('transactions'), rows, () => clone('transaction-row'), drawTransaction);
-  $('no-transactions').hidden = rows.length > 0 || pages.more;
+  write($('skipped-transactions'), cannotRead(pages.skipped, 'transaction'));
+  $('no-transactions').hidden = rows.length > 0 || pages.more || pages.skipped > 0;
   $('more-transactions').hidden = !pages.more;
   if (!$('ledger').open) $('ledger').showModal();
 }
@@ -511,6 +523,7 @@ $('add-coins').onclick = () => attempt(async () => {
 $('sign-out').onclick = signOut;
 $('back').onclick = close;
 $('history').lastElementChild.onclick = () => loadHistory(wire.messages(openId).length + 1);
+$('unreadable').lastElementChild.onclick = readAgain;
 $('balance').onclick = () => showTransactions();
 $('more-transactions').onclick = () => showTransactions(ledger);
 $('ledger-close').onclick = () => $('ledger').close();

@@ -76,6 +76,11 @@ export class FakeServer {
     for (const message of messages) this.say({ event: 'message:new', success: true, data: { message } });
   }
 
+  /** A page of a sync; with an error for a conversation that can't be read. */
+  page(conversationId, messages, error) {
+    this.say({ event: 'sync:page', success: true, data: { conversationId, messages, hasMore: false, error } });
+  }
+
   status(userId, status, seq) {
     this.say({ event: 'message:status', success: true, data: { conversationId: 'c', userId, status, seq, at: '' } });
   }

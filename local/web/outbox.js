@@ -137,7 +137,7 @@ function request({ conversationId, clientMessageId, content, maxPrice }) {
   return { conversationId, clientMessageId, content, maxPrice };
 }
 
-/** The messages in a text that was kept. It may be damaged, or another version's: what isn't a message of this user is dropped. */
+/** The messages in a text that was kept. It may be damaged or another version's: what is no message of the user is dropped. */
 function unsent(text, user) {
   const outgoing = parse(text).filter((part) => isOutgoing(part, user));
   return [...new Map(outgoing.map((part) => [part.clientMessageId, part])).values()];

@@ -2,6 +2,7 @@
 export class Pages {
   /** @type {any[]} the entries of all pages so far */ entries = [];
   /** Whether there may be more of them. */ more = true;
+  /** How many the server has left out, as it can't read them now. */ skipped = 0;
 
   #action;
   #name;
@@ -35,6 +36,7 @@ export class Pages {
     const next = page.nextCursor ?? undefined;
     this.more = next !== undefined && next !== this.#cursor; // the same place again would have no end
     this.#cursor = next;
+    this.skipped += page.skipped ?? 0;
     this.entries.push(...page[this.#name]);
     return page[this.#name];
   }
