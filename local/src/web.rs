@@ -16,13 +16,15 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("/", HTML, include_str!("../web/index.html")),
     ("/style.css", CSS, include_str!("../web/style.css")),
     ("/app.js", JAVASCRIPT, include_str!("../web/app.js")),
     ("/wire.js", JAVASCRIPT, include_str!("../web/wire.js")),
     ("/conversations.js", JAVASCRIPT, include_str!("../web/conversations.js")),
     ("/outbox.js", JAVASCRIPT, include_str!("../web/outbox.js")),
+    ("/pages.js", JAVASCRIPT, include_str!("../web/pages.js")),
+    ("/kept.js", JAVASCRIPT, include_str!("../web/kept.js")),
     ("/link.js", JAVASCRIPT, include_str!("../web/link.js")),
     ("/connection.js", JAVASCRIPT, include_str!("../web/connection.js")),
     ("/development.js", JAVASCRIPT, include_str!("../web/development.js")),

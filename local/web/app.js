@@ -1,5 +1,6 @@
 /** The page: shows what the wire knows, and tells the wire what the person does. */
 import { devAddCoins, devSetPrice, devToken } from './development.js';
+import { Kept } from './kept.js';
 import { Wire } from './wire.js';
 
 const PRESENCE_EVERY_MS = 20_000;
@@ -14,10 +15,12 @@ const STOPPED_TYPING_MS = 4_000;
 const $ = (id) => document.getElementById(id);
 const address = new URLSearchParams(location.search);
 
+const kept = new Kept(() => sessionStorage, () => notify(NOT_KEPT));
+
 let wire;
 let openId; // the conversation that is shown
 let divider; // {from: seq, text} in the open conversation
-let transactionsCursor;
+let ledger; // the pages of transactions that are shown
 let atEnd = true; // whether the open conversation is scrolled to its end, and stays there
 let below = 0; // messages that came while it was not
 const missed = new Map(); // conversationId → {from: seq, count}: what came while the connection was away
@@ -29,6 +32,7 @@ const loading = new Set(); // conversations whose history is on its way
 
 const coins = (count) => `${count} ${count === 1 ? 'coin' : 'coins'}`;
 const messages = (count) => `${count} new ${count === 1 ? 'message' : 'messages'}`;
+const cannotRead = (count, what) => (count ? `${count} ${what}${count === 1 ? '' : 's'} can’t be read right now.` : '');
 const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
 
 /** What a person reads for an error code. */
@@ -50,8 +54,10 @@ const ERRORS = {
   unauthorized: () => 'The server did not accept this name.',
   disconnected: () => 'There is no connection right now. Try again when you are online.',
   timeout: () => 'The server is taking too long to answer.',
+  internal: () => 'Something went wrong on the server. Try again.',
   unavailable: () => 'The server can’t do this right now.',
 };
+const NOT_KEPT = 'This browser keeps nothing for this page: what is not sent yet is lost when you close or reload it.';
 const inWords = ({ code, message, details = {} }) => ERRORS[code]?.(details) ?? message ?? 'Something went wrong.';
 
 function day(time) {
@@ -138,7 +144,9 @@ function draw() {
   write($('ledger-balance'), `Balance: ${coins(wire.balance ?? 0)}`);
   const rows = list.map((conversation) => ({ key: conversation.conversationId, conversation }));
   arrange($('conversations'), rows, () => clone('conversation-row'), drawConversation);
-  $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online';
+  const more = wire.moreConversations && wire.state === 'online';
+  write($('list-end'), more ? 'Loading more…' : cannotRead(wire.skippedConversations, 'conversation'));
+  $('no-conversations').hidden = rows.length > 0 || wire.state !== 'online' || $('list-end').textContent !== '';
   drawChat();
 }
 
@@ -146,6 +154,7 @@ function drawConversation(row, { conversation }) {
   const { conversationId, unread, lastMessage, lastActivityAt } = conversation;
   const name = nameOf(conversation);
   const last = wire.outgoing(conversationId).at(-1) ?? lastMessage;
+  const unreadable = wire.unreadable.has(conversationId) && 'Something can’t be read right now';
   const typing = typists.has(conversationId);
   row.firstElementChild.onclick = () => open(conversationId);
   row.firstElementChild.setAttribute('aria-current', conversationId === openId);
@@ -154,9 +163,9 @@ function drawConversation(row, { conversation }) {
   write(row.querySelector('time'), dayOrClock(last?.createdAt ?? lastActivityAt));
   const preview = row.querySelector('.preview');
   preview.classList.toggle('typing', typing);
-  drawTicks(preview.querySelector('svg'), typing ? undefined : last);
+  drawTicks(preview.querySelector('svg'), typing || unreadable ? undefined : last);
   const nothing = last ? 'Message deleted' : 'No messages yet';
-  write(preview.lastElementChild, typing ? 'typing…' : last?.content || nothing);
+  write(preview.lastElementChild, typing ? 'typing…' : unreadable || last?.content || nothing);
   write(row.querySelector('.badge'), unread ? String(Math.min(unread, 999)) : '');
   row.querySelector('.badge').title = unread ? messages(unread) : '';
 }
@@ -183,6 +192,7 @@ function drawChat() {
   $('other-presence').classList.toggle('typing', typing);
   const presence = wire.state === 'online' ? presenceInWords(name) : connectionInWords();
   write($('other-presence'), typing ? 'typing…' : presence);
+  $('unreadable').hidden = !wire.unreadable.has(openId);
   drawMessages();
   drawComposer(conversation, name);
   if (!loading.has(openId)) markRead();
@@ -222,11 +232,19 @@ function drawMessages() {
   const offset = anchor && anchor.offsetTop - scroll.scrollTop;
   const make = ({ line }) => clone(line ? 'line-row' : 'message-row');
   arrange($('messages'), messageRows(), make, (node, row) => (row.line ? drawLine(node, row) : drawMessage(node, row)));
-  const some = wire.messages(openId).length > 0;
-  write($('history'), loading.has(openId) ? 'Loading…' : wire.hasOlder(openId) || some ? '' : 'Say hello.');
+  drawHistory(wire.messages(openId).length > 0);
   if (atEnd) scrollToEnd();
   else if (anchor?.isConnected) scroll.scrollTop = anchor.offsetTop - offset;
   drawLatest();
+}
+
+/** A screen that messages don't fill can't be scrolled, and a page that failed leaves it where it is: so there is a button. */
+function drawHistory(some) {
+  const waits = loading.has(openId);
+  const older = wire.hasOlder(openId);
+  $('history').hidden = some && !waits && !older;
+  write($('history').firstElementChild, waits ? 'Loading…' : older ? '' : 'Say hello.');
+  $('history').lastElementChild.hidden = waits || !older;
 }
 
 function scrollToEnd() {
@@ -336,6 +354,12 @@ async function loadHistory(count) {
   changed();
 }
 
+async function readAgain() {
+  const id = openId;
+  await attempt(() => wire.readAgain(id));
+  if (id === openId && wire.unreadable.has(id)) notify('It still can’t be read. Try again later.');
+}
+
 function markRead() {
   if (openId && document.visibilityState === 'visible') wire.markRead(openId);
 }
@@ -372,22 +396,23 @@ async function startChat(name) {
   if (conversation) await open(conversation.conversationId);
 }
 
-async function showTransactions(more) {
-  const page = await attempt(() => wire.request('getTransactions', { cursor: more ? transactionsCursor : undefined }));
-  if (!page) return;
-  const rows = page.transactions.map((transaction) => {
-    const row = clone('transaction-row');
-    write(row.querySelector('.what'), transactionInWords(transaction));
-    write(row.querySelector('time'), `${day(transaction.createdAt)}, ${clock(transaction.createdAt)}`);
-    write(row.querySelector('.amount'), `${transaction.amount > 0 ? '+' : '−'}${Math.abs(transaction.amount)}`);
-    row.classList.toggle('gain', transaction.amount > 0);
-    return row;
-  });
-  if (more) $('transactions').append(...rows);
-  else $('transactions').replaceChildren(...rows);
-  transactionsCursor = page.nextCursor;
-  $('more-transactions').hidden = !transactionsCursor;
+async function showTransactions(pages = wire.transactions()) {
+  if (!(await attempt(() => pages.next((action, fields) => wire.request(action, fields))))) return;
+  ledger = pages;
+  const rows = pages.entries.map((transaction) => ({ key: transaction.id, transaction }));
+  arrange($('transactions'), rows, () => clone('transaction-row'), drawTransaction);
+  write($('skipped-transactions'), cannotRead(pages.skipped, 'transaction'));
+  $('no-transactions').hidden = rows.length > 0 || pages.more || pages.skipped > 0;
+  $('more-transactions').hidden = !pages.more;
   if (!$('ledger').open) $('ledger').showModal();
+}
+
+function drawTransaction(row, { transaction }) {
+  const { amount, createdAt } = transaction;
+  write(row.querySelector('.what'), transactionInWords(transaction));
+  write(row.querySelector('time'), `${day(createdAt)}, ${clock(createdAt)}`);
+  write(row.querySelector('.amount'), `${amount > 0 ? '+' : '−'}${Math.abs(amount)}`);
+  row.classList.toggle('gain', amount > 0);
 }
 
 // What the wire tells.
@@ -430,9 +455,9 @@ function onState({ detail: { state } }) {
 async function signIn(typed) {
   const name = typed.toWellFormed(); // a field that is full can cut an emoji in half
   if ((await attempt(() => devToken(name))) === undefined) return showSignIn();
-  sessionStorage.setItem('parley.name', name);
+  kept.set('parley.name', name);
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
-  wire = new Wire({ user: name, url, token: () => devToken(name), storage: sessionStorage });
+  wire = new Wire({ user: name, url, token: () => devToken(name), kept });
   wire.addEventListener('state', onState);
   wire.addEventListener('change', changed);
   wire.addEventListener('balance', changed);
@@ -453,7 +478,7 @@ function showSignIn() {
 
 function signOut() {
   wire.stop();
-  sessionStorage.clear();
+  kept.clear();
   location.assign('/');
 }
 
@@ -497,8 +522,10 @@ $('add-coins').onclick = () => attempt(async () => {
 });
 $('sign-out').onclick = signOut;
 $('back').onclick = close;
+$('history').lastElementChild.onclick = () => loadHistory(wire.messages(openId).length + 1);
+$('unreadable').lastElementChild.onclick = readAgain;
 $('balance').onclick = () => showTransactions();
-$('more-transactions').onclick = () => showTransactions(true);
+$('more-transactions').onclick = () => showTransactions(ledger);
 $('ledger-close').onclick = () => $('ledger').close();
 $('latest').onclick = () => $('scroll').scrollTo({ top: $('scroll').scrollHeight, behavior: 'smooth' });
 $('text').addEventListener('input', onInput);
@@ -520,6 +547,6 @@ addEventListener('online', () => wire?.check());
 setInterval(() => document.visibilityState === 'visible' && wire?.refreshPresence(), PRESENCE_EVERY_MS);
 setInterval(() => wire?.state === 'waiting' && changed(), 1_000);
 
-const name = address.get('as') ?? sessionStorage.getItem('parley.name');
+const name = address.get('as') ?? kept.get('parley.name');
 if (name) signIn(name);
 else showSignIn();

@@ -20,6 +20,7 @@ export class Conversations {
   #user;
   #held = new Map(); // conversationId → Map of seq → Message, or null where the server has nothing to show
   #beginnings = new Set(); // conversations held from their first message
+  #starts = new Map(); // conversationId → the number that was reached when nothing was held and what follows could not be read
   #horizons = new Map(); // conversationId → Map of userId → {delivered, read}
 
   /** @param {string} user whose conversations these are */
@@ -31,6 +32,7 @@ export class Conversations {
   know(conversation) {
     const { conversationId, readSeq, deliveredSeq, lastMessage } = conversation;
     const known = this.byId.get(conversationId)?.lastMessage;
+    if (this.#waits(conversationId)) this.#starts.set(conversationId, deliveredSeq);
     this.byId.set(conversationId, conversation);
     this.#move(conversationId, this.#user, 'delivered', deliveredSeq);
     this.#move(conversationId, this.#user, 'read', readSeq);
@@ -96,7 +98,7 @@ export class Conversations {
   /** The highest number up to which a conversation is held without a gap. */
   top(conversationId) {
     const held = this.#held.get(conversationId);
-    let top = this.lowest(conversationId) ?? 0;
+    let top = this.#starts.get(conversationId) ?? this.lowest(conversationId) ?? 0;
     while (held?.has(top + 1)) top += 1;
     return top;
   }
@@ -107,7 +109,18 @@ export class Conversations {
     const known = this.byId.get(conversationId)?.lastSeq ?? 0;
     const last = [...(held?.keys() ?? [])].reduce((one, other) => Math.max(one, other), known);
     const next = this.top(conversationId) + 1;
-    return held && next <= last ? next : undefined;
+    return held && next <= last && !this.#waits(conversationId) ? next : undefined;
+  }
+
+  /** Notes that what follows the reached number can't be read now: the number stays, whatever is held of what follows. */
+  stay(conversationId) {
+    if (this.#held.has(conversationId)) return; // and so is what follows the number
+    this.#starts.set(conversationId, this.#horizon(conversationId, this.#user).delivered);
+  }
+
+  /** Whether the number that is reached is still to be told. */
+  #waits(conversationId) {
+    return this.#starts.has(conversationId) && !this.byId.has(conversationId);
   }
 
   /** Notes that the server has nothing to show at the numbers of this range that are not held. */

@@ -1,4 +1,5 @@
 /** For the tests: a server of one conversation, `c`, between ann and bob, and a few words to say what they see. */
+import { Kept } from './kept.js';
 import { Wire } from './wire.js';
 
 const DEADLINE_MS = 10_000;
@@ -43,9 +44,10 @@ export class FakeServer {
   }
 
   /** Ann's wire to this server. */
-  wire(t, options) {
+  wire(t, { storage, ...options } = {}) {
     const token = async () => `t${++this.tokens}`;
-    const wire = new Wire({ user: 'ann', url: 'ws://x', token, WebSocket: this.Socket, ...options });
+    const kept = new Kept(storage && (() => storage));
+    const wire = new Wire({ user: 'ann', url: 'ws://x', token, kept, WebSocket: this.Socket, ...options });
     t.after(() => wire.stop());
     wire.start();
     return wire;
@@ -72,6 +74,11 @@ export class FakeServer {
 
   push(...messages) {
     for (const message of messages) this.say({ event: 'message:new', success: true, data: { message } });
+  }
+
+  /** A page of a sync; with an error for a conversation that can't be read. */
+  page(conversationId, messages, error) {
+    this.say({ event: 'sync:page', success: true, data: { conversationId, messages, hasMore: false, error } });
   }
 
   status(userId, status, seq) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8');
@@ -14,4 +14,10 @@ test('every file that the page loads is served, and none needs itself', () => {
   };
   for (const [, file] of read('./index.html').matchAll(/(?:src|href)="\/(.+?)"/g)) visit(file, []);
   assert.deepEqual([...loaded, 'index.html'].sort(), served.sort());
+});
+
+test('the browser’s storage is touched in one place, which expects it to refuse', () => {
+  const files = readdirSync(new URL('.', import.meta.url)).filter((file) => file.endsWith('.js') && !file.endsWith('.test.js'));
+  const touched = files.flatMap((file) => read(`./${file}`).match(/.*(session|local)Storage.*/g) ?? []);
+  assert.deepEqual(touched.map((line) => line.includes('new Kept(() => sessionStorage,')), [true]);
 });

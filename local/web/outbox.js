@@ -23,14 +23,14 @@ export class Outbox {
    * @param {object} options
    * @param {string} options.user who writes
    * @param {import('./link.js').Link} options.link
-   * @param {Storage} [options.storage] keeps the messages over a reload
+   * @param {import('./kept.js').Kept} options.kept keeps the messages over a reload
    * @param {(answer: {message: object, balance?: number}) => void} options.onAccept
    * @param {(outgoing: Outgoing) => void} options.onFail
    * @param {(conversationId: string) => void} options.onChange
    */
   constructor(options) {
     this.#options = options;
-    this.#outgoing = stored(options.storage, this.#key());
+    this.#outgoing = unsent(options.kept.get(this.#key()), options.user);
   }
 
   /** Goes on with what was left. */
@@ -80,11 +80,7 @@ export class Outbox {
   }
 
   #changed(conversationId) {
-    try {
-      this.#options.storage?.setItem(this.#key(), JSON.stringify(this.#outgoing));
-    } catch {
-      // Storage is full: what is unsent is lost with the page, but goes out as long as it is open.
-    }
+    this.#options.kept.set(this.#key(), JSON.stringify(this.#outgoing));
     this.#options.onChange(conversationId);
   }
 
@@ -141,12 +137,26 @@ function request({ conversationId, clientMessageId, content, maxPrice }) {
   return { conversationId, clientMessageId, content, maxPrice };
 }
 
-function stored(storage, key) {
+/** The messages in a text that was kept. It may be damaged or another version's: what is no message of the user is dropped. */
+function unsent(text, user) {
+  const outgoing = parse(text).filter((part) => isOutgoing(part, user));
+  return [...new Map(outgoing.map((part) => [part.clientMessageId, part])).values()];
+}
+
+function parse(text = '[]') {
   try {
-    return JSON.parse(storage?.getItem(key) ?? '[]');
+    return [JSON.parse(text)].flat();
   } catch {
     return [];
   }
+}
+
+function isOutgoing(part, user) {
+  const { conversationId, senderId, clientMessageId, content, maxPrice, createdAt, state, error } = Object(part);
+  const texts = [conversationId, clientMessageId, content].every((text) => text && typeof text === 'string');
+  const failed = state === 'failed' && typeof error?.code === 'string' && Object(error.details) === error.details;
+  const stands = typeof createdAt === 'string' && !Number.isNaN(Date.parse(createdAt)) && (state === 'sending' || failed);
+  return texts && senderId === user && Number.isSafeInteger(maxPrice) && maxPrice >= 0 && stands;
 }
 
 /** A UUID of version 7. Its order is that of time, which can save the server a look. @returns {string} */

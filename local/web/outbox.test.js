@@ -147,6 +147,11 @@ test('unsent messages outlive a reload', async (t) => {
   assert.equal(next.of('sendMessage')[0].content, 'hi');
 });
 
+const kept = {
+  conversationId: 'c', senderId: 'ann', clientMessageId: 'k1', content: 'kept', maxPrice: 0, createdAt: '2026-01-01T00:00:00.000Z', state: 'sending',
+};
+const storing = (value) => ({ getItem: () => value, setItem: () => {}, removeItem: () => {} });
+
 test('a storage that is full, or holds something else, stops no message', async (t) => {
   const full = () => {
     throw new Error('QuotaExceededError');
@@ -155,6 +160,50 @@ test('a storage that is full, or holds something else, stops no message', async 
   const wire = server.wire(t, { storage: { getItem: () => '{', setItem: full } });
   wire.send('c', 'hi', 0);
   await until(wire, () => held(wire).length === 1);
+});
+
+test('what was kept and is no unsent message is dropped, and the others are sent', async (t) => {
+  const failed = { ...kept, state: 'failed' };
+  const others = [
+    null, 7, 'x', [], {}, failed, { ...failed, error: { code: 7, details: {} } }, { ...failed, error: { code: 'blocked' } },
+    { ...kept, conversationId: undefined }, { ...kept, clientMessageId: 7 }, { ...kept, content: ['x'] }, { ...kept, content: '' },
+    { ...kept, senderId: 'eve' }, { ...kept, maxPrice: '5' }, { ...kept, maxPrice: undefined, price: 5 }, { ...kept, maxPrice: -1 },
+    { ...kept, createdAt: 'once' }, { ...kept, createdAt: undefined }, { ...kept, state: 'queued' }, { ...kept, state: undefined },
+  ];
+  for (const value of ['', '{', 'null', '7', '"x"', '{}', ...others.map((other) => JSON.stringify([other, kept, kept]))]) {
+    const server = new FakeServer();
+    const wire = server.wire(t, { storage: storing(value) });
+    wire.send('c', 'new', 0);
+    await until(wire, () => texts(wire).includes('new'));
+    assert.deepEqual(texts(wire), value.includes('k1') ? ['kept', 'new'] : ['new'], value);
+    assert.deepEqual(wire.outgoing('c'), [], value);
+  }
+});
+
+test('what has failed is shown as failed after a reload', async (t) => {
+  const error = { code: 'price_changed', details: { price: 5 } };
+  const server = new FakeServer();
+  const wire = await server.online(t, { storage: storing(JSON.stringify([{ ...kept, state: 'failed', error }])) });
+  assert.deepEqual(failures(wire), [['kept', 'price_changed']]);
+  wire.retry(wire.outgoing('c')[0], 5);
+  await until(wire, () => held(wire).length === 1);
+});
+
+test('a discarded message stays discarded, even if its browser can keep no others', async (t) => {
+  const texts = new Map();
+  const setItem = (key, value) => {
+    if (value.includes('large')) throw new Error('QuotaExceededError');
+    texts.set(key, value);
+  };
+  const storage = { getItem: (key) => texts.get(key) ?? null, setItem, removeItem: (key) => texts.delete(key) };
+  const server = new FakeServer();
+  server.answers.sendMessage = () => undefined;
+  const wire = await server.online(t, { storage });
+  wire.send('c', 'wrong', 0);
+  wire.send('c', 'large', 0);
+  wire.discard(wire.outgoing('c')[0]);
+  const next = await new FakeServer().online(t, { storage });
+  assert.deepEqual(next.outgoing('c').map(({ content }) => content), []);
 });
 
 test('ids are UUIDs of version 7', () => {

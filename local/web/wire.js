@@ -12,15 +12,19 @@
  *   typing   {conversationId, userId, typing}
  *   balance  {balance}
  *
- * Its parts, each a file: the link keeps up a connection, the outbox sends messages, the conversations are what is known.
+ * Its parts, each a file: the link keeps up a connection, the outbox sends messages, the conversations are what is known,
+ * a list comes in pages, and what is kept outlives a reload.
  *
  * @typedef {import('./conversations.js').Message} Message
  * @typedef {import('./conversations.js').Conversation} Conversation
  * @typedef {import('./outbox.js').Outgoing} Outgoing
  */
+import { WireError } from './connection.js';
 import { Conversations } from './conversations.js';
-import { Link } from './link.js';
+import { Kept } from './kept.js';
+import { backoff, Link } from './link.js';
 import { Outbox } from './outbox.js';
+import { Pages } from './pages.js';
 
 const SYNC_DEADLINE_MS = 60_000;
 const TYPING_EVERY_MS = 3_000;
@@ -31,15 +35,19 @@ const BALANCE_DELAY_MS = 1_000; // coins are booked shortly after their message 
 const SINCE_MAX = 300; // keeps a sync request well below a frame
 const PRESENCE_MAX = 100;
 const PAGE = 50;
+const CANNOT_READ = new Set(['internal', 'unavailable']);
 
 export class Wire extends EventTarget {
   /** @type {string} */ user;
   /** @type {Map<string, {online: boolean, lastSeenAt?: string}>} */ presence = new Map();
   /** @type {number | undefined} coins, as last told */ balance;
+  /** @type {Set<string>} conversations of which the server could not read something */ unreadable = new Set();
 
   #link;
   #known;
   #outbox;
+  #list = new Pages(); // of conversations, as it was last asked for
+  #refused = new Set(); // conversations that the sync under way, or the last one, could not bring
   #early = []; // messages of conversations that the sync under way may have more to say of
   #marks = new Map(); // conversationId → {delivered, read} not yet told to the server
   #filling = new Set();
@@ -51,10 +59,10 @@ export class Wire extends EventTarget {
    * @param {string} options.user the user id that the token names
    * @param {string} options.url of the WebSocket
    * @param {() => Promise<string>} options.token asked for a fresh JWT before each connection
-   * @param {Storage} [options.storage] keeps unsent messages over a reload
+   * @param {Kept} [options.kept] keeps unsent messages over a reload
    * @param {typeof WebSocket} [options.WebSocket] where there is no global one
    */
-  constructor({ user, url, token, storage, WebSocket = globalThis.WebSocket }) {
+  constructor({ user, url, token, kept = new Kept(), WebSocket = globalThis.WebSocket }) {
     super();
     this.user = user.toWellFormed();
     this.#known = new Conversations(this.user);
@@ -69,7 +77,7 @@ export class Wire extends EventTarget {
     this.#outbox = new Outbox({
       user: this.user,
       link: this.#link,
-      storage,
+      kept,
       onAccept: (answer) => this.#accept(answer),
       onFail: ({ conversationId, error }) => this.#known.setPrice(conversationId, error.details.price),
       onChange: (conversationId) => this.#emit('change', { conversationId }),
@@ -111,6 +119,16 @@ export class Wire extends EventTarget {
     return this.#known.byId;
   }
 
+  /** @returns {boolean} whether the list of conversations goes on behind those that are known */
+  get moreConversations() {
+    return this.#list.more;
+  }
+
+  /** @returns {number} how many conversations the list has left out, as the server can't read them now */
+  get skippedConversations() {
+    return this.#list.skipped;
+  }
+
   #emit(type, detail = {}) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
@@ -123,13 +141,13 @@ export class Wire extends EventTarget {
     this.#flushMarks();
     this.refreshBalance().catch(() => {});
     this.refreshPresence();
-    for (const conversationId of this.#known.held()) this.#complete(conversationId);
+    this.#completeHeld();
   }
 
   // What the server tells
 
   #pushed(event, data) {
-    if (event === 'sync:page') this.#hold(data.messages, this.state === 'online' ? 'push' : 'sync');
+    if (event === 'sync:page') this.#synced(data);
     if (event === 'message:new') this.#pushedMessage(data.message);
     if (event === 'message:sent') this.#accept(data); // answered after its deadline
     if (event === 'message:status') this.#moved(data);
@@ -137,6 +155,19 @@ export class Wire extends EventTarget {
     if (event === 'typing') this.#emit('typing', data);
     const somebody = data?.message?.senderId ?? data?.userId;
     if (somebody && somebody !== this.user) this.presence.set(somebody, { online: true });
+  }
+
+  #synced({ conversationId, messages, error }) {
+    this.#hold(messages, this.state === 'online' ? 'push' : 'sync');
+    if (!error) return;
+    this.#known.stay(conversationId);
+    this.#refused.add(conversationId);
+    this.#setUnreadable(conversationId);
+  }
+
+  #setUnreadable(conversationId) {
+    this.unreadable.add(conversationId);
+    this.#emit('change', { conversationId });
   }
 
   /** Before the sync is done, what comes before the first message of a conversation may still be on its way. */
@@ -164,7 +195,10 @@ export class Wire extends EventTarget {
       if (message.price > 0) this.#balanceSoon(); // earned, or paid from another device
       this.#emit('message', { message, how });
     }
-    for (const id of new Set(messages.map(({ conversationId }) => conversationId))) this.#complete(id);
+    for (const id of new Set(messages.map(({ conversationId }) => conversationId))) {
+      if (this.#known.gap(id) === undefined) this.unreadable.delete(id);
+      this.#complete(id);
+    }
   }
 
   #accept({ message, balance }) {
@@ -185,35 +219,75 @@ export class Wire extends EventTarget {
     this.#emit('change', { conversationId });
   }
 
+  /** As for those that aren't known: while the list goes on, it may name them. */
+  #completeHeld() {
+    const listed = (id) => !this.#list.more || this.conversations.has(id);
+    for (const conversationId of this.#known.held().filter(listed)) this.#complete(conversationId);
+  }
+
   // What the server is asked
 
   async #sync(ask) {
     let done;
     let since;
+    this.#refused = new Set();
     do {
       since = JSON.stringify(this.#since());
       done = await ask('sync', { since: JSON.parse(since) }, SYNC_DEADLINE_MS);
     } while (!done.complete && since !== JSON.stringify(this.#since()));
-    const { conversations } = await ask('getConversations', { limit: PAGE });
-    for (const conversation of conversations) this.#know(conversation);
+    if (done.complete) this.#forgetUnreadable();
+    const list = new Pages('getConversations', 'conversations', PAGE);
+    await this.#listPage(list, ask);
+    this.#list = list;
+    this.#listRest(list);
+  }
+
+  /** A sync that was complete has read all but what it has refused. */
+  #forgetUnreadable() {
+    for (const id of this.unreadable) if (!this.#refused.has(id)) this.unreadable.delete(id);
+  }
+
+  async #listPage(list, ask) {
+    for (const conversation of await list.next(ask)) this.#know(conversation);
+    this.#emit('change'); // an empty page may be the last
+  }
+
+  /** Goes on with the list to its end, while the connection is used already: it may have many pages. */
+  async #listRest(list) {
+    if (!list.more) return;
+    const wanted = () => list === this.#list && this.state !== 'stopped';
+    for (let failures = 0; list.more && wanted(); ) {
+      try {
+        await this.#listPage(list, (action, fields) => this.request(action, fields));
+        failures = 0;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, backoff(failures++)));
+      }
+    }
+    if (!wanted()) return;
+    this.#completeHeld();
+    this.refreshPresence();
   }
 
   /** The numbers to go on from; a conversation that isn't named goes on from what is marked as delivered. */
   #since() {
-    return Object.fromEntries(this.#known.held().slice(0, SINCE_MAX).map((id) => [id, this.#known.top(id)]));
+    const numbers = this.#known.held().map((id) => [id, this.#known.top(id)]);
+    return Object.fromEntries(numbers.filter(([, top]) => top > 0).slice(0, SINCE_MAX));
   }
 
   async #fill(conversationId) {
     try {
       for (let gap; (gap = this.#known.gap(conversationId)) !== undefined; ) {
         const page = await this.request('getMessages', { conversationId, after: gap - 1, limit: PAGE });
+        if (page.skipped > 0) throw new WireError({ code: 'unavailable' });
         if (!(page.messages.at(-1)?.seq >= gap)) break; // not there yet
         this.#hold(page.messages, 'push');
         this.#known.skip(conversationId, gap, page.messages.at(-1).seq);
       }
       this.#mark(conversationId, 'delivered');
-    } catch {
+    } catch ({ code }) {
       // The next message, or the next time online, tries again.
+      if (CANNOT_READ.has(code)) this.#setUnreadable(conversationId);
     } finally {
       this.#filling.delete(conversationId);
     }
@@ -234,7 +308,23 @@ export class Wire extends EventTarget {
     const before = this.#known.lowest(conversationId);
     const page = await this.request('getMessages', { conversationId, before, limit: PAGE });
     this.#hold(page.messages, 'page');
+    if (page.skipped > 0) this.#leaveOut(conversationId, before, page);
     if (!page.hasMore || this.#known.lowest(conversationId) === before) this.#known.begins(conversationId);
+    this.#emit('change', { conversationId });
+  }
+
+  /** Goes on behind what a page has left out, so that it isn't the end of what can be scrolled to. */
+  #leaveOut(conversationId, before, { messages, skipped }) {
+    this.#setUnreadable(conversationId);
+    if (before !== undefined) this.#known.skip(conversationId, Math.max(1, before - messages.length - skipped), before - 1);
+  }
+
+  /** Asks again for what could not be read of a conversation. */
+  async readAgain(conversationId) {
+    if (!this.#known.messages(conversationId).length) await this.loadOlder(conversationId);
+    await this.refresh(conversationId);
+    await this.#fill(conversationId);
+    if (this.#known.gap(conversationId) === undefined) this.unreadable.delete(conversationId);
     this.#emit('change', { conversationId });
   }
 
@@ -251,11 +341,21 @@ export class Wire extends EventTarget {
   /** Asks for the presence of those whom one has direct conversations with. */
   async refreshPresence() {
     const people = [...this.conversations.values()].flatMap(({ participants = [] }) => participants);
-    const userIds = [...new Set(people)].filter((id) => id !== this.user).slice(0, PRESENCE_MAX);
-    if (!userIds.length || this.state !== 'online') return;
-    const { users } = await this.request('getPresence', { userIds }).catch(() => ({ users: [] }));
-    for (const user of users) this.presence.set(user.userId, user);
-    this.#emit('change');
+    const others = [...new Set(people)].filter((id) => id !== this.user);
+    try {
+      while (others.length && this.state === 'online') {
+        const { users } = await this.request('getPresence', { userIds: others.splice(0, PRESENCE_MAX) });
+        for (const user of users) this.presence.set(user.userId, user);
+        this.#emit('change');
+      }
+    } catch {
+      // It is asked for again before long.
+    }
+  }
+
+  /** What has moved the user's coins, the latest first; its pages are asked for with `request`. @returns {Pages} */
+  transactions() {
+    return new Pages('getTransactions', 'transactions', PAGE);
   }
 
   async refreshBalance() {

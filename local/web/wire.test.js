@@ -68,6 +68,93 @@ test('an empty page is the beginning, whatever it says of more', async (t) => {
   assert.equal(wire.hasOlder('c'), false);
 });
 
+// Lists.
+
+/** A server of so many conversations, each with somebody else, in pages. */
+function crowded(count, pageMax = 100) {
+  const server = new FakeServer();
+  const all = Array.from({ length: count }, (_, at) => conversation(0, { conversationId: `c${at}`, participants: ['ann', `bob${at}`] }));
+  server.answers.getConversations = ({ cursor = '0', limit }) => {
+    const end = Number(cursor) + Math.min(limit, pageMax);
+    return { conversations: all.slice(Number(cursor), end), nextCursor: end < count ? String(end) : null };
+  };
+  server.answers.getPresence = ({ userIds }) => ({ users: userIds.map((userId) => ({ userId, online: true })) });
+  return server;
+}
+
+test('all conversations are there, however many pages they fill, and everybody is seen', async (t) => {
+  const server = crowded(260);
+  const wire = await server.online(t);
+  await until(wire, () => !wire.moreConversations && wire.presence.size === 260);
+  assert.equal(wire.conversations.size, 260);
+  assert.ok(server.of('getPresence').every(({ userIds }) => userIds.length <= 100));
+});
+
+test('one is online with the first page; a page that fails is asked for again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const server = crowded(120);
+  const { getConversations } = server.answers;
+  server.answers.getConversations = (frame) => (frame.cursor ? { code: 'unavailable', retryable: true } : getConversations(frame));
+  const wire = await server.online(t);
+  await pass(t, 5_000);
+  assert.deepEqual([wire.state, wire.conversations.size, wire.moreConversations], ['online', 50, true]);
+  server.answers.getConversations = getConversations;
+  await pass(t, 30_000);
+  assert.deepEqual([wire.conversations.size, wire.moreConversations], [120, false]);
+});
+
+test('a list whose connection is lost is asked for anew, to its end', async (t) => {
+  const server = crowded(120);
+  const { getConversations } = server.answers;
+  server.answers.getConversations = (frame, socket) => {
+    if (!frame.cursor || server.sockets.length > 1) return getConversations(frame);
+    socket.close();
+  };
+  const wire = await server.online(t);
+  await until(wire, () => wire.conversations.size === 120);
+});
+
+test('messages of a conversation that the list names on a later page are no reason to ask for it', async (t) => {
+  const server = crowded(60);
+  server.answers.sync = () => {
+    const messages = [{ ...message(1, 'bob59'), conversationId: 'c59' }, { ...message(1, 'eve'), conversationId: 'elsewhere' }];
+    for (const it of messages) server.say({ event: 'sync:page', success: true, data: { conversationId: it.conversationId, messages: [it], hasMore: false } });
+    return { complete: true };
+  };
+  const elsewhere = conversation(1, { conversationId: 'elsewhere', participants: ['ann', 'eve'] });
+  server.answers.getConversation = () => ({ conversation: elsewhere });
+  const wire = await server.online(t);
+  await until(wire, () => wire.conversations.has('elsewhere'));
+  assert.deepEqual(server.of('getConversation').map(({ conversationId }) => conversationId), ['elsewhere']);
+});
+
+test('transactions are shown page by page, and a page that is wanted twice at once only once', async (t) => {
+  const server = new FakeServer();
+  const all = Array.from({ length: 120 }, (_, at) => ({ id: `t${at}`, kind: 'topup', amount: 1 }));
+  server.answers.getTransactions = ({ cursor = '0', limit }) => {
+    const end = Number(cursor) + limit;
+    return { transactions: all.slice(Number(cursor), end), nextCursor: end < 120 ? String(end) : undefined };
+  };
+  const wire = await server.online(t);
+  const pages = wire.transactions();
+  const ask = (action, fields) => wire.request(action, fields);
+  await Promise.all([pages.next(ask), pages.next(ask)]);
+  assert.deepEqual([pages.entries.length, pages.more], [50, true]);
+  await pages.next(ask);
+  await pages.next(ask);
+  assert.deepEqual([pages.entries, pages.more], [all, false]);
+});
+
+test('a place in a list that leads to itself ends it', async (t) => {
+  const server = crowded(60);
+  const { getConversations } = server.answers;
+  const asked = () => server.of('getConversations').length;
+  server.answers.getConversations = (frame) => (asked() > 9 ? undefined : { ...getConversations(frame), nextCursor: '50' });
+  const wire = await server.online(t);
+  await until(wire, () => !wire.moreConversations);
+  assert.equal(wire.conversations.size, 60);
+});
+
 test('a status only moves forward, and marks are sent once', async (t) => {
   const server = new FakeServer();
   const wire = await server.online(t);
