@@ -176,16 +176,51 @@ async fn a_secret_that_cannot_be_fetched_refuses_nobody_who_was_let_in_before() 
     let world = World::new().await;
     let token = Handshake::with_header(&world.token("ann", Value::Null));
     let unreachable = |call: &Call| matches!(call.operation, Operation::Secret(..)).then_some(Fault::Refuse(500));
+    let soon = SECRET_REFETCH_AFTER + Duration::from_secs(1);
     world.breaks(unreachable);
     assert_eq!(world.handshake(&token).await, Err(500), "nobody can be told who they are");
     world.has_secrets([("AWSCURRENT", "short".to_owned())]);
     world.heals();
+    world.advance(soon).await;
     assert_eq!(world.handshake(&token).await, Err(500), "a secret that is too short is no secret");
     world.has_secrets([("AWSCURRENT", SECRET.to_owned())]);
+    world.advance(soon).await;
     assert!(world.handshake(&token).await.is_ok());
     world.breaks(unreachable);
-    world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
-    assert!(world.handshake(&token).await.is_ok(), "what is kept goes on being good");
+    secret_reads(&world);
+    for (later, answer, tries) in [
+        (SECRET_LIFE / 2 + Duration::from_secs(1), Ok(()), true),
+        (Duration::from_secs(1), Ok(()), false),
+        (soon, Ok(()), true),
+        (SECRET_LIFE / 2 - soon, Err(500), true),
+        (Duration::from_secs(1), Err(500), false),
+    ] {
+        world.advance(later).await;
+        let answered = world.handshake(&token).await.map(drop);
+        assert_eq!((answered, secret_reads(&world) > 0), (answer, tries), "{later:?} later");
+    }
+    world.heals();
+    world.advance(soon).await;
+    assert!(world.handshake(&token).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_missing_is_not_fetched_again_and_again() {
+    let world = World::new().await;
+    let token = Handshake::with_header(&world.token("ann", Value::Null));
+    world.has_secrets([]);
+    for _ in 0..20 {
+        assert_eq!(world.handshake(&token).await, Err(500));
+    }
+    assert_eq!(secret_reads(&world), 1);
+    world.advance(SECRET_REFETCH_AFTER + Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        assert_eq!(world.handshake(&token).await, Err(500));
+    }
+    assert_eq!(secret_reads(&world), 1, "once more");
+    world.has_secrets([("AWSCURRENT", SECRET.to_owned())]);
+    world.advance(SECRET_REFETCH_AFTER + Duration::from_secs(1)).await;
+    assert!(world.handshake(&token).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +228,7 @@ async fn who_needs_nothing_of_a_fetch_of_the_secret_does_not_wait_for_it() {
     let world = World::new().await;
     let token = Handshake::with_header(&world.token("ann", Value::Null));
     assert!(world.handshake(&token).await.is_ok());
-    world.advance(SECRET_LIFE + Duration::from_secs(1)).await;
+    world.advance(SECRET_LIFE / 2 + Duration::from_secs(1)).await;
     // Each is tried four times, with waits between.
     world.breaks(|call| matches!(call.operation, Operation::Secret(..)).then_some(Fault::Refuse(500)));
     let connects = async || {

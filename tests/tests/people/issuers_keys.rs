@@ -82,15 +82,17 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
     let mut request = vec![0; 4_096];
     let _ = socket.read(&mut request).await;
     let does = does.wait_for(|does| *does != Does::Wait).await.expect("it is there").clone();
-    let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
-    if let Does::SendAllBut(id) = does {
-        keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != id);
+    let mut document = KEYS.to_owned();
+    match &does {
+        Does::SendAllBut(id) => {
+            let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
+            keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != *id);
+            document = keys.to_string();
+        }
+        Does::Pad(bytes) => document += &" ".repeat(bytes - document.len()),
+        Does::Trickle | Does::Fail | Does::Wait => {}
     }
-    let (status, mut document) =
-        if does == Does::Fail { ("503 Busy", String::new()) } else { ("200 OK", keys.to_string()) };
-    if let Does::Pad(bytes) = does {
-        document += &" ".repeat(bytes - document.len());
-    }
+    let status = if does == Does::Fail { "503 Busy" } else { "200 OK" };
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
     let _ = socket.write_all(head.as_bytes()).await;
     let pieces = document.as_bytes().chunks(if does == Does::Trickle { 1 } else { usize::MAX });
@@ -117,12 +119,16 @@ fn pkcs8(pem: &str) -> Vec<u8> {
     STANDARD.decode(lines.collect::<String>()).expect("base64")
 }
 
-/// A handshake with a token that is signed by the issuer.
+/// A handshake with a token that is signed by the issuer, with a key of this name.
 fn handshake(world: &World, algorithm: Algorithm, key_id: &str) -> Handshake {
-    let header = json!({ "alg": algorithm, "kid": key_id });
+    handshake_with(world, algorithm, &json!({ "alg": algorithm, "kid": key_id }))
+}
+
+/// A handshake with a token that has this header and is signed by the issuer.
+fn handshake_with(world: &World, algorithm: Algorithm, header: &Value) -> Handshake {
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 86_400 });
     let random = SystemRandom::new();
-    let token = signed(&claims, &header, |message| match algorithm {
+    let token = signed(&claims, header, |message| match algorithm {
         Algorithm::RS256 => {
             let key = rsa::KeyPair::from_pkcs8(&pkcs8(include_str!("keys/rs256.pem"))).expect("a key");
             let mut signature = vec![0; key.public().modulus_len()];
@@ -198,30 +204,74 @@ async fn a_new_key_of_the_issuer_is_taken_when_keys_may_be_fetched_again_and_not
 }
 
 #[tokio::test]
-async fn a_key_that_the_issuer_has_withdrawn_ends_with_the_life_of_the_keys() {
+async fn keys_are_fetched_again_from_the_middle_of_their_life() {
     let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
     let token = handshake(&world, Algorithm::ES256, "ES256");
     assert!(world.handshake(&token).await.is_ok());
     issuer.does(Does::SendAllBut("ES256"));
-    world.sets_clock(s(JWKS_LIFE) - MARGIN_S);
+    world.sets_clock(s(JWKS_LIFE) / 2 - MARGIN_S);
     assert!(world.handshake(&token).await.is_ok());
     assert_eq!(issuer.asked(), 1, "they are kept");
     world.sets_clock(MARGIN_S + 1);
-    assert_eq!(world.handshake(&token).await, Err(401));
+    assert_eq!(world.handshake(&token).await, Err(401), "it was withdrawn");
     assert_eq!(issuer.asked(), 2);
 }
 
 #[tokio::test]
-async fn old_keys_serve_where_the_issuer_fails_or_sends_its_keys_byte_by_byte() {
+async fn a_key_that_the_issuer_has_withdrawn_ends_with_the_life_of_the_keys() {
     let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
     let token = handshake(&world, Algorithm::ES256, "ES256");
     assert!(world.handshake(&token).await.is_ok());
-    for (does, asked) in [(Does::Fail, 2), (Does::Trickle, 3)] {
+    issuer.does(Does::Fail);
+    for (later_s, answer, asked) in [
+        (s(JWKS_LIFE) / 2 + 1, Ok(()), 2),
+        (s(JWKS_REFETCH_AFTER) - MARGIN_S, Ok(()), 2),
+        (MARGIN_S + 1, Ok(()), 3),
+        // Fetching them again in vain has made them no younger.
+        (s(JWKS_LIFE) / 2 - s(JWKS_REFETCH_AFTER) - MARGIN_S - 2, Ok(()), 4),
+        (MARGIN_S + 1, Err(500), 4),
+        (s(JWKS_REFETCH_AFTER), Err(500), 5),
+    ] {
+        world.sets_clock(later_s);
+        for _ in 0..5 {
+            assert_eq!(world.handshake(&token).await.map(drop), answer, "{later_s}");
+        }
+        assert_eq!(issuer.asked(), asked, "{later_s}");
+    }
+    issuer.does(Does::SendAllBut(""));
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok(), "the issuer is there again");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_from_the_start_is_not_asked_again_and_again() {
+    let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
+    let token = handshake(&world, Algorithm::ES256, "ES256");
+    issuer.does(Does::Fail);
+    for (later_s, asked) in [(0, 1), (s(JWKS_REFETCH_AFTER) - MARGIN_S, 1), (MARGIN_S + 1, 2)] {
+        world.sets_clock(later_s);
+        for _ in 0..20 {
+            assert_eq!(world.handshake(&token).await, Err(500), "nobody can be told who they are");
+        }
+        assert_eq!(issuer.asked(), asked, "{later_s}");
+    }
+    issuer.does(Does::SendAllBut(""));
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok());
+    assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn old_keys_serve_where_the_issuer_fails_or_sends_its_keys_byte_by_byte() {
+    for does in [Does::Fail, Does::Trickle] {
+        let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
+        let token = handshake(&world, Algorithm::ES256, "ES256");
+        assert!(world.handshake(&token).await.is_ok());
         issuer.does(does);
-        world.sets_clock(s(JWKS_LIFE) + 1);
+        world.sets_clock(s(JWKS_LIFE) / 2 + 1);
         // The function would be killed by its time limit.
         assert!(world.handshake(&token).await.is_ok());
-        assert_eq!(issuer.asked(), asked);
+        assert_eq!(issuer.asked(), 2);
     }
 }
 
@@ -231,7 +281,7 @@ async fn who_needs_nothing_of_a_fetch_does_not_wait_for_it() {
     let (old, new) = (handshake(&world, Algorithm::ES256, "ES256"), handshake(&world, Algorithm::EdDSA, "EdDSA"));
     issuer.does(Does::SendAllBut("EdDSA"));
     assert!(world.handshake(&old).await.is_ok());
-    world.sets_clock(s(JWKS_LIFE) + 1);
+    world.sets_clock(s(JWKS_LIFE) / 2 + 1);
     issuer.does(Does::Wait);
     let meanwhile = async {
         issuer.is_asked(2).await;
@@ -257,7 +307,8 @@ async fn all_who_wait_for_an_issuer_that_fails_are_refused_after_one_fetch() {
     assert!(handshakes.iter().all(|answer| *answer == Err(500)), "{handshakes:?}");
     assert_eq!(issuer.asked(), 1);
     issuer.does(Does::SendAllBut(""));
-    assert!(world.handshake(&token).await.is_ok(), "the next asks again");
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok(), "it is asked again");
 }
 
 #[tokio::test]
