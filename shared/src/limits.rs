@@ -52,6 +52,8 @@ pub const QUEUE_ATTEMPTS_MAX: u32 = 2;
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 /// The longest token that is read.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
+/// How many of the keys that fit a token, by their names and their algorithm, are tried.
+pub const KEYS_TRIED_MAX: usize = 16;
 /// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.
 pub const SECRET_BYTES_MIN: usize = 32;
 /// How long a fetched secret is good: so long, at most, a version that was taken away goes on being good. In the second half of

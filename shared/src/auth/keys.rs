@@ -8,33 +8,47 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_http_client::{Connector, tls};
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::byte_stream::ByteStream;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use wire::Time;
 
 use crate::clock::is_to_come;
 use crate::error::Error;
-use crate::limits::JWKS_BYTES_MAX;
+
+/// What signatures are checked by.
+pub(super) struct Key {
+    /// The one algorithm that it is for.
+    pub(super) algorithm: Algorithm,
+    /// Its name, if it has one.
+    pub(super) id: Option<String>,
+    /// The key.
+    pub(super) key: DecodingKey,
+}
+
+impl Key {
+    /// Whether a token with this header may be signed with it. A name only helps to find the key (RFC 7515 section 4.1.4): where
+    /// the token or the key has none, the signature says it.
+    pub(super) fn fits(&self, header: &Header) -> bool {
+        let names = self.id.as_ref().zip(header.kid.as_ref());
+        self.algorithm == header.alg && names.is_none_or(|(key, token)| key == token)
+    }
+}
 
 /// Keys, and whose turn it is to fetch them.
-pub(super) struct Keys<T> {
+pub(super) struct Keys {
     /// How long they are good, from when they were fetched.
     life: Duration,
     /// The least time between two fetches, whatever keys are asked for, and whatever the first has brought.
     refetch_after: Duration,
     /// Locked for as long as it takes to look, or to change it.
-    kept: Mutex<Kept<T>>,
+    kept: Mutex<Kept>,
     /// Held by who fetches.
     turn: tokio::sync::Mutex<()>,
 }
 
 /// What the fetches have left.
-struct Kept<T> {
+struct Kept {
     /// What was fetched last, and when.
-    keys: Option<(Arc<T>, Time)>,
+    keys: Option<(Arc<[Key]>, Time)>,
     /// When somebody last tried to fetch them.
     tried: Option<Time>,
     /// Why that failed, where it has.
@@ -46,14 +60,14 @@ fn is_past(moment: Time, life: Duration, now: Time) -> bool {
     moment.after(life) < now || is_to_come(moment, now)
 }
 
-impl<T> Keys<T> {
+impl Keys {
     /// None yet.
     pub(super) fn new(life: Duration, refetch_after: Duration) -> Self {
         let kept = Mutex::new(Kept { keys: None, tried: None, cause: String::new() });
         Self { life, refetch_after, kept, turn: tokio::sync::Mutex::default() }
     }
 
-    /// The key that FIND finds, of those that are kept or those that FETCH brings.
+    /// What FIND finds among the keys that are kept, or those that FETCH brings.
     ///
     /// When the keys are to be fetched again, the first who comes does it, and waits for it: nothing goes on once a function
     /// has answered, so somebody has to. The others are checked by what is kept until then.
@@ -63,8 +77,8 @@ impl<T> Keys<T> {
     pub(super) async fn find<K>(
         &self,
         now: Time,
-        find: impl Fn(&T) -> Option<K>,
-        fetch: impl Future<Output = Result<T, String>>,
+        find: impl Fn(&[Key]) -> Option<K>,
+        fetch: impl Future<Output = Result<Vec<Key>, String>>,
     ) -> Result<K, Error> {
         let kept = self.good(now);
         let mut found = kept.as_ref().and_then(|(keys, _)| find(keys));
@@ -89,12 +103,12 @@ impl<T> Keys<T> {
         })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<T>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The keys, and when they were fetched, if their life isn't over.
-    fn good(&self, now: Time) -> Option<(Arc<T>, Time)> {
+    fn good(&self, now: Time) -> Option<(Arc<[Key]>, Time)> {
         self.kept().keys.clone().filter(|(_, fetched)| !is_past(*fetched, self.life, now))
     }
 
@@ -104,41 +118,15 @@ impl<T> Keys<T> {
     }
 
     /// Keeps what was fetched; where that has failed, what was there before, which grows no younger by it.
-    fn keep(&self, fetched: Result<T, String>, now: Time) {
+    fn keep(&self, fetched: Result<Vec<Key>, String>, now: Time) {
         let mut kept = self.kept();
         kept.tried = Some(now);
         match fetched {
-            Ok(keys) => kept.keys = Some((Arc::new(keys), now)),
+            Ok(keys) => kept.keys = Some((keys.into(), now)),
             Err(cause) => {
                 tracing::warn!(cause, "the keys can't be fetched");
                 kept.cause = cause;
             }
         }
     }
-}
-
-/// Fetches an issuer's keys. LIMIT is for all of it, as an issuer may send its document byte by byte.
-pub(super) async fn fetch(url: &str, limit: Duration) -> Result<JwkSet, String> {
-    let exchanged = tokio::time::timeout(limit, exchange(url)).await;
-    exchanged.unwrap_or_else(|_| Err(format!("the issuer took longer than {limit:?}")))
-}
-
-/// Asks an issuer for its keys, and reads what it answers.
-async fn exchange(url: &str) -> Result<JwkSet, String> {
-    let connector =
-        Connector::builder().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build();
-    let request = HttpRequest::get(url).map_err(|error| error.to_string())?;
-    let response = connector.call(request).await.map_err(|error| format!("{error:?}"))?;
-    if !response.status().is_success() {
-        return Err(format!("the issuer answered {}", response.status()));
-    }
-    let mut body = ByteStream::new(response.into_body());
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
-        if bytes.len() > JWKS_BYTES_MAX {
-            return Err(format!("the document has more than {JWKS_BYTES_MAX} bytes"));
-        }
-    }
-    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::connecting::{hmac, signed};
 
 /// Every key that an issuer may publish.
-const KEYS: &str = include_str!("keys/jwks.json");
+pub(crate) const KEYS: &str = include_str!("keys/jwks.json");
 /// How much later or earlier than a limit a test looks: more than it takes itself.
 const MARGIN_S: i64 = 15;
 /// How long an issuer that sends byte by byte waits before each.
@@ -26,9 +26,11 @@ const BYTE_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What an issuer does when it is asked for its keys.
 #[derive(Clone, PartialEq)]
-enum Does {
+pub(crate) enum Does {
     /// Sends them all, but that of this id.
     SendAllBut(&'static str),
+    /// Sends this.
+    Send(String),
     /// Sends them byte by byte.
     Trickle,
     /// Sends them, and spaces behind them until it is so many bytes.
@@ -40,7 +42,7 @@ enum Does {
 }
 
 /// An issuer on loopback.
-struct Issuer {
+pub(crate) struct Issuer {
     does: watch::Sender<Does>,
     asked: watch::Sender<usize>,
 }
@@ -62,12 +64,12 @@ impl Issuer {
         (issuer, url)
     }
 
-    fn does(&self, what: Does) {
+    pub(crate) fn does(&self, what: Does) {
         self.does.send_replace(what);
     }
 
     /// How often it was asked.
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         *self.asked.borrow()
     }
 
@@ -89,6 +91,7 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
             keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != *id);
             document = keys.to_string();
         }
+        Does::Send(text) => document.clone_from(text),
         Does::Pad(bytes) => document += &" ".repeat(bytes - document.len()),
         Does::Trickle | Does::Fail | Does::Wait => {}
     }
@@ -107,7 +110,7 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
 }
 
 /// A world whose tokens are signed by an issuer that publishes its keys.
-async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Issuer) {
+pub(crate) async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Issuer) {
     let (issuer, url) = Issuer::opens().await;
     let tokens = TokenConfig { keys: KeyConfig::Jwks { url, algorithms }, issuer: None, audience: None };
     (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, issuer)
@@ -120,12 +123,12 @@ fn pkcs8(pem: &str) -> Vec<u8> {
 }
 
 /// A handshake with a token that is signed by the issuer, with a key of this name.
-fn handshake(world: &World, algorithm: Algorithm, key_id: &str) -> Handshake {
+pub(crate) fn handshake(world: &World, algorithm: Algorithm, key_id: &str) -> Handshake {
     handshake_with(world, algorithm, &json!({ "alg": algorithm, "kid": key_id }))
 }
 
 /// A handshake with a token that has this header and is signed by the issuer.
-fn handshake_with(world: &World, algorithm: Algorithm, header: &Value) -> Handshake {
+pub(crate) fn handshake_with(world: &World, algorithm: Algorithm, header: &Value) -> Handshake {
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 86_400 });
     let random = SystemRandom::new();
     let token = signed(&claims, header, |message| match algorithm {
@@ -181,7 +184,7 @@ async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured
 }
 
 /// Seconds, as a clock is set.
-fn s(time: std::time::Duration) -> i64 {
+pub(crate) fn s(time: std::time::Duration) -> i64 {
     i64::try_from(time.as_secs()).expect("not long")
 }
 

@@ -26,6 +26,7 @@ mod mark_read;
 mod moved;
 mod observed;
 mod ping;
+mod published_keys;
 mod rate;
 mod send_message;
 mod sweep;
