@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use aws_types::SdkConfig;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -111,7 +113,7 @@ impl Verifier {
             KeyConfig::Secret(_) => header.alg == Algorithm::HS256,
             KeyConfig::Jwks { algorithms, .. } => algorithms.contains(&header.alg),
         };
-        if !is_accepted {
+        if !is_accepted || names_critical(token) {
             return Err(Error::Unauthorized);
         }
         let validation = self.validation(header.alg);
@@ -160,6 +162,14 @@ impl Verifier {
             KeyConfig::Jwks { url, .. } => published::fetch(url, JWKS_TIMEOUT).await,
         }
     }
+}
+
+/// Whether a token's header has `crit`, whatever it says: then there is something that must be understood, or else the token is
+/// no good (RFC 7515 section 4.1.11), and none of that is known here.
+fn names_critical(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
 }
 
 /// A token's seconds as a moment. `as` saturates: a number that no clock reaches just never comes.

@@ -32,6 +32,7 @@ mod send_message;
 mod sweep;
 mod sync;
 mod to_the_last;
+mod tokens;
 mod typing;
 mod verify;
 mod walk;

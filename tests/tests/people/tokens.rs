@@ -1,0 +1,29 @@
+//! What a token may say.
+
+use ring::hmac;
+use serde_json::{Value, json};
+use tests::world::SECRET;
+use tests::{Handshake, World};
+
+use super::connecting::{hmac, signed};
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_header_names_what_must_be_understood_is_refused() {
+    let world = World::new().await;
+    let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 60, "crit": ["exp"] });
+    let token = |header: &Value| signed(&claims, header, hmac(hmac::HMAC_SHA256, SECRET.as_bytes()));
+    for (more, good) in [
+        (json!({}), true),
+        (json!({ "critical": ["exp"], "x5u": "https://example.com", "more": [{}] }), true),
+        (json!({ "crit": ["exp"] }), false),
+        (json!({ "crit": ["b64"], "b64": true }), false),
+        (json!({ "crit": [] }), false),
+        (json!({ "crit": null }), false),
+        (json!({ "crit": "exp" }), false),
+    ] {
+        let mut header = json!({ "alg": "HS256", "typ": "JWT" });
+        header.as_object_mut().expect("a header").extend(more.as_object().expect("members").clone());
+        let answer = world.handshake(&Handshake::with_header(&token(&header))).await.map(drop);
+        assert_eq!(answer, if good { Ok(()) } else { Err(401) }, "{header}");
+    }
+}
