@@ -7,6 +7,34 @@ use tests::{Handshake, World};
 
 use super::connecting::{hmac, signed};
 
+/// What an operator's request with this token is answered.
+async fn asks_as_operator(world: &World, token: &str) -> u16 {
+    world.http("GET", "/api/wallets/ann", Some(token), None).await.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_are_nobodys_matter_in_the_chat_and_what_is_no_text_is_no_role() {
+    let world = World::new().await;
+    for (roles, status) in [
+        (json!(["admin"]), 200),
+        (json!("admin"), 200),
+        (json!([7, "admin", null]), 200),
+        (json!(["user"]), 403),
+        (json!(["user", 7]), 403),
+        (json!("user admin"), 403),
+        (json!([["admin"]]), 403),
+        (json!([]), 403),
+        (json!({ "admin": true }), 403),
+        (json!(null), 403),
+        (json!(7), 403),
+        (json!(true), 403),
+    ] {
+        let token = world.token("operator", json!({ "roles": roles }));
+        assert!(world.handshake(&Handshake::with_header(&token)).await.is_ok(), "{roles}");
+        assert_eq!(asks_as_operator(&world, &token).await, status, "{roles}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_whose_header_names_what_must_be_understood_is_refused() {
     let world = World::new().await;
