@@ -50,6 +50,8 @@ pub const QUEUE_ATTEMPTS_MAX: u32 = 2;
 
 /// How much longer than its `exp` a token is taken for good: clocks differ.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+/// How far ahead a token may end. One whose `exp` counts milliseconds would be good for 50,000 years.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The longest token that is read.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
 /// How many of the keys that fit a token, by their names and their algorithm, are tried.

@@ -21,7 +21,7 @@ use crate::config::{KeyConfig, TokenConfig};
 use crate::error::Error;
 use crate::limits::{
     JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, KEYS_TRIED_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
-    TOKEN_LEEWAY,
+    TOKEN_LEEWAY, TOKEN_LIFE_MAX,
 };
 use crate::secret::Secrets;
 
@@ -103,6 +103,10 @@ impl Verifier {
         }
         if expires_at.after(TOKEN_LEEWAY) < now {
             return Err(Error::TokenExpired);
+        }
+        if expires_at > now.after(TOKEN_LIFE_MAX).after(TOKEN_LEEWAY) {
+            tracing::warn!("a token ends too late");
+            return Err(Error::Unauthorized);
         }
         Ok(Claims { is_admin: body.has_role("admin"), user: body.sub, expires_at })
     }
