@@ -52,8 +52,12 @@ pub const QUEUE_ATTEMPTS_MAX: u32 = 2;
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 /// How far ahead a token may end. One whose `exp` counts milliseconds would be good for 50,000 years.
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// The longest token that is read.
-pub const TOKEN_BYTES_MAX: usize = 4_096;
+/// The longest token that is read in a header. API Gateway takes 10,240 bytes of a request's line and headers:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// The longest token that is read in the query. API Gateway takes addresses of 4,096 characters:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>.
+pub const TOKEN_QUERY_BYTES_MAX: usize = 3_800;
 /// How many of the keys that fit a token, by their names and their algorithm, are tried.
 pub const KEYS_TRIED_MAX: usize = 16;
 /// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.

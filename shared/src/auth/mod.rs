@@ -7,5 +7,5 @@ mod keys;
 mod published;
 pub mod token;
 
-pub use asking::{Caller, Handshake, HttpRequest};
+pub use asking::{Caller, Handshake, HttpRequest, Token};
 pub use token::{Admin, Claims, Verifier};

@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use wire::{Time, UserId};
 
-use super::asking::HttpRequest;
+use super::asking::{HttpRequest, Token};
 use super::keys::{Key, Keys};
 use super::{crypto, published};
 use crate::config::{KeyConfig, TokenConfig};
 use crate::error::Error;
 use crate::limits::{
-    JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, KEYS_TRIED_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX,
-    TOKEN_LEEWAY, TOKEN_LIFE_MAX,
+    JWKS_LIFE, JWKS_REFETCH_AFTER, JWKS_TIMEOUT, KEYS_TRIED_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY,
+    TOKEN_LIFE_MAX,
 };
 use crate::secret::Secrets;
 
@@ -91,11 +91,8 @@ impl Verifier {
     ///
     /// # Errors
     /// [`Error::Unauthorized`], [`Error::TokenExpired`]; [`Error::Unavailable`] when the issuer's keys can't be had.
-    pub async fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(Error::Unauthorized);
-        }
-        let claims = self.signed(token, now).await?;
+    pub async fn verify(&self, token: &Token, now: Time) -> Result<Claims, Error> {
+        let claims = self.signed(token.text()?, now).await?;
         let body: Body = serde_json::from_value(Value::Object(claims)).map_err(|_| Error::Unauthorized)?;
         let expires_at = moment(body.exp);
         if body.nbf.is_some_and(|nbf| moment(nbf) > now.after(TOKEN_LEEWAY)) {
@@ -116,7 +113,7 @@ impl Verifier {
     /// # Errors
     /// [`Error::Unauthorized`], [`Error::TokenExpired`], [`Error::Forbidden`].
     pub async fn admin(&self, request: &HttpRequest, now: Time) -> Result<Admin, Error> {
-        let token = request.token.as_deref().ok_or(Error::Unauthorized)?;
+        let token = request.token.as_ref().ok_or(Error::Unauthorized)?;
         let claims = self.verify(token, now).await?;
         if claims.is_admin { Ok(Admin(())) } else { Err(Error::Forbidden) }
     }

@@ -5,9 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::{join, join_all};
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::limits::{
-    CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_BYTES_MAX, TOKEN_LEEWAY,
-};
+use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, World};
 
@@ -76,7 +74,6 @@ async fn a_token_that_is_not_good_is_refused_with_401() {
         ("an empty sub", hs256(&with("sub", json!("")), SECRET)),
         ("a control character", hs256(&with("sub", json!("a\nb")), SECRET)),
         ("a sub of 129 bytes", hs256(&with("sub", json!("x".repeat(129))), SECRET)),
-        ("a huge token", hs256(&with("name", json!("x".repeat(9_000))), SECRET)),
     ] {
         assert_eq!(world.handshake(&Handshake::with_header(&token)).await, Err(401), "{what}");
         assert_eq!(world.handshake(&Handshake::with_query(&token)).await, Err(401), "{what}");
@@ -96,7 +93,7 @@ pub(crate) async fn second(world: &World) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_good_up_to_its_last_moment_and_its_last_byte() {
+async fn a_token_is_good_up_to_its_last_moment() {
     let world = World::new().await;
     let status = async |more: Value| {
         let mut claims = json!({ "roles": ["admin"] });
@@ -111,15 +108,6 @@ async fn a_token_is_good_up_to_its_last_moment_and_its_last_byte() {
     {
         let at = second(&world).await + ahead;
         assert_eq!(status(json!({ name: at })).await, expected, "{name} {ahead}");
-    }
-    let bytes = |letters: usize| {
-        let claims = json!({ "roles": ["admin"], "more": "x".repeat(letters) });
-        world.token("operator", claims).len()
-    };
-    let most = (1..).find(|letters| bytes(letters + 1) > TOKEN_BYTES_MAX).expect("some");
-    assert_eq!(bytes(most), TOKEN_BYTES_MAX);
-    for (letters, expected) in [(most, 200), (most + 1, 401)] {
-        assert_eq!(status(json!({ "more": "x".repeat(letters) })).await, expected);
     }
 }
 
@@ -253,6 +241,8 @@ async fn issuer_and_audience_count_when_they_are_configured() {
         let answer = world.handshake(&Handshake::with_header(&world.token("ann", claims.clone()))).await;
         assert_eq!(answer.is_ok(), good, "{claims}");
     }
+    let (world, anybodys) = (World::new().await, json!({ "iss": ["somebody"], "aud": "anybody" }));
+    assert!(world.handshake(&Handshake::with_header(&world.token("ann", anybodys))).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

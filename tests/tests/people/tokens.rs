@@ -1,8 +1,8 @@
-//! What a token may say, and when it may end.
+//! What a token may say, how long it may be, and when it may end.
 
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::limits::{TOKEN_LEEWAY, TOKEN_LIFE_MAX};
+use shared::limits::{TOKEN_BYTES_MAX, TOKEN_LEEWAY, TOKEN_LIFE_MAX, TOKEN_QUERY_BYTES_MAX};
 use tests::world::SECRET;
 use tests::{Handshake, World};
 
@@ -56,6 +56,54 @@ async fn a_token_whose_header_names_what_must_be_understood_is_refused() {
         let answer = world.handshake(&Handshake::with_header(&token(&header))).await.map(drop);
         assert_eq!(answer, if good { Ok(()) } else { Err(401) }, "{header}");
     }
+}
+
+/// A good token of so many bytes.
+fn of_length(world: &World, bytes: usize) -> String {
+    let padded = |letters: usize| world.token("operator", json!({ "roles": ["admin"], "more": "x".repeat(letters) }));
+    // Four letters of a token are three of what it says.
+    let about = (bytes - padded(0).len()) * 3 / 4;
+    let token = (about - 2..about + 3).map(padded).find(|token| token.len() == bytes);
+    token.expect("some have just this length")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_read_up_to_the_limit_of_where_it_stands() {
+    let world = World::new().await;
+    let carriers = [
+        (Handshake::with_header as fn(&str) -> Handshake, TOKEN_BYTES_MAX),
+        (Handshake::with_subprotocol, TOKEN_BYTES_MAX),
+        (Handshake::with_query, TOKEN_QUERY_BYTES_MAX),
+    ];
+    let too_long = |operator: &Operator| -> Vec<(Value, Value)> {
+        let mut lines = operator.lines();
+        lines.retain(|line| line["message"] == "a token is too long");
+        lines.iter().map(|line| (line["bytes"].clone(), line["bytes_max"].clone())).collect()
+    };
+    for (carrier, bytes_max) in carriers {
+        let (fits, fits_not) = (of_length(&world, bytes_max), of_length(&world, bytes_max + 1));
+        let operator = Operator::reads();
+        assert!(world.handshake(&carrier(&fits)).await.is_ok(), "{bytes_max}");
+        assert_eq!(too_long(&operator), []);
+        assert_eq!(world.handshake(&carrier(&fits_not)).await, Err(401), "{bytes_max}");
+        assert_eq!(too_long(&operator), [(json!(bytes_max + 1), json!(bytes_max))]);
+    }
+    let (good, longer) = (of_length(&world, TOKEN_BYTES_MAX), of_length(&world, TOKEN_BYTES_MAX + 1));
+    let first_counts = Handshake::with_header(&longer).and("token", &world.token("ann", Value::Null));
+    assert_eq!(world.handshake(&first_counts).await, Err(401));
+    let operator = Operator::reads();
+    assert_eq!(asks_as_operator(&world, &good).await, 200);
+    assert_eq!(asks_as_operator(&world, &longer).await, 401);
+    assert_eq!(too_long(&operator), [(json!(TOKEN_BYTES_MAX + 1), json!(TOKEN_BYTES_MAX))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_with_eighty_groups_in_it_is_good() {
+    let world = World::new().await;
+    let groups: Vec<String> = (0..80).map(|n| format!("{n:08}-0000-4000-8000-000000000000")).collect();
+    let token = world.token("ann", json!({ "groups": groups }));
+    assert!(token.len() > 4_200, "{}", token.len());
+    assert!(world.handshake(&Handshake::with_header(&token)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
