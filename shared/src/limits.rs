@@ -52,13 +52,22 @@ pub const QUEUE_ATTEMPTS_MAX: u32 = 2;
 
 /// How much longer than its `exp` a token is taken for good: clocks differ.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
-/// The longest token that is read.
-pub const TOKEN_BYTES_MAX: usize = 4_096;
+/// How far ahead a token may end. One whose `exp` counts milliseconds would be good for 50,000 years.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The longest token that is read in a header. API Gateway takes 10,240 bytes of a request's line and headers:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// The longest token that is read in the query. API Gateway takes addresses of 4,096 characters:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html>.
+pub const TOKEN_QUERY_BYTES_MAX: usize = 3_800;
+/// How many of the keys that fit a token, by their names and their algorithm, are tried.
+pub const KEYS_TRIED_MAX: usize = 16;
 /// The shortest HS256 secret: as long as the hash, RFC 7518 section 3.2.
 pub const SECRET_BYTES_MIN: usize = 32;
-/// How long a fetched secret is used before it is fetched again: so long a version that was taken away goes on being good.
+/// How long a fetched secret is good: so long, at most, a version that was taken away goes on being good. In the second half of
+/// it the secret is fetched again.
 pub const SECRET_LIFE: Duration = Duration::from_secs(300);
-/// The least time between two fetches of the secret, whatever signatures the tokens have.
+/// The least time between two fetches of the secret, whatever signatures the tokens have, and also where one has failed.
 pub const SECRET_REFETCH_AFTER: Duration = Duration::from_secs(10);
 /// How much two clocks may differ. A time further in the future than its rule could have set, and this, was set by a clock
 /// that was wrong, and isn't believed.
@@ -69,9 +78,10 @@ pub const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600 + 600);
 pub const CONNECT_GRACE: Duration = Duration::from_secs(30);
 /// The most live connections of one user. Each costs about 100 bytes of the PRESENCE item.
 pub const CONNECTIONS_MAX: usize = 50;
-/// How long fetched signing keys are used before they are fetched again.
+/// How long fetched signing keys are good: so long, at most, one that was taken away goes on being good. In the second half of
+/// it they are fetched again.
 pub const JWKS_LIFE: Duration = Duration::from_secs(3_600);
-/// The least time between two fetches of signing keys, whatever key ids the tokens name.
+/// The least time between two fetches of signing keys, whatever the tokens say, and also where one has failed.
 pub const JWKS_REFETCH_AFTER: Duration = Duration::from_secs(30);
 /// How long fetching the signing keys may take, from connecting to the document's last byte.
 pub const JWKS_TIMEOUT: Duration = Duration::from_secs(3);

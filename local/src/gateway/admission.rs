@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::api::ADDRESS_CHARS_MAX;
 use super::events::{self, Peer, Stamp, joined};
 use crate::invoker::Invoker;
 use crate::runtime::InvokeError;
@@ -49,6 +50,9 @@ pub async fn admit(
         connected_at: stamp.time,
         authorizer: None,
     };
+    if format!("wss://{}{}", peer.domain, request.uri).len() > ADDRESS_CHARS_MAX {
+        return Err(refusal(StatusCode::URI_TOO_LONG, "URI Too Long"));
+    }
     if let Some(authorizer) = &routes.authorizer {
         let asked = Instant::now();
         match invoker.invoke(authorizer, events::authorize(&peer, request, stamp)).await {

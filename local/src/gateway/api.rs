@@ -11,6 +11,8 @@ use crate::token::TokenIssuer;
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
 /// The largest WebSocket message, in bytes, in both directions (API Gateway's quotas).
 pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// The longest address of a handshake, in characters (API Gateway's quotas).
+pub const ADDRESS_CHARS_MAX: usize = 4_096;
 /// The largest body of a request to the HTTP API, in bytes (API Gateway's quotas).
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How many connections one machine serves at a time.

@@ -45,7 +45,9 @@ use crate::web;
 pub use admission::{Refusal, admit};
 pub use answers::Exception;
 use answers::{error, json_response};
-pub use api::{Api, BODY_BYTES_MAX, FRAME_BYTES_MAX, Limits, MACHINE_CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+pub use api::{
+    ADDRESS_CHARS_MAX, Api, BODY_BYTES_MAX, FRAME_BYTES_MAX, Limits, MACHINE_CONNECTIONS_MAX, MESSAGE_BYTES_MAX,
+};
 use connections::Connections;
 use shared::{Shared, background};
 use sites::{refuse_browsers, refuse_foreign_sites, require_this_machine, share_with};

@@ -1,6 +1,8 @@
 //! Handshakes: who may connect, and what the functions see of it.
 
+use local::gateway::ADDRESS_CHARS_MAX;
 use serde_json::json;
+use shared::limits::TOKEN_BYTES_MAX;
 
 use crate::world::{World, limits};
 
@@ -53,4 +55,17 @@ async fn the_handshake_s_headers_and_query_reach_the_functions() {
     assert_eq!(event["requestContext"]["eventType"], "CONNECT");
     assert_eq!(event["requestContext"]["routeKey"], "$connect");
     assert_eq!(event["requestContext"]["authorizer"]["sub"], "ann");
+}
+
+#[tokio::test]
+async fn an_address_has_as_many_characters_as_on_aws_and_a_header_may_be_longer() {
+    let mut world = World::start(limits()).await;
+    let before = format!("wss://{}/ws?token=", world.address()).len();
+    let query = |chars: usize| format!("token={}", "x".repeat(chars - before));
+    world.connect(&query(ADDRESS_CHARS_MAX), &[]).await.expect("connects");
+    assert_eq!(world.refusal(&query(ADDRESS_CHARS_MAX + 1)).await, 414);
+    world.event_of("authorize").await;
+    let header = format!("Bearer {}", "x".repeat(TOKEN_BYTES_MAX));
+    world.connect("", &[("authorization", &header)]).await.expect("connects");
+    assert_eq!(world.event_of("authorize").await["headers"]["authorization"], header);
 }

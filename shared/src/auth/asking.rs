@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use wire::{ConnectionId, Device, RequestId, Time, UserId};
 
 use crate::error::Error;
+use crate::limits::{TOKEN_BYTES_MAX, TOKEN_QUERY_BYTES_MAX};
 
 /// The subprotocol that the server answers.
 pub const SUBPROTOCOL: &str = "chat.v1";
@@ -34,11 +35,45 @@ impl Caller {
     }
 }
 
+/// A token as somebody has sent it. It is still to be checked.
+#[derive(Debug)]
+pub struct Token {
+    text: String,
+    /// How long one may be where it stood.
+    bytes_max: usize,
+}
+
+impl Token {
+    /// From a header.
+    fn in_header(text: &str) -> Self {
+        Self { text: text.to_owned(), bytes_max: TOKEN_BYTES_MAX }
+    }
+
+    /// From the query of an address.
+    fn in_query(text: String) -> Self {
+        Self { text, bytes_max: TOKEN_QUERY_BYTES_MAX }
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when it is too long. Whoever issues such tokens finds that in the log: the client is told no more
+    /// than of any other.
+    pub(super) fn text(&self) -> Result<&str, Error> {
+        let (bytes, bytes_max) = (self.text.len(), self.bytes_max);
+        if bytes > bytes_max {
+            tracing::warn!(bytes, bytes_max, "a token is too long");
+            return Err(Error::Unauthorized);
+        }
+        Ok(&self.text)
+    }
+}
+
 /// What a client says when it connects.
 #[derive(Debug, Default)]
 pub struct Handshake {
     /// The token: the first of the three carriers.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The client's name for its device, as given.
     device: Option<String>,
     /// Whether it offered [`SUBPROTOCOL`].
@@ -53,7 +88,7 @@ impl Handshake {
             header("sec-websocket-protocol").unwrap_or_default().split(',').map(str::trim).collect();
         let protocol = protocols.iter().find_map(|protocol| protocol.strip_prefix(BEARER_SUBPROTOCOL));
         Self {
-            token: bearer.or(protocol).map(str::to_owned).or_else(|| query("token")),
+            token: bearer.or_else(|| protocol.map(Token::in_header)).or_else(|| query("token").map(Token::in_query)),
             device: query("device"),
             offers_subprotocol: protocols.contains(&SUBPROTOCOL),
         }
@@ -69,9 +104,9 @@ impl Handshake {
 }
 
 /// The token of an `Authorization` header.
-pub(crate) fn bearer(header: &str) -> Option<&str> {
+pub(crate) fn bearer(header: &str) -> Option<Token> {
     let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| Token::in_header(token.trim()))
 }
 
 /// One HTTP request.
@@ -84,7 +119,7 @@ pub struct HttpRequest {
     /// The query.
     pub(crate) query: HashMap<String, String>,
     /// The token of the `Authorization` header.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The body; nothing, if it is no text.
     pub(crate) body: Option<String>,
 }

@@ -74,7 +74,7 @@ fn asked(request: &lambda_http::Request, body: Option<String>) -> HttpRequest {
         route: route.unwrap_or_default(),
         path: flat(request.path_parameters_ref()).unwrap_or_default(),
         query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
-        token: header.and_then(bearer).map(str::to_owned),
+        token: header.and_then(bearer),
         body,
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::limits::SECRET_REFETCH_AFTER;
 use tests::{Call, Fault, Phone, World};
 
 /// How a call breaks.
@@ -176,6 +178,8 @@ async fn a_top_up_survives_a_break_at_every_call() {
             world.credits("ann", 7, "key").await;
             world.heals();
             world.is_sound();
+            // Where it is the secret that could not be fetched, nobody fetches it before.
+            world.advance(SECRET_REFETCH_AFTER + Duration::from_secs(1)).await;
             assert_eq!(world.credits("ann", 7, "key").await.body["balance"], 7, "{how:?} at call {n}");
             world.comes_to_rest().await;
             if !fired.load(Ordering::Relaxed) {

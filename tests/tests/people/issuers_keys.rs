@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::connecting::{hmac, signed};
 
 /// Every key that an issuer may publish.
-const KEYS: &str = include_str!("keys/jwks.json");
+pub(crate) const KEYS: &str = include_str!("keys/jwks.json");
 /// How much later or earlier than a limit a test looks: more than it takes itself.
 const MARGIN_S: i64 = 15;
 /// How long an issuer that sends byte by byte waits before each.
@@ -26,9 +26,11 @@ const BYTE_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What an issuer does when it is asked for its keys.
 #[derive(Clone, PartialEq)]
-enum Does {
+pub(crate) enum Does {
     /// Sends them all, but that of this id.
     SendAllBut(&'static str),
+    /// Sends this.
+    Send(String),
     /// Sends them byte by byte.
     Trickle,
     /// Sends them, and spaces behind them until it is so many bytes.
@@ -40,7 +42,7 @@ enum Does {
 }
 
 /// An issuer on loopback.
-struct Issuer {
+pub(crate) struct Issuer {
     does: watch::Sender<Does>,
     asked: watch::Sender<usize>,
 }
@@ -62,12 +64,12 @@ impl Issuer {
         (issuer, url)
     }
 
-    fn does(&self, what: Does) {
+    pub(crate) fn does(&self, what: Does) {
         self.does.send_replace(what);
     }
 
     /// How often it was asked.
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         *self.asked.borrow()
     }
 
@@ -82,15 +84,18 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
     let mut request = vec![0; 4_096];
     let _ = socket.read(&mut request).await;
     let does = does.wait_for(|does| *does != Does::Wait).await.expect("it is there").clone();
-    let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
-    if let Does::SendAllBut(id) = does {
-        keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != id);
+    let mut document = KEYS.to_owned();
+    match &does {
+        Does::SendAllBut(id) => {
+            let mut keys: Value = serde_json::from_str(KEYS).expect("JSON");
+            keys["keys"].as_array_mut().expect("keys").retain(|key| key["kid"] != *id);
+            document = keys.to_string();
+        }
+        Does::Send(text) => document.clone_from(text),
+        Does::Pad(bytes) => document += &" ".repeat(bytes - document.len()),
+        Does::Trickle | Does::Fail | Does::Wait => {}
     }
-    let (status, mut document) =
-        if does == Does::Fail { ("503 Busy", String::new()) } else { ("200 OK", keys.to_string()) };
-    if let Does::Pad(bytes) = does {
-        document += &" ".repeat(bytes - document.len());
-    }
+    let status = if does == Does::Fail { "503 Busy" } else { "200 OK" };
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
     let _ = socket.write_all(head.as_bytes()).await;
     let pieces = document.as_bytes().chunks(if does == Does::Trickle { 1 } else { usize::MAX });
@@ -105,7 +110,7 @@ async fn answer(mut socket: TcpStream, mut does: watch::Receiver<Does>) {
 }
 
 /// A world whose tokens are signed by an issuer that publishes its keys.
-async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Issuer) {
+pub(crate) async fn issuers_world(algorithms: Vec<Algorithm>) -> (World, Issuer) {
     let (issuer, url) = Issuer::opens().await;
     let tokens = TokenConfig { keys: KeyConfig::Jwks { url, algorithms }, issuer: None, audience: None };
     (World::with(Setup { tokens: Some(tokens), ..Setup::default() }).await, issuer)
@@ -117,12 +122,16 @@ fn pkcs8(pem: &str) -> Vec<u8> {
     STANDARD.decode(lines.collect::<String>()).expect("base64")
 }
 
-/// A handshake with a token that is signed by the issuer.
-fn handshake(world: &World, algorithm: Algorithm, key_id: &str) -> Handshake {
-    let header = json!({ "alg": algorithm, "kid": key_id });
+/// A handshake with a token that is signed by the issuer, with a key of this name.
+pub(crate) fn handshake(world: &World, algorithm: Algorithm, key_id: &str) -> Handshake {
+    handshake_with(world, algorithm, &json!({ "alg": algorithm, "kid": key_id }))
+}
+
+/// A handshake with a token that has this header and is signed by the issuer.
+pub(crate) fn handshake_with(world: &World, algorithm: Algorithm, header: &Value) -> Handshake {
     let claims = json!({ "sub": "ann", "exp": world.now().ms / 1_000 + 86_400 });
     let random = SystemRandom::new();
-    let token = signed(&claims, &header, |message| match algorithm {
+    let token = signed(&claims, header, |message| match algorithm {
         Algorithm::RS256 => {
             let key = rsa::KeyPair::from_pkcs8(&pkcs8(include_str!("keys/rs256.pem"))).expect("a key");
             let mut signature = vec![0; key.public().modulus_len()];
@@ -175,7 +184,7 @@ async fn an_issuers_keys_are_taken_only_for_what_they_are_and_what_is_configured
 }
 
 /// Seconds, as a clock is set.
-fn s(time: std::time::Duration) -> i64 {
+pub(crate) fn s(time: std::time::Duration) -> i64 {
     i64::try_from(time.as_secs()).expect("not long")
 }
 
@@ -198,30 +207,74 @@ async fn a_new_key_of_the_issuer_is_taken_when_keys_may_be_fetched_again_and_not
 }
 
 #[tokio::test]
-async fn a_key_that_the_issuer_has_withdrawn_ends_with_the_life_of_the_keys() {
+async fn keys_are_fetched_again_from_the_middle_of_their_life() {
     let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
     let token = handshake(&world, Algorithm::ES256, "ES256");
     assert!(world.handshake(&token).await.is_ok());
     issuer.does(Does::SendAllBut("ES256"));
-    world.sets_clock(s(JWKS_LIFE) - MARGIN_S);
+    world.sets_clock(s(JWKS_LIFE) / 2 - MARGIN_S);
     assert!(world.handshake(&token).await.is_ok());
     assert_eq!(issuer.asked(), 1, "they are kept");
     world.sets_clock(MARGIN_S + 1);
-    assert_eq!(world.handshake(&token).await, Err(401));
+    assert_eq!(world.handshake(&token).await, Err(401), "it was withdrawn");
     assert_eq!(issuer.asked(), 2);
 }
 
 #[tokio::test]
-async fn old_keys_serve_where_the_issuer_fails_or_sends_its_keys_byte_by_byte() {
+async fn a_key_that_the_issuer_has_withdrawn_ends_with_the_life_of_the_keys() {
     let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
     let token = handshake(&world, Algorithm::ES256, "ES256");
     assert!(world.handshake(&token).await.is_ok());
-    for (does, asked) in [(Does::Fail, 2), (Does::Trickle, 3)] {
+    issuer.does(Does::Fail);
+    for (later_s, answer, asked) in [
+        (s(JWKS_LIFE) / 2 + 1, Ok(()), 2),
+        (s(JWKS_REFETCH_AFTER) - MARGIN_S, Ok(()), 2),
+        (MARGIN_S + 1, Ok(()), 3),
+        // Fetching them again in vain has made them no younger.
+        (s(JWKS_LIFE) / 2 - s(JWKS_REFETCH_AFTER) - MARGIN_S - 2, Ok(()), 4),
+        (MARGIN_S + 1, Err(500), 4),
+        (s(JWKS_REFETCH_AFTER), Err(500), 5),
+    ] {
+        world.sets_clock(later_s);
+        for _ in 0..5 {
+            assert_eq!(world.handshake(&token).await.map(drop), answer, "{later_s}");
+        }
+        assert_eq!(issuer.asked(), asked, "{later_s}");
+    }
+    issuer.does(Does::SendAllBut(""));
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok(), "the issuer is there again");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_from_the_start_is_not_asked_again_and_again() {
+    let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
+    let token = handshake(&world, Algorithm::ES256, "ES256");
+    issuer.does(Does::Fail);
+    for (later_s, asked) in [(0, 1), (s(JWKS_REFETCH_AFTER) - MARGIN_S, 1), (MARGIN_S + 1, 2)] {
+        world.sets_clock(later_s);
+        for _ in 0..20 {
+            assert_eq!(world.handshake(&token).await, Err(500), "nobody can be told who they are");
+        }
+        assert_eq!(issuer.asked(), asked, "{later_s}");
+    }
+    issuer.does(Does::SendAllBut(""));
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok());
+    assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn old_keys_serve_where_the_issuer_fails_or_sends_its_keys_byte_by_byte() {
+    for does in [Does::Fail, Does::Trickle] {
+        let (world, issuer) = issuers_world(vec![Algorithm::ES256]).await;
+        let token = handshake(&world, Algorithm::ES256, "ES256");
+        assert!(world.handshake(&token).await.is_ok());
         issuer.does(does);
-        world.sets_clock(s(JWKS_LIFE) + 1);
+        world.sets_clock(s(JWKS_LIFE) / 2 + 1);
         // The function would be killed by its time limit.
         assert!(world.handshake(&token).await.is_ok());
-        assert_eq!(issuer.asked(), asked);
+        assert_eq!(issuer.asked(), 2);
     }
 }
 
@@ -231,7 +284,7 @@ async fn who_needs_nothing_of_a_fetch_does_not_wait_for_it() {
     let (old, new) = (handshake(&world, Algorithm::ES256, "ES256"), handshake(&world, Algorithm::EdDSA, "EdDSA"));
     issuer.does(Does::SendAllBut("EdDSA"));
     assert!(world.handshake(&old).await.is_ok());
-    world.sets_clock(s(JWKS_LIFE) + 1);
+    world.sets_clock(s(JWKS_LIFE) / 2 + 1);
     issuer.does(Does::Wait);
     let meanwhile = async {
         issuer.is_asked(2).await;
@@ -257,7 +310,8 @@ async fn all_who_wait_for_an_issuer_that_fails_are_refused_after_one_fetch() {
     assert!(handshakes.iter().all(|answer| *answer == Err(500)), "{handshakes:?}");
     assert_eq!(issuer.asked(), 1);
     issuer.does(Does::SendAllBut(""));
-    assert!(world.handshake(&token).await.is_ok(), "the next asks again");
+    world.sets_clock(s(JWKS_REFETCH_AFTER) + 1);
+    assert!(world.handshake(&token).await.is_ok(), "it is asked again");
 }
 
 #[tokio::test]
