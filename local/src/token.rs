@@ -113,7 +113,7 @@ impl TokenIssuer {
 impl TokenRequest {
     fn parse(body: &[u8]) -> Result<Self, TokenError> {
         let text = std::str::from_utf8(body).map_err(|_| TokenError("the body isn't UTF-8".to_owned()))?;
-        let request: Self = wire::parse(text).map_err(|invalid| TokenError(invalid.to_string()))?;
+        let request: Self = wire::parse_body(text).map_err(|invalid| TokenError(invalid.to_string()))?;
         if request.sub.is_empty() || request.sub.len() > SUB_BYTES_MAX || request.sub.chars().any(char::is_control) {
             return Err(TokenError(format!("sub: must be 1 to {SUB_BYTES_MAX} bytes without control characters")));
         }

@@ -1,5 +1,7 @@
 //! Why a request was refused, and what the client is told of it.
 
+use std::time::Duration;
+
 use serde_json::json;
 use wire::limits::ERROR_TEXT_CHARS_MAX;
 use wire::{Code, Coins, Invalid};
@@ -59,6 +61,11 @@ impl Error {
     /// A request that is wrong in FIELD (nothing: the whole frame).
     pub fn bad_request(field: &str, problem: &str) -> Self {
         Self::Invalid(Invalid::field(field, problem))
+    }
+
+    /// It may be tried again after this.
+    pub fn rate_limited(wait: Duration) -> Self {
+        Self::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
     }
 
     /// What a client is told, for a program.

@@ -15,13 +15,15 @@ pub struct Planted {
     pub items: Vec<Value>,
     /// Conversations of which an inbox, META or the archive can't be read.
     pub unreadable: Vec<ConversationId>,
+    /// Of these, those whose inbox can be read, and marked.
+    pub with_inbox: Vec<ConversationId>,
     /// Of these, those that a list can't show: all but the one whose archive is damaged.
     pub unlisted: usize,
     /// Lines of the ledger.
     pub lines: usize,
     /// Inboxes.
     pub inboxes: usize,
-    /// Messages that wait, by the inboxes that can be read.
+    /// Messages that wait at first, by the inboxes that can be read.
     pub waiting: u64,
 }
 
@@ -40,6 +42,7 @@ impl Planted {
         let mut planted = Self {
             items: Vec::new(),
             unreadable: vec![channel.clone(), damaged.clone(), renewed.clone(), lost.clone()],
+            with_inbox: vec![renewed.clone(), lost.clone()],
             unlisted: 3,
             lines: 2,
             inboxes: 2,
@@ -108,6 +111,11 @@ impl Planted {
             attributes = with(with(attributes, "work_pk", pk.into()), "work_sk", sk.into());
         }
         self.items.push(typed_map(&attributes));
+    }
+
+    /// Whether an item of these stays as it is: nobody can read it.
+    pub(crate) fn stays(&self, sk: &str) -> bool {
+        !self.with_inbox.iter().any(|id| sk.strip_prefix("INBOX#") == Some(id.as_str()))
     }
 
     /// An item of these, by its key.

@@ -82,10 +82,13 @@ impl World {
         let mut kept = Kept::default();
         let planted = self.planted();
         for item in self.items() {
-            match planted.iter().find_map(|planted| planted.item(&item["pk"], &item["sk"])) {
-                Some(was) => holds("what can't be read stays", plain_map(was) == item, || format!("{was} is {item}"))?,
-                None => kept.add(&item, self.bucket())?,
-            }
+            let of = planted.iter().find_map(|planted| Some((planted, planted.item(&item["pk"], &item["sk"])?)));
+            let Some((planted, was)) = of else {
+                kept.add(&item, self.bucket())?;
+                continue;
+            };
+            let stays = plain_map(was) == item || !planted.stays(item["sk"].as_str().unwrap_or_default());
+            holds("what can't be read stays", stays, || format!("{was} is {item}"))?;
         }
         kept.add_archived();
         Ok(kept)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use local::template::DEPLOYED;
 use serde_json::json;
-use shared::limits::{CONNECT_GRACE, TOKEN_LEEWAY, VOID_AFTER};
+use shared::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
 use tests::{Fault, Operation, Phone, World};
 
@@ -133,6 +133,10 @@ async fn connections_end(world: &World) {
     ann.sends_to("dan", "hello").await.data();
     let stats = world.admin("GET", "/api/messages/buffer-stats", None).await;
     assert!(stats.body["oldestAt"].is_string(), "{stats:?}");
+    for _ in 0..=CONNECTIONS_MAX {
+        world.person("ivy").connects().await;
+        world.advance(CONNECT_GRACE).await;
+    }
 }
 
 /// Whoever reads in a conversation whose maker died makes what is missing.

@@ -31,4 +31,4 @@ pub use requests::{
     GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
 };
 pub use values::{Coins, Content, Cursor, Limit, LogSlot, Reason, Seq, Time};
-pub use written::parse;
+pub use written::{parse, parse_body};

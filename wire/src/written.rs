@@ -10,8 +10,8 @@ use std::fmt;
 
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer as _, MapAccess, SeqAccess,
-    Unexpected, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IgnoredAny, IntoDeserializer as _,
+    MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use serde_json::value::RawValue;
 
@@ -23,6 +23,23 @@ use crate::error::Invalid;
 /// [`Invalid::Field`] that names the field; nothing, where it isn't JSON at all.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
     read(serde_json::from_str(text).map_err(|cause| no_json("body", &cause))?)
+}
+
+/// Reads the body of a request, in which no name may come twice: whoever wrote it has meant one of the values, and nobody knows
+/// which.
+///
+/// # Errors
+/// Those of [`parse`]; [`Invalid::Field`] that names what comes twice.
+pub fn parse_body<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
+    let json: &RawValue = serde_json::from_str(text).map_err(|cause| no_json("body", &cause))?;
+    if json.get().starts_with('{') {
+        let Names(mut names) = serde_json::from_str(json.get()).map_err(|cause| no_json("body", &cause))?;
+        names.sort();
+        if let Some([Name(twice), _]) = names.array_windows().find(|[one, next]| one == next) {
+            return Err(Invalid::field(twice, "this name comes twice"));
+        }
+    }
+    read(json)
 }
 
 /// What is wrong with a text that isn't JSON.
@@ -216,6 +233,31 @@ impl<'de> serde::Deserialize<'de> for Name {
     }
 }
 
+/// The names of an object's members, each as often as it comes.
+struct Names(Vec<Name>);
+
+impl<'de> serde::Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = members.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
 /// An object's members, one after the other.
 struct Members<'de> {
     rest: std::collections::btree_map::IntoIter<Name, &'de RawValue>,
@@ -304,6 +346,16 @@ mod tests {
         whole: Option<bool>,
         #[serde(default)]
         by_name: BTreeMap<String, Inner>,
+    }
+
+    #[test]
+    fn no_name_comes_twice_in_a_body() {
+        let coins = |text: &str| parse_body::<BTreeMap<String, Coins>>(text).map_err(|invalid| invalid.to_string());
+        assert_eq!(coins(r#"{"a":1,"b":2}"#), Ok([("a", 1), ("b", 2)].map(|(n, c)| (n.to_owned(), Coins(c))).into()));
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":1,"b":2,"\u0061":1}"#] {
+            assert!(coins(text).expect_err(text).contains("comes twice"), "{text}");
+        }
+        assert!(coins("[]").is_err() && coins("{").is_err());
     }
 
     fn refused(text: &str) -> String {

@@ -9,15 +9,17 @@ use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
 use shared::chat::conversation::tell_status;
 use shared::chat::marks::{Moved, mark};
-use shared::chat::settle::settle;
+use shared::chat::settle::{room, settle};
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
+use shared::store::table::Key;
 use shared::store::work::Work;
 use shared::store::{Read, Several};
+use wire::limits::COINS_MAX;
 use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UserId};
 
 /// The function.
@@ -119,10 +121,20 @@ struct Credit {
     reason: Option<Reason>,
 }
 
-/// Adds coins, once per idempotency key.
+/// Adds coins, once per idempotency key. What doesn't fit beside the balance is refused before anything is written: it would
+/// wait until some was spent.
 async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Result<Value, Error> {
     if credit.amount == Coins(0) {
         return Err(Error::bad_request("amount", "give at least 1"));
+    }
+    let account = app.store.account_if_any(user).await?.unwrap_or_default();
+    if !account.has_room_for(credit.amount) {
+        let is_repeat = !app.store.topups(&[Key::topup(user, &credit.idempotency_key)]).await?.is_empty();
+        let room = room(app, user).await?;
+        if credit.amount > room && !is_repeat {
+            let problem = format!("a balance holds {COINS_MAX} at most: {} more fits beside it", room.0);
+            return Err(Error::bad_request("amount", &problem));
+        }
     }
     match app.store.topup(user, &credit.idempotency_key, credit.amount, app.clock.now()).await? {
         ToppedUp::Reused => Err(Error::IdempotencyKeyReused),

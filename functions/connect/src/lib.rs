@@ -2,7 +2,7 @@
 
 use shared::app::App;
 use shared::auth::{Caller, Handshake};
-use shared::chat::presence::{Registered, register};
+use shared::chat::presence::register;
 use shared::error::Error;
 use shared::limits::CONNECTION_LIFE;
 use shared::run::{Function, Handling, OnConnect};
@@ -18,14 +18,11 @@ fn handle(app: &App, caller: Caller, handshake: Handshake) -> Handling<'_, ()> {
 /// Registers the connection until it must have ended: with its token, at the latest.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a device's name that is none; [`Error::RateLimited`] when the user has too many connections.
+/// [`Error::Invalid`] for a device's name that is none; those of the store, and of [`register`].
 pub async fn connect(app: &App, caller: Caller, handshake: Handshake) -> Result<(), Error> {
     let device = handshake.device()?;
     let now = app.clock.now();
     let expires_at = now.after(CONNECTION_LIFE).min(caller.token_expires_at());
     let connection = Connection { device, connected_at: now, expires_at };
-    match register(&app.store, &caller.user, &caller.connection, &connection).await? {
-        Registered::Here => Ok(()),
-        Registered::Full => Err(Error::RateLimited { retry_after_ms: 60_000 }),
-    }
+    register(app, &caller.user, &caller.connection, &connection).await
 }

@@ -149,12 +149,12 @@ impl HttpRequest {
         self.body.as_deref().ok_or_else(|| Error::bad_request("", "the body isn't text in UTF-8"))
     }
 
-    /// Reads the JSON body's fields.
+    /// Reads the JSON body's fields, of which none may come twice.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the field.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
-        Ok(wire::parse(self.body()?)?)
+        Ok(wire::parse_body(self.body()?)?)
     }
 }
 

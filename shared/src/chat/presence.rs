@@ -2,33 +2,24 @@
 
 use wire::{ConnectionId, Time, UserId};
 
+use crate::app::App;
+use crate::error::Error;
+use crate::limits::CONNECT_GRACE;
 use crate::store::presence::{Added, Connection, Listed, Stands};
 use crate::store::{Store, StoreError};
 
-/// How often registering is tried: for a user's first connection, and after the dead were taken out.
+/// How often registering is tried: for a user's first connection, and after others have made room.
 const ADD_ATTEMPTS_MAX: u32 = 4;
 /// How often listing is tried while connections come and go.
 const LIST_ATTEMPTS_MAX: u32 = 4;
 
-/// What became of registering a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registered {
-    /// It is registered.
-    Here,
-    /// The user has as many live ones as somebody may have.
-    Full,
-}
-
-/// Registers a connection. Where the user has no item yet it is made; where that is full the dead are taken out first.
+/// Registers a connection. Where the user has no item yet it is made; where that is full the dead are taken out first, or else
+/// the oldest makes room: nobody can know whether its end was never told.
 ///
 /// # Errors
-/// Those of the store; so many came and went meanwhile that it could not be done.
-pub async fn register(
-    store: &Store,
-    user: &UserId,
-    id: &ConnectionId,
-    connection: &Connection,
-) -> Result<Registered, StoreError> {
+/// Those of the store; [`Error::RateLimited`] where all have only just come; [`Error::Unavailable`] when no room could be made.
+pub async fn register(app: &App, user: &UserId, id: &ConnectionId, connection: &Connection) -> Result<(), Error> {
+    let store = &app.store;
     for _ in 0..ADD_ATTEMPTS_MAX {
         let stands = match store.presence_add(user, id, connection).await? {
             Added::Here(stands) => stands,
@@ -36,13 +27,13 @@ pub async fn register(
             Added::Full(stands) if stands.presence.connections.contains_key(id) => stands,
             Added::Full(stands) => {
                 if !remove_dead(store, user, &stands, connection.connected_at).await? {
-                    return Ok(Registered::Full);
+                    end_oldest(app, user, &stands, connection.connected_at).await?;
                 }
                 continue;
             }
             Added::NoItem => {
                 if store.presence_create(user, id, connection).await? {
-                    return Ok(Registered::Here);
+                    return Ok(());
                 }
                 continue;
             }
@@ -50,9 +41,23 @@ pub async fn register(
         if stands.is_late(user) {
             list(store, user, stands).await?;
         }
-        return Ok(Registered::Here);
+        return Ok(());
     }
-    Err(StoreError::contended("a connection could not be registered"))
+    Err(Error::Unavailable("a connection could not be registered".to_owned()))
+}
+
+/// Ends the oldest connection: first it is closed, then taken out. Who is taken out and still connected would be told nothing.
+/// So one that is so young that its `$connect` may not have returned stays: the gateway would say that there is none.
+async fn end_oldest(app: &App, user: &UserId, stands: &Stands, now: Time) -> Result<(), Error> {
+    let connections = stands.presence.connections.iter();
+    let Some((id, oldest)) = connections.min_by_key(|(id, it)| (it.connected_at, *id)) else { return Ok(()) };
+    if oldest.connected_at.after(CONNECT_GRACE) > now {
+        return Err(Error::rate_limited(CONNECT_GRACE));
+    }
+    if !app.push.close(id).await {
+        return Err(Error::Unavailable("the oldest connection could not be closed".to_owned()));
+    }
+    Ok(app.store.presence_remove(user, id, None).await?)
 }
 
 /// Takes the dead connections out; says whether there were any.

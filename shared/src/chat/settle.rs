@@ -40,6 +40,15 @@ pub async fn settle(app: &App, user: &UserId) -> Result<Coins, StoreError> {
     Ok(app.store.account(user).await?.balance)
 }
 
+/// What a user's balance has room for, with everything folded in that is known of.
+///
+/// # Errors
+/// Those of the store.
+pub async fn room(app: &App, user: &UserId) -> Result<Coins, StoreError> {
+    settle(app, user).await?;
+    Ok(app.store.account(user).await?.room().unwrap_or_default())
+}
+
 /// Settles before somebody is told that the coins don't suffice: also what the index doesn't show yet, of the newest lines.
 ///
 /// # Errors
@@ -52,9 +61,7 @@ pub async fn settle_before_refusing(app: &App, user: &UserId) -> Result<(), Stor
             continue;
         }
         let entries = app.store.entries_unsettled_newest(user).await?;
-        let some = &entries[..entries.len().min(SETTLE_BATCH)];
-        // What doesn't fit stays, and would be found for ever.
-        if fold(app, user, &account, some).await? && some.len() == entries.len() {
+        if fold(app, user, &account, &entries).await? {
             return Ok(());
         }
     }
@@ -71,18 +78,21 @@ async fn has_finished(app: &App, user: &UserId, account: &Account) -> Result<boo
     Ok(true)
 }
 
-/// Adds as many of these entries to the balance as it has room for. Says whether nothing is left to do about them; if the
-/// folding is refused, nothing may be assumed.
+/// Adds as many of these entries to the balance as it has room for, [`SETTLE_BATCH`] at most: what doesn't fit waits, and stands
+/// in nobody's way. Says whether nothing is left to do about them; if the folding is refused, nothing may be assumed.
 async fn fold(app: &App, user: &UserId, account: &Account, entries: &[Unsettled]) -> Result<bool, StoreError> {
-    let (mut folded, mut sum) = (Vec::new(), Coins(0));
+    let (mut folded, mut sum, mut is_all) = (Vec::new(), Coins(0), true);
     for Unsettled { sk, amount } in entries {
-        match sum.checked_add(*amount).filter(|sum| account.has_room_for(*sum)) {
-            Some(more) => {
-                sum = more;
-                folded.push(sk.clone());
-            }
-            None => tracing::error!(user = user.as_str(), entry = sk, "a balance is too high for an earning"),
+        let Some(more) = sum.checked_add(*amount).filter(|sum| account.has_room_for(*sum)) else {
+            tracing::warn!(user = user.as_str(), entry = sk, "a balance has no room for it yet");
+            continue;
+        };
+        if folded.len() == SETTLE_BATCH {
+            is_all = false;
+            break;
         }
+        sum = more;
+        folded.push(sk.clone());
     }
     if folded.is_empty() {
         return Ok(true);
@@ -92,7 +102,7 @@ async fn fold(app: &App, user: &UserId, account: &Account, entries: &[Unsettled]
     }
     count(Metric::SettleBatches, 1.0);
     finish(app, user, folded.iter(), account.settle_version + 1).await?;
-    Ok(true)
+    Ok(is_all)
 }
 
 /// c. Removes the flags; d. ends the folding.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wire::limits::COINS_MAX;
 use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Time, UserId};
 
 use super::client::condition::{Condition, Part};
@@ -63,11 +64,17 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether so much more can be held beside the balance and what open sends took from it, which refunds may bring back.
-    /// Claims and refunds leave that sum as it is and only a folding raises it, so what is said here stays true until then.
+    /// How much more can be held beside the balance and what open sends took from it, which refunds may bring back. Claims and
+    /// refunds leave that sum as it is and only a folding raises it, so what is said here stays true until then. Nothing, where
+    /// it is more than can be held already.
+    pub fn room(&self) -> Option<Coins> {
+        let held = self.open.values().try_fold(self.balance, |sum, send| sum.checked_add(send.price))?;
+        Some(Coins(COINS_MAX - held.0))
+    }
+
+    /// Whether so much more can be held.
     pub fn has_room_for(&self, more: Coins) -> bool {
-        let held = self.open.values().try_fold(self.balance, |sum, send| sum.checked_add(send.price));
-        held.and_then(|held| held.checked_add(more)).is_some()
+        self.room().is_some_and(|room| more <= room)
     }
 }
 

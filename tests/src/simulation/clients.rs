@@ -14,6 +14,7 @@ use wire::direct_id;
 use super::fault::Fault;
 use super::past::{Past, number, text};
 use super::plan::{DEVICES, NAMES, Plan};
+use crate::planted::Planted;
 
 /// After so long API Gateway ends a connection.
 pub(super) const CONNECTION_LIFE: Duration = Duration::from_secs(2 * 3_600);
@@ -126,6 +127,8 @@ pub(super) struct Clients {
     pub(super) ended: BTreeMap<Id, u64>,
     /// How far each was told that they have come, by conversation.
     horizons: BTreeMap<(usize, Id), Horizons>,
+    /// What can't be read, by whose it is.
+    pub(super) unreadable: BTreeMap<usize, Planted>,
     /// Whether a call may be refused in a way that nobody expects.
     surprises: bool,
 }
@@ -157,6 +160,7 @@ impl Clients {
             known: BTreeMap::new(),
             ended: BTreeMap::new(),
             horizons: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             surprises: plan.faults.contains_key(&Fault::Conflict),
         }
     }
@@ -221,7 +225,11 @@ impl Clients {
             ended: self.ended.clone(),
             own: horizons(person),
             theirs: other.map(horizons).unwrap_or_default(),
-            entries: past.partition(&ledger, "ENTRY#").map(|entry| text(entry, "sk").to_owned()).collect(),
+            entries: past
+                .partition(&ledger, "ENTRY#")
+                .filter(|entry| !past.is_planted(entry))
+                .map(|entry| text(entry, "sk").to_owned())
+                .collect(),
             version: past.version(),
             pages: BTreeMap::new(),
             answer: None,
@@ -268,18 +276,27 @@ impl Clients {
         for thing in lists.chain(ones).chain([data]) {
             let Some(id) = thing["conversationId"].as_str() else { continue };
             let members = self.pairs.get(id);
-            let inside = members.is_some_and(|members| members.contains(&person));
+            let inside = members.is_some_and(|members| members.contains(&person)) || self.is_unreadable(person, id);
             holds("nothing is shown to strangers", inside, || format!("{} was shown {data}", NAMES[person]))?;
         }
         Ok(())
     }
 
+    /// Whether a conversation of somebody's can't be read.
+    fn is_unreadable(&self, person: usize, id: &str) -> bool {
+        let planted = self.unreadable.get(&person);
+        planted.is_some_and(|planted| planted.unreadable.iter().any(|unreadable| unreadable.as_str() == id))
+    }
+
     /// A frame answers a request.
     fn answered(&mut self, past: &Past, request: &str, (person, device): (usize, usize), frame: &Value) -> Holds {
+        let failed = &frame["data"]["error"];
+        let readable = !self.is_unreadable(person, word(&frame["data"]["conversationId"]));
         let Some(ask) = self.asks.get_mut(request) else {
             return Err(Broken { rule: "an answer has a request", seen: format!("{} got {frame}", NAMES[person]) });
         };
         if frame["event"] == "sync:page" {
+            holds("what can be read is read", failed.is_null() || !readable, || frame.to_string())?;
             let numbers = ask.pages.entry(word(&frame["data"]["conversationId"]).to_owned()).or_default();
             numbers
                 .extend(frame["data"]["messages"].as_array().into_iter().flatten().map(|message| seq(&message["seq"])));
@@ -391,6 +408,12 @@ impl Clients {
             holds("a sync brings everything", missing.is_empty(), || {
                 format!("{members:?} {id} lacks {missing:?}: {ask:?}")
             })?;
+        }
+        if let Some(planted) = self.unreadable.get(&person).filter(|_| complete) {
+            // Who has read the others' inboxes may have nothing to ask for there.
+            let whole = planted.unreadable.iter().filter(|id| !planted.with_inbox.contains(id));
+            let untold: Vec<_> = whole.filter(|id| !ask.pages.contains_key(id.as_str())).collect();
+            holds("a sync says what it can't bring", untold.is_empty(), || format!("{untold:?}: {ask:?}"))?;
         }
         let device = &mut self.devices[person][device];
         if complete && since.is_object() && device.connection.as_deref() == Some(&ask.connection) {

@@ -30,10 +30,12 @@ use shared::chat::invariants::Broken;
 
 pub use self::fault::Fault;
 pub use self::mutants::{Listed, Mutant, ORDERS, ShownBy, conditions};
+use self::plan::NAMES;
 pub use self::plan::{Act, Plan, STEPS_DRAWN, Step};
 use self::weather::{State, Weather};
 use self::workload::Stage;
 use crate::network::lock;
+use crate::planted::Planted;
 use crate::soundness::panic_text;
 use crate::world::{Setup, World};
 
@@ -77,6 +79,17 @@ pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
     }
 }
 
+/// Everybody has things among their items that can't be read.
+fn plant(world: &World, plan: &Plan, weather: &Weather) {
+    let mut state = lock(&weather.0);
+    for person in 0..plan.people {
+        let planted = Planted::of(&NAMES[person].parse().expect("a user id"), world.now());
+        planted.items.iter().for_each(|item| state.past.plant(item.clone()));
+        world.plants(planted.clone());
+        state.clients.unreadable.insert(person, planted);
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "steps happen at the same time; all are awaited")]
 async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
     let parameters = [
@@ -86,6 +99,9 @@ async fn play(plan: &Plan, weather: &Weather) -> Result<(), Broken> {
         ("SendBurst", &*plan.rate.1.to_string()),
     ];
     let world = World::with(Setup { seed: plan.seed, parameters: &parameters, tokens: None }).await;
+    if plan.has_unreadable() {
+        plant(&world, plan, weather);
+    }
     world.set_edge(Box::new(weather.clone()));
     let stage = Stage { world, weather: weather.clone(), people: plan.people };
     let began = tokio::time::Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! It is filled from the engine's own answers and never decides a write; at the end of a run it must equal the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use local::template::TABLE_NAME;
@@ -16,6 +16,8 @@ pub(super) type Place = (String, String);
 #[derive(Default)]
 pub(super) struct Past {
     items: BTreeMap<Place, Vec<(u64, Value)>>,
+    /// Items that can't be read.
+    planted: BTreeSet<Place>,
     /// When each write was made.
     made: Vec<Instant>,
 }
@@ -45,6 +47,17 @@ impl Past {
     /// How many there were so long ago.
     pub(super) fn version_before(&self, time: Duration) -> u64 {
         self.made.partition_point(|made| made.elapsed() >= time) as u64
+    }
+
+    /// An item that can't be read has always been there.
+    pub(super) fn plant(&mut self, image: Value) {
+        self.planted.insert(place(&image));
+        self.write(image);
+    }
+
+    /// Whether an item can't be read.
+    pub(super) fn is_planted(&self, item: &Value) -> bool {
+        self.planted.contains(&place(item))
     }
 
     /// A write was made; gives the image before it.
@@ -84,6 +97,11 @@ impl Past {
         self.items.get(place).is_some_and(|images| images.iter().any(|(_, image)| image.is_null()))
     }
 
+    /// Every item as it is that can be read.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &Value> {
+        self.all().filter(|item| !self.is_planted(item))
+    }
+
     /// Every item as it is.
     pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
         self.items.values().filter_map(|images| images.last().map(|(_, image)| image)).filter(|image| !image.is_null())
@@ -105,7 +123,9 @@ impl Past {
         let within = range.take_while(|((its_pk, sk), _)| its_pk == pk && sk.starts_with("ENTRY#"));
         let entries = within.filter_map(|(place, _)| Some((&place.1, self.at(place, version)?)));
         let unsettled = entries.filter(|(sk, entry)| {
-            !entry["work_pk"].is_null() && !folding.unwrap_or_default().iter().any(|folded| folded == sk.as_str())
+            !self.is_planted(entry)
+                && !entry["work_pk"].is_null()
+                && !folding.unwrap_or_default().iter().any(|folded| folded == sk.as_str())
         });
         let earned: i128 = unsettled.map(|(_, entry)| i128::from(number(entry, "amount"))).sum();
         earned + i128::from(account.map_or(0, |account| number(account, "balance")))

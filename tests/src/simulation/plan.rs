@@ -381,6 +381,11 @@ impl Plan {
         self.steps.iter().any(|step| step.act == Act::Cleans)
     }
 
+    /// Whether there are things that can't be read.
+    pub fn has_unreadable(&self) -> bool {
+        self.seed % 4 == 2
+    }
+
     /// A plan that looks for what goes wrong with one kind of item: it is used by nearly every step, and most faults
     /// gather there.
     pub fn directed(seed: u64, steps: Option<usize>, item: &str) -> Self {

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::{join, join_all};
 use ring::hmac;
 use serde_json::{Value, json};
-use shared::limits::{CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY};
+use shared::limits::{
+    CONNECT_GRACE, CONNECTION_LIFE, CONNECTIONS_MAX, SECRET_LIFE, SECRET_REFETCH_AFTER, TOKEN_LEEWAY,
+};
+use shared::store::presence::IS_CONNECTED;
 use tests::world::SECRET;
 use tests::{Call, Fault, Handshake, Operation, World};
 
@@ -403,9 +406,59 @@ async fn somebody_has_at_most_fifty_connections_and_the_dead_make_room() {
     let all = join_all((0..60).map(|_| world.handshake(&handshake))).await;
     assert_eq!(all.iter().filter(|answer| answer.is_ok()).count(), 50);
     assert!(all.iter().all(|answer| answer.is_ok() || *answer == Err(429)), "{all:?}");
+    world.advance(CONNECT_GRACE - Duration::from_secs(1)).await;
+    assert_eq!(
+        world.handshake(&handshake).await.err(),
+        Some(429),
+        "the oldest may not have heard yet that it is connected"
+    );
+    world.advance(Duration::from_secs(1)).await;
+    let before = ann.known_connections();
+    let phone = ann.connects().await;
+    let mut after = ann.known_connections();
+    assert_eq!(after.len(), 50);
+    assert!(after.contains(&phone.connection));
+    after.retain(|id| !before.contains(id));
+    assert_eq!(after, [phone.connection.clone()], "one has made room");
     world.advance(Duration::from_secs(2 * 3_600 + 601)).await;
     assert!(world.handshake(&handshake).await.is_ok());
     assert_eq!(ann.known_connections().len(), 1);
+}
+
+/// Each whose end was never told stays for two hours. Who is there now is let in all the same, and hears everything.
+#[tokio::test(start_paused = true)]
+async fn the_oldest_connection_makes_room_for_the_next_one() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann"), world.person("bob").connects().await);
+    let mut phones = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        phones.push(ann.connects().await);
+        world.advance(Duration::from_secs(1)).await;
+    }
+    world.advance(CONNECT_GRACE).await;
+    // The first two are gone, and nobody was told; the third is there.
+    phones[0].vanishes();
+    phones[1].vanishes();
+    for (n, oldest) in phones.iter().take(3).enumerate() {
+        let next = ann.connects().await;
+        let known = ann.known_connections();
+        assert_eq!((known.len(), known.contains(&oldest.connection)), (CONNECTIONS_MAX, false), "{n}");
+        assert!(!oldest.is_connected() && next.is_connected() && phones[3].is_connected(), "{n}");
+        bob.sends_to("ann", &format!("text {n}")).await.data();
+        assert_eq!(next.heard_messages().len(), 1, "{n}");
+    }
+    // What can't be closed isn't taken out: it would be told nothing.
+    world.breaks_once(Fault::Refuse(503), |call| matches!(call.operation, Operation::Close(_)));
+    assert!(world.handshake(&Handshake::with_header(&world.token("ann", Value::Null))).await.is_err());
+    assert!(ann.known_connections().contains(&phones[3].connection) && phones[3].is_connected());
+    // Who dies between closing it and taking it out has done no harm.
+    world.breaks_once(Fault::KillBefore, |call| call.operation.is_on(&IS_CONNECTED));
+    assert!(world.handshake(&Handshake::with_header(&world.token("ann", Value::Null))).await.is_err());
+    world.heals();
+    assert!(!phones[3].is_connected());
+    assert!(ann.connects().await.is_connected());
+    assert_eq!(ann.known_connections().len(), CONNECTIONS_MAX);
+    world.is_sound();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
 use shared::limits::{SETTLE_BATCH, SETTLE_ROUNDS_MAX};
+use shared::store::work::Listing;
+use tests::engine::typed_value;
 use tests::{Fault, Phone, World};
 use wire::limits::COINS_MAX;
 
@@ -50,11 +53,54 @@ async fn everything_earned_is_in_it_exactly_once() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_waits_and_holds_nothing_else_up() {
     let world = World::new().await;
-    for amount in [10, COINS_MAX, 3] {
-        world.tops_up("ann", amount).await;
+    world.tops_up("ann", 10).await;
+    let (ann, at) = ("ann".parse().expect("a user id"), world.now().ms);
+    // More than one folding takes, as earlier versions have let in.
+    for n in 0..=SETTLE_BATCH {
+        let sk = format!("ENTRY#{at:013}#topup#{n}");
+        let Listing { pk, sk: place } = Listing::unsettled(&ann, &sk);
+        let topup = json!({ "amount": COINS_MAX, "at": at });
+        let line = json!({
+            "kind": "topup", "amount": COINS_MAX, "created_at": at, "work_pk": pk, "work_sk": place,
+        });
+        for (sk, attributes) in [(format!("TOPUP#{n}"), topup), (sk, line)] {
+            let attributes = attributes.as_object().expect("attributes").clone();
+            let typed = attributes.iter().map(|(name, value)| (name.clone(), typed_value(value)));
+            world.edits("USER#ann", &sk, |item| item.extend(typed));
+        }
     }
+    world.advance(Duration::from_secs(1)).await;
+    world.tops_up("ann", 7).await;
     let ann = world.person("ann").connects().await;
-    assert_eq!(ann.balance().await, 13);
+    assert_eq!(ann.balance().await, 17);
+    world.sweeps().await;
+    let dear = json!({ "action": "sendMessage", "to": "bob", "clientMessageId": "dear", "content": "hello" });
+    world.prices("bob", 20).await;
+    assert_eq!(ann.says(dear).await.details(), &json!({ "balance": 17, "price": 20 }));
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_top_up_that_does_not_fit_is_refused_with_what_does() {
+    let world = World::new().await;
+    world.tops_up("ann", 10).await;
+    let before = world.items();
+    let refused = async |amount: u64, fits: u64| {
+        let answer = world.credits("ann", amount, &format!("of {amount}")).await;
+        assert_eq!((answer.status, &answer.body["error"]["details"]["field"]), (400, &json!("amount")), "{answer:?}");
+        let text = answer.body["error"]["message"].as_str().expect("a text").to_owned();
+        assert!(text.contains(&format!(" {fits} more")), "{text}");
+    };
+    refused(COINS_MAX, COINS_MAX - 10).await;
+    refused(COINS_MAX - 9, COINS_MAX - 10).await;
+    assert_eq!(world.items(), before, "nothing was written");
+    let all = async |amount: u64| world.credits("ann", amount, "all that fits").await;
+    for _ in 0..2 {
+        let answer = all(COINS_MAX - 10).await;
+        assert_eq!((answer.status, &answer.body["balance"]), (200, &json!(COINS_MAX)), "{answer:?}");
+    }
+    assert_eq!(all(COINS_MAX).await.body["error"]["code"], "idempotency_key_reused");
+    refused(1, 0).await;
     world.comes_to_rest().await;
 }
 
@@ -69,8 +115,8 @@ async fn a_full_balance_has_room_for_what_an_open_send_may_bring_back() {
     let frame =
         json!({ "action": "sendMessage", "conversationId": conversation, "content": "hi", "clientMessageId": "m" });
     assert!(ann.tries(frame).await.is_none());
-    world.tops_up("ann", 5).await;
-    assert_eq!(ann.balance().await, COINS_MAX - 5, "the send may still be given up");
+    assert_eq!(world.credits("ann", 5, "five").await.status, 400, "the send may still be given up");
+    assert_eq!(ann.balance().await, COINS_MAX - 5);
     world.comes_to_rest().await;
     assert_eq!(ann.balance().await, COINS_MAX, "it was");
 }

@@ -123,7 +123,7 @@ fn acceptable(attempt: &Attempt, look: &Look) -> Result<(), Error> {
 /// Refuses early what the claim would refuse: an error leaves no conversation behind.
 async fn affordable(app: &App, attempt: &Attempt, look: &Look) -> Result<(), Error> {
     if let Some(wait) = rate(app).wait(&look.account, app.clock.now()) {
-        return Err(limited(wait));
+        return Err(Error::rate_limited(wait));
     }
     if look.account.balance < look.price {
         settle_before_refusing(app, &attempt.sender).await?;
@@ -172,7 +172,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
             settled = true;
         }
         if let Some(wait) = rate.wait(&there, app.clock.now()) {
-            return Err(limited(wait));
+            return Err(Error::rate_limited(wait));
         }
         rate_until = there.rate_until;
     }
@@ -182,7 +182,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
 /// Drops what is finished. Never claim with the epoch of one's own drop: look again.
 async fn make_room(app: &App, sender: &UserId) -> Result<Outcome, Error> {
     match drop::drop_finished(app, sender).await?.finished {
-        0 => Err(limited(std::time::Duration::from_secs(1))),
+        0 => Err(Error::rate_limited(std::time::Duration::from_secs(1))),
         _ => Ok(Outcome::LookAgain),
     }
 }
@@ -190,11 +190,6 @@ async fn make_room(app: &App, sender: &UserId) -> Result<Outcome, Error> {
 /// How fast a user may send here.
 fn rate(app: &App) -> Rate {
     Rate::new(app.config.sends_per_second, app.config.send_burst)
-}
-
-/// Too fast.
-fn limited(wait: std::time::Duration) -> Error {
-    Error::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// What is recorded: from here on nobody computes these again.
