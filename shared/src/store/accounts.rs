@@ -9,8 +9,9 @@ use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Tim
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Item, Several, attribute, from_item, ms, number};
+use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
+use super::several::Several;
 use super::table::Key;
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
 use crate::limits::{CLOCKS_DIFFER_MAX, OPEN_MAX};

@@ -7,8 +7,9 @@ use wire::{ConversationId, Kind, Seq, Time, UserId, direct_id};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Several, from_item, ms, number, text, to_item};
+use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
 use super::client::{Read, Store, Written};
+use super::several::Several;
 use super::table::Key;
 use super::work::{LIST, Listing, UNLIST, before, latest_look};
 use crate::clock::is_to_come;

@@ -6,8 +6,9 @@ use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, attribute, from_item, ms, number, text};
+use super::client::item::{Item, attribute, from_item, ms, number, text};
 use super::client::{Read, Store, Update, Written};
+use super::several::Several;
 use super::table::{INBOX_PREFIX, Key, user_pk};
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
 use crate::limits::INBOX_PAGES_MAX;

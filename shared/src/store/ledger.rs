@@ -7,8 +7,9 @@ use wire::{
 };
 
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, from_item, ms, number, to_item};
+use super::client::item::{Item, from_item, ms, number, to_item};
 use super::client::{Read, Store, Written};
+use super::several::Several;
 use super::table::{ENTRY_PREFIX, Key, user_pk};
 use super::work::{Listing, UNLIST};
 use crate::error::Error;

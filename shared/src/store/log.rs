@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use wire::{ClientMessageId, Coins, ConversationId, Message, SendId, Seq, Status, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, from_item, ms, to_item};
+use super::client::item::{Item, from_item, ms, to_item};
 use super::client::{Read, Store, Written};
+use super::several::Several;
 use super::table::{Key, LOG_PREFIX, conversation_pk, log_sk};
 use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
 

@@ -15,9 +15,11 @@ pub mod profiles;
 pub mod receipts;
 pub mod scan;
 pub mod segments;
+pub mod several;
 pub mod table;
 pub mod work;
 
 pub use client::error::StoreError;
-pub use client::item::{Item, Several};
+pub use client::item::Item;
 pub use client::{Read, Store};
+pub use several::Several;

@@ -10,8 +10,9 @@ use wire::{ConnectionId, Device, Time, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Item, Several, attribute, from_item, ms, number};
+use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
 use super::client::{Read, Store, Written};
+use super::several::Several;
 use super::table::Key;
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST, latest_end};
 use crate::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY};

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use wire::{Coins, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, from_item, number};
+use super::client::item::{Item, from_item, number};
 use super::client::{Read, Store};
+use super::several::Several;
 use super::table::Key;
 
 /// A user's settings.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, Seq, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Several, from_item, ms, to_item};
+use super::client::item::{from_item, ms, to_item};
 use super::client::{Read, Store};
+use super::several::Several;
 use super::table::Key;
 
 /// The end of a send: a number, or void.

@@ -11,12 +11,13 @@ use wire::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, from_item, number};
+use super::client::item::{Item, from_item, number};
 use super::client::{Read, Store};
 use super::ledger::Entry;
 use super::log::{Slot, seq_of};
 use super::profiles::Profile;
 use super::receipts::Receipt;
+use super::several::Several;
 use super::table::{
     ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
 };

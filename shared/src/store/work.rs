@@ -23,8 +23,9 @@ use sha2::{Digest as _, Sha256};
 use wire::{ConversationId, Time, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, Several, text};
+use super::client::item::{Item, text};
 use super::client::{Store, Update};
+use super::several::Several;
 use super::table::{ENTRY_PREFIX, INBOX_PREFIX, Key};
 use crate::limits::{
     CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE, WORK_SHARDS,

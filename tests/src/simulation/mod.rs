@@ -82,8 +82,8 @@ pub fn run(plan: &Plan, mutant: Option<&Mutant>, kept: usize) -> Report {
 /// Everybody has things among their items that can't be read.
 fn plant(world: &World, plan: &Plan, weather: &Weather) {
     let mut state = lock(&weather.0);
-    for person in 0..plan.people {
-        let planted = Planted::of(&NAMES[person].parse().expect("a user id"), world.now());
+    for (person, name) in NAMES.iter().enumerate().take(plan.people) {
+        let planted = Planted::of(&name.parse().expect("a user id"), world.now());
         planted.items.iter().for_each(|item| state.past.plant(item.clone()));
         world.plants(planted.clone());
         state.clients.unreadable.insert(person, planted);

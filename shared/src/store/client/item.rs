@@ -6,8 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
-use crate::store::table::Key;
-use crate::telemetry::passed_over;
 
 pub(in crate::store) use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -16,10 +14,11 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// Reads an item into its type.
 pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
-    let key = Key::of(&item)?;
+    let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok()).cloned().unwrap_or_default();
+    let (pk, sk) = (part("pk"), part("sk"));
     serde_dynamo::from_item(item).map_err(|error| {
         let why = without_quoted(&error.to_string());
-        StoreError::broken(&format!("{key} can't be read: {why}"))
+        StoreError::broken(&format!("{pk} {sk} can't be read: {why}"))
     })
 }
 
@@ -28,47 +27,6 @@ fn without_quoted(text: &str) -> String {
     match (text.find('"'), text.rfind('"')) {
         (Some(from), Some(to)) => format!("{}…{}", &text[..from], &text[to + 1..]),
         _ => text.to_owned(),
-    }
-}
-
-/// Items of which each stands for itself, as far as they can be read.
-#[derive(Debug)]
-pub struct Several<T> {
-    /// Those that can be.
-    pub read: Vec<T>,
-    /// Where the others are: they are damaged, or of a kind that a later version writes.
-    pub skipped: Vec<Key>,
-}
-
-impl<T> Several<T> {
-    /// Reads each. What can't be read is passed over: it is counted, and named in the log.
-    pub(in crate::store) fn of(
-        items: Vec<Item>,
-        read: impl Fn(Item) -> Result<T, StoreError>,
-    ) -> Result<Self, StoreError> {
-        let mut several = Self { read: Vec::with_capacity(items.len()), skipped: Vec::new() };
-        for item in items {
-            let key = Key::of(&item)?;
-            match read(item) {
-                Ok(it) => several.read.push(it),
-                Err(error) => {
-                    passed_over(&error.to_string());
-                    several.skipped.push(key);
-                }
-            }
-        }
-        Ok(several)
-    }
-
-    /// All of them, where none can be done without.
-    ///
-    /// # Errors
-    /// One of them can't be read.
-    pub fn all(self) -> Result<Vec<T>, StoreError> {
-        match self.skipped.first() {
-            None => Ok(self.read),
-            Some(key) => Err(StoreError::broken(&format!("{key} can't be read"))),
-        }
     }
 }
 
