@@ -8,6 +8,7 @@ use std::time::Duration;
 use local::template::TABLE_NAME;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+use wire::limits::COINS_MAX;
 
 /// Partition key and sort key.
 pub(super) type Place = (String, String);
@@ -115,7 +116,8 @@ impl Past {
         there.last().map_or(0, |((_, sk), _)| sk.trim_start_matches("MSG#").parse().unwrap_or_default())
     }
 
-    /// What somebody could spend after so many writes: the balance, and what is to be folded into it.
+    /// What somebody could spend after so many writes: the balance, and what is to be folded into it and fits. Open sends hold
+    /// their room: they may be given up.
     pub(super) fn coins_at(&self, pk: &str, version: u64) -> i128 {
         let account = self.at(&(pk.to_owned(), "ACCOUNT".to_owned()), version);
         let folding = account.and_then(|account| account["settling"]["SS"].as_array()).map(Vec::as_slice);
@@ -127,8 +129,12 @@ impl Past {
                 && !entry["work_pk"].is_null()
                 && !folding.unwrap_or_default().iter().any(|folded| folded == sk.as_str())
         });
-        let earned: i128 = unsettled.map(|(_, entry)| i128::from(number(entry, "amount"))).sum();
-        earned + i128::from(account.map_or(0, |account| number(account, "balance")))
+        let balance = i128::from(account.map_or(0, |account| number(account, "balance")));
+        let open = account.and_then(|account| account["open"]["M"].as_object()).into_iter().flatten();
+        let held: i128 = open.map(|(_, send)| i128::from(number(&send["M"], "price"))).sum();
+        let room = i128::from(COINS_MAX) - balance - held;
+        let amounts = unsettled.map(|(_, entry)| i128::from(number(entry, "amount")));
+        balance + amounts.filter(|amount| *amount <= room).sum::<i128>()
     }
 
     /// A conversation's slots, also those that have been deleted.
