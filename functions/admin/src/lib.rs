@@ -16,7 +16,6 @@ use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
-use shared::store::table::Key;
 use shared::store::work::Work;
 use shared::store::{Read, Several};
 use wire::limits::COINS_MAX;
@@ -129,7 +128,8 @@ async fn credit(app: &App, admin: &Admin, user: &UserId, credit: Credit) -> Resu
     }
     let account = app.store.account_if_any(user).await?.unwrap_or_default();
     if !account.has_room_for(credit.amount) {
-        let is_repeat = !app.store.topups(&[Key::topup(user, &credit.idempotency_key)]).await?.is_empty();
+        // Whose first attempt was made in this very moment may be told that it doesn't fit: the next repeat knows.
+        let is_repeat = app.store.topup_is_there(user, &credit.idempotency_key).await?;
         let room = room(app, user).await?;
         if credit.amount > room && !is_repeat {
             let problem = format!("a balance holds {COINS_MAX} at most: {} more fits beside it", room.0);

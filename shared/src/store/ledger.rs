@@ -100,6 +100,11 @@ impl Store {
         Ok(ToppedUp::Here)
     }
 
+    /// Whether a top-up's key was used, perhaps some writes ago: [`Store::topup`] decides.
+    pub async fn topup_is_there(&self, user: &UserId, key: &IdempotencyKey) -> Result<bool, StoreError> {
+        Ok(self.get(Key::topup(user, key), Read::Eventual).await?.is_some())
+    }
+
     /// A page of a user's ledger, newest first.
     ///
     /// # Errors
