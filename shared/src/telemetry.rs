@@ -311,13 +311,13 @@ pub async fn correlated<T>(id: Option<String>, run: impl Future<Output = T>) -> 
 
 /// The running request ends with this error.
 pub(crate) fn failed(error: &Error) {
+    if matches!(error, Error::Unreadable(_)) {
+        count(Metric::Unreadable, 1.0);
+    }
     with(|seen| {
         if matches!(error, Error::UnknownAction(_)) {
             // The name is whatever the client has written.
             seen.action = None;
-        }
-        if matches!(error, Error::Unreadable(_)) {
-            *seen.metrics.entry(Metric::Unreadable).or_default() += 1.0;
         }
         seen.failure = Some(Failure { code: error.code().as_str(), cause: error.cause().map(str::to_owned) });
     });

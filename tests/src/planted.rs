@@ -21,8 +21,6 @@ pub struct Planted {
     pub unlisted: usize,
     /// Lines of the ledger.
     pub lines: usize,
-    /// Inboxes.
-    pub inboxes: usize,
     /// Messages that wait at first, by the inboxes that can be read.
     pub waiting: u64,
 }
@@ -45,7 +43,6 @@ impl Planted {
             with_inbox: vec![renewed.clone(), lost.clone()],
             unlisted: 3,
             lines: 2,
-            inboxes: 2,
             waiting: 3 + 5,
         };
         let inbox = |kind: &str, peer: &UserId, last: u64| json!({ "kind": kind, "peer": peer, "last_seq": last, "delivered_seq": 0, "read_seq": 0, "last_at": at.ms });

@@ -16,6 +16,7 @@ use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::ledger::ToppedUp;
+use shared::store::table::Key;
 use shared::store::work::Work;
 use shared::store::{Read, Several};
 use wire::limits::COINS_MAX;
@@ -92,7 +93,7 @@ async fn buffer_stats(app: &App, _: &Admin) -> Result<Value, Error> {
     let (waiting, online, open, unsettled) =
         try_join4(waiting::count(app), due(Work::Online), due(Work::Open), due(Work::Unsettled)).await?;
     let complete = waiting.complete && [&online, &open, &unsettled].iter().all(|rows| rows.len() < STATS_ROWS_MAX);
-    let users: Vec<UserId> = online.iter().filter_map(|key| key.owner().ok()).collect();
+    let users: Vec<UserId> = online.iter().map(Key::owner).collect::<Result<_, _>>()?;
     let (presences, accounts) =
         try_join(app.store.presences(&users, Read::Eventual), app.store.accounts(&open)).await?;
     let now = app.clock.now();

@@ -52,21 +52,11 @@ pub async fn cleanup(app: &App, deadline: Time) -> Result<(), Error> {
 
 /// One conversation's turn; says whether it went well.
 async fn turn(app: &App, retention: &Retention, stop: Time, row: Row) -> bool {
-    let id = match row.key.conversation() {
-        Ok(id) => id,
-        Err(error) => {
-            passed_over(&format!("in the index of what is to be archived: {error}"));
-            return false;
-        }
-    };
-    match conversation::look(app, retention, stop, &id).await {
-        Ok(()) => return true,
-        Err(Error::Unreadable(problem)) => passed_over(&problem),
-        Err(error) => {
-            tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
-        }
-    }
-    false
+    let Ok(id) = row.key.conversation().map_err(|error| passed_over(&error.to_string())) else { return false };
+    let looked = conversation::look(app, retention, stop, &id).await;
+    turns::went_well(looked, |error| {
+        tracing::warn!(%error, cause = error.cause(), conversation = id.as_str(), "left to the next cleanup");
+    })
 }
 
 /// Says what waits, and for how many.

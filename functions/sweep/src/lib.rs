@@ -8,7 +8,7 @@ use shared::chat::send::drop::drop_finished_of;
 use shared::chat::send::effects::{finish, give_up};
 use shared::chat::send::publish::{Placed, publish};
 use shared::chat::settle::settle;
-use shared::chat::turns::give;
+use shared::chat::turns::{self, give};
 use shared::clock::is_to_come;
 use shared::error::Error;
 use shared::limits::{SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
@@ -16,7 +16,7 @@ use shared::run::{Function, Handling, OnSchedule};
 use shared::store::accounts::OpenSend;
 use shared::store::table::Key;
 use shared::store::work::{Row, Work};
-use shared::telemetry::{Metric, count, highest, passed_over};
+use shared::telemetry::{Metric, count, highest};
 use wire::{ConnectionId, Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
@@ -85,12 +85,7 @@ fn half(app: &App, stop: Time) -> Time {
 
 /// Does one thing; logs what fails.
 async fn went_well(work: impl Future<Output = Result<(), Error>>) -> bool {
-    match work.await {
-        Ok(()) => return true,
-        Err(Error::Unreadable(problem)) => passed_over(&problem),
-        Err(error) => tracing::warn!(%error, cause = error.cause(), "left to the next sweep"),
-    }
-    false
+    turns::went_well(work.await, |error| tracing::warn!(%error, cause = error.cause(), "left to the next sweep"))
 }
 
 /// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished. What stays open is looked at when

@@ -139,7 +139,7 @@ async fn around(app: &App, behind: Vec<Behind>, unreadable: &mut Vec<Conversatio
     let metas = app.store.conversations(behind.iter().map(|it| &it.id));
     let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
     let mut theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
-    let mut metas: HashMap<_, Meta> = metas.read.into_iter().map(|meta| (meta.id.clone(), meta)).collect();
+    let mut metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
     let mut new = Vec::with_capacity(behind.len());
     for (Behind { id, inbox, since }, key) in behind.into_iter().zip(keys) {
         match metas.remove(&id) {

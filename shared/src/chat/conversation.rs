@@ -109,7 +109,7 @@ pub async fn views(
         app.store.profile_prices(&peers),
     )
     .await?;
-    let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().map(|meta| (meta.id.clone(), meta)).collect();
+    let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
     let unpriced = prices.skipped;
     let prices: HashMap<UserId, Option<Coins>> = prices.read.into_iter().collect();
     let mut last: HashMap<LogSlot, LogItem> = last.into_iter().collect();

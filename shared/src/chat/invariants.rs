@@ -51,6 +51,12 @@ const SEND_ID: &str = "a send's id is its sender's and its name's";
 const COINS: &str = "coins add up";
 const RECEIPT: &str = "a receipt names its slot";
 
+/// Where what is DUE must be listed, if it isn't. Any moment will do.
+fn unlisted(is_due: bool, due: Listing, listing: Option<&Listing>) -> Option<Listing> {
+    let is_listed = listing.is_some_and(|listing| listing.differs_in_time_only(&due));
+    (is_due && !is_listed).then_some(due)
+}
+
 // ACCOUNT
 
 /// No more sends are open than may be.
@@ -82,8 +88,10 @@ pub fn send_ends(id: &SendId, send: &OpenSend, settled: Time, now: Time) -> Hold
 /// earlier version listed accounts without one.
 pub fn account_unlisted(user: &UserId, account: &Account, listing: Option<&Listing>, now: Time) -> Option<Listing> {
     let due = Listing::open(now, user);
-    let is_listed = listing.is_some_and(|it| it.differs_in_time_only(&due) || it.is_without_time(&due, user));
-    (!account.open.is_empty() && !is_listed).then_some(due)
+    if listing.is_some_and(|it| it.is_without_time(&due, user)) {
+        return None;
+    }
+    unlisted(!account.open.is_empty(), due, listing)
 }
 
 /// Its counts move forward, and an open send stays as it was decided, but for its base, which rises.
@@ -158,7 +166,7 @@ pub fn charge_is_taken_at_once(line: &Line) -> Holds {
 pub fn line_misplaced(user: &UserId, line: &Line) -> Option<Listing> {
     let due = Listing::unsettled(user, &line.sk);
     let waits = line.entry.kind != TransactionKind::Charge;
-    line.listing.as_ref().filter(|listing| waits && **listing != due).map(|_| due.clone())
+    line.listing.as_ref().filter(|listing| waits && **listing != due).map(|_| due)
 }
 
 /// What a line says stays.
@@ -244,9 +252,7 @@ pub fn connections_fit(presence: &Presence) -> Holds {
 /// Where who is online must be listed, if they aren't. Any moment will do: the sweep looks then, and lists them by the right
 /// one.
 pub fn presence_unlisted(user: &UserId, presence: &Presence, listing: Option<&Listing>, now: Time) -> Option<Listing> {
-    let due = Listing::online(now, user);
-    let is_listed = listing.is_some_and(|listing| listing.differs_in_time_only(&due));
-    (!presence.connections.is_empty() && !is_listed).then_some(due)
+    unlisted(!presence.connections.is_empty(), Listing::online(now, user), listing)
 }
 
 // INBOX
@@ -281,9 +287,7 @@ pub fn inbox_unlisted(
     inbox: &Inbox,
     listing: Option<&Listing>,
 ) -> Option<Listing> {
-    let due = Listing::waiting(inbox.last_at, user, conversation);
-    let is_listed = listing.is_some_and(|listing| listing.differs_in_time_only(&due));
-    (inbox.undelivered() > 0 && !is_listed).then_some(due)
+    unlisted(inbox.undelivered() > 0, Listing::waiting(inbox.last_at, user, conversation), listing)
 }
 
 /// Whoever is in a conversation was told of each message in it that has ended.
@@ -338,9 +342,7 @@ pub fn meta_moves(before: &Meta, after: &Meta) -> Holds {
 
 /// Where a conversation must be listed with which the cleanup has something to do, if it isn't.
 pub fn meta_unlisted(id: &ConversationId, meta: &Meta, listing: Option<&Listing>, now: Time) -> Option<Listing> {
-    let due = Listing::archive(now, id);
-    let is_listed = listing.is_some_and(|listing| listing.differs_in_time_only(&due));
-    (!meta.idle && !is_listed).then_some(due)
+    unlisted(!meta.idle, Listing::archive(now, id), listing)
 }
 
 // LOG, RECEIPT, SEGMENT

@@ -4,7 +4,9 @@ use futures::stream::{Stream, StreamExt as _, select_all};
 use wire::Time;
 
 use crate::app::App;
+use crate::error::Error;
 use crate::store::StoreError;
+use crate::telemetry::passed_over;
 
 /// How a walk through what is due went.
 #[derive(Debug, Default)]
@@ -24,6 +26,16 @@ impl Turns {
     pub fn is_complete(&self) -> bool {
         self.failed == 0 && !self.cut && self.unread.is_none()
     }
+}
+
+/// Whether a turn went well. What can't be read is passed over; LEFT logs whatever else is left to the next run.
+pub fn went_well(turn: Result<(), Error>, left: impl FnOnce(&Error)) -> bool {
+    match &turn {
+        Ok(()) => {}
+        Err(Error::Unreadable(problem)) => passed_over(problem),
+        Err(error) => left(error),
+    }
+    turn.is_ok()
 }
 
 /// Gives each row of SHARDS its TURN, so many at the same time, and begins nothing after STOP. A turn logs what fails, and

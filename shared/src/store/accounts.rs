@@ -190,7 +190,7 @@ impl Store {
 
     /// Reads many accounts, as far as they can be read.
     pub async fn accounts(&self, keys: &[Key]) -> Result<Vec<Account>, StoreError> {
-        Ok(Several::of(self.get_many(keys, Read::Eventual).await?, from_item)?.read)
+        Ok(Several::of(self.get_many(keys, Read::Eventual).await?, |_, item| from_item(item))?.read)
     }
 
     /// Creates an account **if there is none**. `open` must be there: `DynamoDB` can't set an entry of a missing map.

@@ -156,12 +156,16 @@ impl Store {
 
     /// Reads many METAs. Only one that a cheap read doesn't find is read strongly: it may have been made a moment ago. In the
     /// others `first_seq` may be old by seconds; what has moved meanwhile is still in the table for [`DELETE_AFTER`].
-    pub async fn conversations(&self, ids: impl Iterator<Item = &ConversationId>) -> Result<Several<Meta>, StoreError> {
+    pub async fn conversations(
+        &self,
+        ids: impl Iterator<Item = &ConversationId>,
+    ) -> Result<Several<(ConversationId, Meta)>, StoreError> {
         let mut missing: Vec<Key> = ids.map(Key::meta).collect();
         let mut found = Several { read: Vec::new(), skipped: Vec::new() };
         for read in [Read::Eventual, Read::Strong] {
-            let Several { read, skipped } = Several::of(self.get_many(&missing, read).await?, from_item::<Meta>)?;
-            let there: HashSet<Key> = read.iter().map(|meta| Key::meta(&meta.id)).chain(skipped.clone()).collect();
+            let meta = |_: &Key, item| from_item::<Meta>(item).map(|meta| (meta.id.clone(), meta));
+            let Several { read, skipped } = Several::of(self.get_many(&missing, read).await?, meta)?;
+            let there: HashSet<Key> = read.iter().map(|(id, _)| Key::meta(id)).chain(skipped.clone()).collect();
             missing.retain(|key| !there.contains(key));
             found.read.extend(read);
             found.skipped.extend(skipped);

@@ -202,7 +202,7 @@ impl Store {
     /// that somebody was told of is not taken back.
     pub async fn inboxes(&self, keys: &[Key]) -> Result<Several<(Key, Inbox)>, StoreError> {
         let items = self.get_many(keys, Read::Strong).await?;
-        Several::of(items, |item| Ok((Key::of(&item)?, from_item(item)?)))
+        Several::of(items, |key, item| Ok((key.clone(), from_item(item)?)))
     }
 
     /// Reads all of a user's inboxes, up to [`INBOX_PAGES_MAX`] pages of 1 MB.
@@ -215,7 +215,7 @@ impl Store {
         for _ in 0..INBOX_PAGES_MAX {
             let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
             let page = query.value(":sk", INBOX_PREFIX).read(read).starting_after(start).page().await?;
-            let inbox = |item: Item| Ok((inbox_conversation(&Key::of(&item)?)?, from_item(item)?));
+            let inbox = |key: &Key, item| Ok((inbox_conversation(key)?, from_item(item)?));
             let Several { read, skipped } = Several::of(page.items, inbox)?;
             inboxes.read.extend(read);
             inboxes.skipped.extend(skipped);

@@ -135,7 +135,7 @@ impl Store {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let next_cursor = (rows.len() > limit).then(|| Cursor::new(&rows[limit - 1].0));
         let rows = rows.into_iter().take(limit).map(|(_, item)| item).collect();
-        let rows = Several::of(rows, |item| Ok(transaction(&Key::of(&item)?.sk, from_item(item)?)))?;
+        let rows = Several::of(rows, |key, item| Ok(transaction(&key.sk, from_item(item)?)))?;
         Ok(TransactionsList { transactions: rows.read, next_cursor, skipped: rows.skipped.len() })
     }
 
@@ -173,11 +173,10 @@ impl Unsettled {
     /// Of these entries those that the balance doesn't have. What can't be read is in no balance, and isn't folded.
     fn of_all(mut items: Vec<Item>) -> Result<Vec<Self>, StoreError> {
         items.retain(|item| Listing::of(item).is_some());
-        let unsettled = |item: Item| {
-            let key = Key::of(&item)?;
+        let unsettled = |key: &Key, item| {
             let amount = u64::try_from(from_item::<Entry>(item)?.amount).ok().map(Coins);
             let amount = amount.ok_or_else(|| StoreError::broken(&format!("{key} is an earning below nothing")))?;
-            Ok(Self { sk: key.sk, amount })
+            Ok(Self { sk: key.sk.clone(), amount })
         };
         Ok(Several::of(items, unsettled)?.read)
     }

@@ -159,12 +159,11 @@ impl Store {
     ) -> Result<Vec<((ConversationId, Seq), LogItem)>, StoreError> {
         let keys: Vec<Key> = slots.iter().map(|(conversation, seq)| Key::log(conversation, *seq)).collect();
         let items = self.get_many(&keys, Read::Eventual).await?;
-        let place = |item: &Item| {
-            let key = Key::of(item)?;
-            let slot = keys.iter().position(|wanted| *wanted == key).and_then(|at| slots.get(at)).cloned();
+        let place = |key: &Key| {
+            let slot = keys.iter().position(|wanted| wanted == key).and_then(|at| slots.get(at)).cloned();
             slot.ok_or_else(|| StoreError::broken("an item that nobody asked for"))
         };
-        Ok(Several::of(items, |item| Ok((place(&item)?, from_item(item)?)))?.read)
+        Ok(Several::of(items, |key, item| Ok((place(key)?, from_item(item)?)))?.read)
     }
 }
 

@@ -263,7 +263,7 @@ impl Store {
     pub async fn presences(&self, users: &[UserId], read: Read) -> Result<HashMap<UserId, Presence>, StoreError> {
         let keys: Vec<Key> = users.iter().map(Key::presence).collect();
         let items = self.get_many(&keys, read).await?;
-        let presence = |item: Item| Ok((Key::of(&item)?.owner()?, from_item(item)?));
+        let presence = |key: &Key, item| Ok((key.owner()?, from_item(item)?));
         Ok(Several::of(items, presence)?.read.into_iter().collect())
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use wire::{Coins, UserId};
 
 use super::client::error::StoreError;
-use super::client::item::{Item, from_item, number};
+use super::client::item::{from_item, number};
 use super::client::{Read, Store};
 use super::several::Several;
 use super::table::Key;
@@ -21,7 +21,7 @@ impl Store {
     /// what the look saw, and `maxPrice` protects the sender.
     pub async fn profile_prices(&self, users: &[UserId]) -> Result<Several<(UserId, Option<Coins>)>, StoreError> {
         let keys: Vec<Key> = users.iter().map(Key::profile).collect();
-        let price = |item: Item| Ok((Key::of(&item)?.owner()?, from_item::<Profile>(item)?.price));
+        let price = |key: &Key, item| Ok((key.owner()?, from_item::<Profile>(item)?.price));
         Several::of(self.get_many(&keys, Read::Eventual).await?, price)
     }
 

@@ -46,7 +46,7 @@ impl Store {
         ids: impl Iterator<Item = &ClientMessageId>,
     ) -> Result<Vec<Receipt>, StoreError> {
         let keys: Vec<Key> = ids.map(|id| Key::receipt(user, id)).collect();
-        Ok(Several::of(self.get_many(&keys, Read::Strong).await?, from_item)?.read)
+        Ok(Several::of(self.get_many(&keys, Read::Strong).await?, |_, item| from_item(item))?.read)
     }
 
     /// Which of these sends have a RECEIPT, strongly.

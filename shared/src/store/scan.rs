@@ -191,7 +191,7 @@ impl Store {
         let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
         let query = query.value(":sk", ENTRY_PREFIX).read(Read::Strong).project(LEDGER).starting_after(after);
         let page = query.page().await?;
-        Ok((Several::of(page.items, line)?.read, page.next))
+        Ok((Several::of(page.items, |_, item| line(item))?.read, page.next))
     }
 
     /// Lines of ledgers, strongly, by their keys; those that don't exist are left out.
@@ -207,7 +207,7 @@ impl Store {
             amount: Coins,
         }
         let items = self.get_many(keys, Read::Strong).await?;
-        let topup = |item: Item| Ok((Key::of(&item)?, from_item::<Topup>(item)?.amount));
+        let topup = |key: &Key, item| Ok((key.clone(), from_item::<Topup>(item)?.amount));
         Ok(Several::of(items, topup)?.read.into_iter().collect())
     }
 

@@ -15,15 +15,15 @@ pub struct Several<T> {
 }
 
 impl<T> Several<T> {
-    /// Reads each. What can't be read is passed over: it is counted, and named in the log.
+    /// Reads each, with its key. What can't be read is passed over: it is counted, and named in the log.
     pub(in crate::store) fn of(
         items: Vec<Item>,
-        read: impl Fn(Item) -> Result<T, StoreError>,
+        read: impl Fn(&Key, Item) -> Result<T, StoreError>,
     ) -> Result<Self, StoreError> {
         let mut several = Self { read: Vec::with_capacity(items.len()), skipped: Vec::new() };
         for item in items {
             let key = Key::of(&item)?;
-            match read(item) {
+            match read(&key, item) {
                 Ok(it) => several.read.push(it),
                 Err(error) => {
                     passed_over(&error.to_string());

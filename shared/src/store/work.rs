@@ -62,8 +62,7 @@ impl Work {
 
     /// Which item a row proposes. What is listed there besides, a later version has put there: it is passed over, as no function
     /// may read what isn't a user's or a conversation's.
-    fn key(self, row: &Item) -> Result<Key, StoreError> {
-        let key = Key::of(row)?;
+    fn key(self, key: &Key) -> Result<Key, StoreError> {
         let sk = key.sk.as_str();
         let is_known = match self {
             Self::Open => sk == "ACCOUNT" && key.owner().is_ok(),
@@ -73,14 +72,14 @@ impl Work {
             Self::Archive => sk == "META" && key.conversation().is_ok(),
         };
         if is_known {
-            return Ok(key);
+            return Ok(key.clone());
         }
         Err(StoreError::broken(&format!("{key} is listed in {}, and of no kind that belongs there", self.prefix())))
     }
 
     /// Which items these rows propose.
     fn keys(self, rows: Vec<Item>) -> Result<Vec<Key>, StoreError> {
-        Ok(Several::of(rows, |row| self.key(&row))?.read)
+        Ok(Several::of(rows, |key, _| self.key(key))?.read)
     }
 
     fn shard_pk(self, shard: u64) -> String {
@@ -213,9 +212,9 @@ pub struct Row {
 }
 
 impl Row {
-    fn of(work: Work, item: &Item) -> Result<Self, StoreError> {
+    fn of(work: Work, key: &Key, item: &Item) -> Result<Self, StoreError> {
         let time = |listing: Listing| listing.sk.split_once(SEPARATOR)?.0.parse().ok();
-        Ok(Self { key: work.key(item)?, at: Listing::of(item).and_then(time).map(|ms| Time { ms }) })
+        Ok(Self { key: work.key(key)?, at: Listing::of(item).and_then(time).map(|ms| Time { ms }) })
     }
 }
 
@@ -275,7 +274,7 @@ impl Store {
             let query = self.query(&format!("#work_pk = :pk AND {range}")).value(":pk", work.shard_pk(shard));
             let query = query.value(":sk", before(moment)).on_work_index().starting_after(start);
             let page = query.limit(WORK_PAGE).page().await?;
-            let rows = Several::of(page.items, |item| Row::of(work, &item))?.read;
+            let rows = Several::of(page.items, |key, item| Row::of(work, key, &item))?.read;
             Ok(Some((iter(rows.into_iter().map(Ok)), page.next.map(Some))))
         });
         pages.try_flatten()

@@ -152,7 +152,7 @@ impl Write<'_> {
             "INBOX" => self.inbox(&image),
             "MSG" => self.slot(&pk, &sk, &image),
             "META" => self.meta(&pk, &image),
-            "SEGMENT" => self.segment(&pk, &image),
+            "SEGMENT" => self.segment(&image),
             "PRESENCE" => self.presence(&image),
             _ => Ok(()),
         };
@@ -223,9 +223,9 @@ impl Write<'_> {
     }
 
     /// A segment begins where the last one ended, and stays as it was decided.
-    fn segment(&self, pk: &str, image: &Image) -> Holds {
+    fn segment(&self, image: &Image) -> Holds {
         self.unchanged()?;
-        let next = self.past.now(pk, "META").map(|meta| images::read::<Meta>(&plain_map(meta))).transpose()?;
+        let next = self.now::<Meta>(Key::meta(&images::conversation(&image.after)?))?;
         let next = next.map_or(Seq(1), |meta| meta.first_seq);
         invariants::segment_follows(&images::segment(&image.after)?, next, Seq(u64::MAX))
     }
@@ -294,10 +294,8 @@ impl Write<'_> {
         let house = charge.as_ref().and_then(|charge| charge.entry.split.as_ref()?.house.as_ref());
         let line = |user: Option<&UserId>, kind| user.map_or(Ok(None), |user| self.line(user, kind, &item));
         let (earning, share) = (line(receiver, "earn")?, line(house, "share")?);
-        let entry = |line: &'_ Option<Line>| line.as_ref().map(|line| line.entry.clone());
-        let (charge, earning, share) = (entry(&charge), entry(&earning), entry(&share));
-        let paid = Paid { charge: charge.as_ref(), earning: earning.as_ref(), share: share.as_ref() };
-        invariants::coins_have_arrived(&item, paid)?;
+        let [charge, earning, share] = [&charge, &earning, &share].map(|line| line.as_ref().map(|line| &line.entry));
+        invariants::coins_have_arrived(&item, Paid { charge, earning, share })?;
         if item.void {
             return Ok(());
         }

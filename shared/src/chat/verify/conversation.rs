@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use wire::{ClientMessageId, Coins, ConversationId, Seq, UserId};
 
 use super::super::invariants::{self, Broken, Holds, Paid};
-use super::{Check, Checked, Finding, place};
+use super::{Check, Checked, Finding};
 use crate::error::Error;
 use crate::limits::{VERIFY_LOG_PAGE, VERIFY_SEGMENTS_PAGE};
 use crate::store::Read;
@@ -48,7 +48,7 @@ impl Check<'_> {
         let next = from.unwrap_or(meta.oldest_seq);
         let mut walk = Walk { meta: &meta, checked: Checked::default(), next, ended: Seq(0) };
         if from.is_none() {
-            walk.checked.holds(place(&key), invariants::pair_has_one_conversation(id, &meta));
+            walk.checked.holds(&key, invariants::pair_has_one_conversation(id, &meta));
             let due = invariants::meta_unlisted(id, &meta, listing.as_ref(), self.now);
             self.unlisted(&mut walk.checked, key, Due::Archive, due, "no cleanup finds it".to_owned()).await?;
             self.leftovers(&mut walk).await?;
@@ -249,11 +249,11 @@ impl Check<'_> {
     async fn horizons(&self, walk: &mut Walk<'_>, inboxes: &[(UserId, Inbox, Option<Listing>)]) -> Result<(), Error> {
         let meta = walk.meta;
         let tail = Seq(walk.next.0 - 1);
-        walk.checked.holds(place(&Key::meta(&meta.id)), invariants::numbers_have_moved_in_order(meta, tail));
+        walk.checked.holds(Key::meta(&meta.id), invariants::numbers_have_moved_in_order(meta, tail));
         for (user, inbox, listing) in inboxes {
             let key = Key::inbox(user, &meta.id);
-            walk.checked.holds(place(&key), invariants::horizons_are_in_order(inbox, tail));
-            walk.checked.holds(place(&key), invariants::inbox_names_the_other(user, inbox, meta));
+            walk.checked.holds(&key, invariants::horizons_are_in_order(inbox, tail));
+            walk.checked.holds(&key, invariants::inbox_names_the_other(user, inbox, meta));
             let due = invariants::inbox_unlisted(user, &meta.id, inbox, listing.as_ref());
             let seen = format!("{} undelivered, which no count finds", inbox.undelivered());
             self.unlisted(&mut walk.checked, key, Due::Waiting, due, seen).await?;
@@ -271,7 +271,7 @@ impl Check<'_> {
         let (meta, store) = (walk.meta, &self.app.store);
         let inbox = store.inbox(user, &meta.id, Read::Strong).await?;
         let Err(broken) = invariants::inbox_knows(inbox.as_ref(), walk.ended) else { return Ok(()) };
-        let mut finding = Finding::new(place(&Key::inbox(user, &meta.id)), broken);
+        let mut finding = Finding::new(Key::inbox(user, &meta.id), broken);
         finding.repair = Some("tell the inbox of it");
         let peer = meta.members.iter().find(|member| *member != user);
         if let Some(peer) = peer.filter(|_| self.repair) {

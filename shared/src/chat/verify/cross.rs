@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use wire::{ConversationId, SendId, Seq, TransactionKind, UserId};
 
 use super::super::invariants::{self, Broken};
-use super::{Check, Finding, place};
+use super::{Check, Finding};
 use crate::error::Error;
 use crate::limits::VERIFY_AT_ONCE;
 use crate::store::conversations::Meta;
@@ -39,14 +39,14 @@ impl Check<'_> {
         // A META that can't be read is a finding of its own.
         let unread: HashSet<ConversationId> = metas.skipped.iter().filter_map(|key| key.conversation().ok()).collect();
         named.retain(|(id, _), _| !unread.contains(*id));
-        let metas: HashMap<_, _> = metas.read.into_iter().map(|meta| (meta.id.clone(), meta)).collect();
+        let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
         let mut findings = Vec::new();
         for ((id, user), key) in named {
             let members = metas.get(id).map(|meta| &meta.members);
             if members.is_none_or(|members| user.is_some_and(|user| !members.contains(user))) {
                 let seen = if members.is_some() { "its user isn't in it" } else { "there is no such conversation" };
                 let broken = Broken { rule: "an item's conversation is there", seen: format!("{id}: {seen}") };
-                findings.push(Finding::new(place(key), broken));
+                findings.push(Finding::new(key, broken));
             }
         }
         let of_known = receipts.into_iter().filter_map(|(id, receipts)| Some((metas.get(id)?, receipts)));
@@ -71,7 +71,7 @@ impl Check<'_> {
         let kept = receipts.into_iter().filter(|(_, receipt)| receipt.seq >= meta.oldest_seq);
         let wrong = kept.filter_map(|(user, receipt)| {
             let broken = invariants::receipt_names_its_slot(user, receipt, holders.get(&receipt.seq)).err()?;
-            Some(Finding::new(place(&Key::receipt(user, &receipt.client_message_id)), broken))
+            Some(Finding::new(Key::receipt(user, &receipt.client_message_id), broken))
         });
         Ok(wrong.collect())
     }
@@ -112,7 +112,7 @@ impl Check<'_> {
         let wrong = lines.iter().filter_map(|(user, line)| {
             let amount = key_of(user, line).and_then(|key| fixed.get(&key).copied());
             let broken = invariants::topup_is_fixed(&line.entry, amount).err()?;
-            Some(Finding::new(place(&Key { sk: line.sk.clone(), ..Key::account(user) }), broken))
+            Some(Finding::new(Key { sk: line.sk.clone(), ..Key::account(user) }, broken))
         });
         Ok(wrong.collect())
     }

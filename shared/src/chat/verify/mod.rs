@@ -174,7 +174,7 @@ impl Check<'_> {
             *report.checked.entry(found.kind()).or_default() += 1;
             if let Found::Unknown(problem) = found {
                 let broken = Broken { rule: READABLE, seen: problem.clone() };
-                report.findings.push(Finding::new(place(key), broken));
+                report.findings.push(Finding::new(key, broken));
             }
             if let Found::Entry(_, line) = found
                 && line.entry.kind != TransactionKind::Topup
@@ -197,7 +197,7 @@ impl Check<'_> {
         let Err(Error::Unreadable(seen)) = checked else { return checked };
         // A finding like any other. What stands behind it is checked when it was mended.
         let mut checked = Checked::default();
-        checked.holds(place(key), Err(Broken { rule: READABLE, seen }));
+        checked.holds(key, Err(Broken { rule: READABLE, seen }));
         Ok(checked)
     }
 
@@ -224,7 +224,7 @@ impl Check<'_> {
         seen: String,
     ) -> Result<(), Error> {
         let Some(listing) = listing else { return Ok(()) };
-        let mut finding = Finding::new(place(&key), Broken { rule: LISTED, seen });
+        let mut finding = Finding::new(&key, Broken { rule: LISTED, seen });
         finding.repair = Some("put it into the index");
         if self.repair {
             self.app.store.list(key, due, &listing).await?;
@@ -233,9 +233,4 @@ impl Check<'_> {
         checked.findings.push(finding);
         Ok(())
     }
-}
-
-/// How an item is named in a report.
-fn place(key: &Key) -> String {
-    key.to_string()
 }

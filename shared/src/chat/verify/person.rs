@@ -3,7 +3,7 @@
 use wire::UserId;
 
 use super::super::invariants::{self, Holds, Ledger};
-use super::{Check, Checked, place};
+use super::{Check, Checked};
 use crate::error::Error;
 use crate::limits::{VERIFY_READS_MAX, VERIFY_SETTLED_AFTER};
 use crate::store::accounts::Account;
@@ -28,7 +28,7 @@ impl Check<'_> {
             let adds_up = self.ledger(user, &account).await?;
             let Some((again, _)) = self.app.store.kept::<Account>(key.clone()).await? else { break };
             if again == account {
-                checked.holds(place(&key), adds_up);
+                checked.holds(&key, adds_up);
                 return Ok(checked);
             }
             account = again;
@@ -39,7 +39,7 @@ impl Check<'_> {
     }
 
     fn open_sends(&self, user: &UserId, account: &Account, checked: &mut Checked) {
-        let place = place(&Key::account(user));
+        let place = Key::account(user);
         checked.holds(&place, invariants::open_sends_fit(account));
         checked.holds(&place, invariants::balance_can_be_held(account));
         for (id, send) in &account.open {
@@ -67,8 +67,8 @@ impl Check<'_> {
     pub(super) async fn line(&self, user: &UserId, line: &Line) -> Result<Checked, Error> {
         let mut checked = Checked::default();
         let key = Key { sk: line.sk.clone(), ..Key::account(user) };
-        checked.holds(place(&key), invariants::line_has_its_sign(&line.entry));
-        checked.holds(place(&key), invariants::charge_is_taken_at_once(line));
+        checked.holds(&key, invariants::line_has_its_sign(&line.entry));
+        checked.holds(&key, invariants::charge_is_taken_at_once(line));
         let seen = "it waits to be folded into the balance, where no settling finds it".to_owned();
         self.unlisted(&mut checked, key, Due::Unsettled, invariants::line_misplaced(user, line), seen).await?;
         Ok(checked)
@@ -79,7 +79,7 @@ impl Check<'_> {
         let mut checked = Checked::default();
         let key = Key::presence(user);
         let Some((presence, listing)) = self.app.store.kept::<Presence>(key.clone()).await? else { return Ok(checked) };
-        checked.holds(place(&key), invariants::connections_fit(&presence));
+        checked.holds(&key, invariants::connections_fit(&presence));
         let due = invariants::presence_unlisted(user, &presence, listing.as_ref(), self.now);
         let seen = format!("{} connections, which no count of those online finds", presence.connections.len());
         self.unlisted(&mut checked, key, Due::Online, due, seen).await?;

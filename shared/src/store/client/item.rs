@@ -13,10 +13,12 @@ pub(in crate::store) use aws_sdk_dynamodb::types::AttributeValue;
 pub type Item = HashMap<String, AttributeValue>;
 
 /// Reads an item into its type.
-pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
-    let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok()).cloned().unwrap_or_default();
-    let (pk, sk) = (part("pk"), part("sk"));
+pub fn from_item<T: DeserializeOwned>(mut item: Item) -> Result<T, StoreError> {
+    // No type has its key: it is taken out, and not copied, for what may have to be said.
+    let key = ["pk", "sk"].map(|name| item.remove(name));
     serde_dynamo::from_item(item).map_err(|error| {
+        let [pk, sk] =
+            key.each_ref().map(|part| part.as_ref().and_then(|part| part.as_s().ok()).map_or("", String::as_str));
         let why = without_quoted(&error.to_string());
         StoreError::broken(&format!("{pk} {sk} can't be read: {why}"))
     })
