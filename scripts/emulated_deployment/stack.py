@@ -98,7 +98,7 @@ class Stack:
 
     def lines(self, function):
         """What a function has logged, each line that is JSON."""
-        group = f"/aws/lambda/{STACK}-{function}"
+        group = self.resources()[logical_id(function).removesuffix("Function") + "Logs"]
         pages = self.aws("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         texts = [event["message"].strip() for page in pages for event in page["events"]]
         return [json.loads(text) for text in texts if text.startswith("{")]

@@ -41,12 +41,51 @@ fn optional(source: Source<'_>, name: &str) -> Option<String> {
     source(name).filter(|value| !value.is_empty())
 }
 
-/// A whole number from MIN to MAX.
-fn number(source: Source<'_>, name: &'static str, min: u64, max: u64) -> Result<u64, ConfigError> {
-    let text = required(source, name)?;
-    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| ConfigError { name, problem: format!("is {text:?}; give a whole number from {min} to {max}") })
+/// A whole number that a deployment is given, and its range. `template.yaml` has a parameter of the same name, written as
+/// parameters are (`DefaultPrice`), that takes this range and nothing else, as `local/src/template/agreement.rs` holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// The variable.
+    pub name: &'static str,
+    /// The least that it may be.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
 }
+
+impl Number {
+    const DEFAULT_PRICE: Self = Self { name: "DEFAULT_PRICE", min: 0, max: 999_999_999_999_999 };
+    const RECEIVER_SHARE_PERCENT: Self = Self { name: "RECEIVER_SHARE_PERCENT", min: 0, max: 100 };
+    const SENDS_PER_SECOND: Self = Self { name: "SENDS_PER_SECOND", min: 1, max: 1_000 };
+    const SEND_BURST: Self = Self { name: "SEND_BURST", min: 1, max: 10_000 };
+    const PUSHES_PER_SECOND: Self = Self { name: "PUSHES_PER_SECOND", min: 10, max: 10_000 };
+    const DELIVERED_RETENTION_DAYS: Self = Self { name: "DELIVERED_RETENTION_DAYS", min: 1, max: 99_999 };
+    const UNDELIVERED_RETENTION_DAYS: Self = Self { name: "UNDELIVERED_RETENTION_DAYS", min: 1, max: 99_999 };
+
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::DEFAULT_PRICE,
+        Self::RECEIVER_SHARE_PERCENT,
+        Self::SENDS_PER_SECOND,
+        Self::SEND_BURST,
+        Self::PUSHES_PER_SECOND,
+        Self::DELIVERED_RETENTION_DAYS,
+        Self::UNDELIVERED_RETENTION_DAYS,
+    ];
+
+    /// The variable's value, which is written without a sign, a space or a zero before it.
+    fn read(self, source: Source<'_>) -> Result<u64, ConfigError> {
+        let Self { name, min, max } = self;
+        let text = required(source, name)?;
+        let number =
+            text.parse().ok().filter(|number: &u64| (min..=max).contains(number) && number.to_string() == text);
+        let problem = || format!("is {text:?}; give a whole number from {min} to {max}");
+        number.ok_or_else(|| ConfigError { name, problem: problem() })
+    }
+}
+
+// A default price is a price.
+const _: () = assert!(Number::DEFAULT_PRICE.max <= COINS_MAX);
 
 /// As whom AWS is called, and where. Lambda sets these variables when it starts a process, and ends the process before its
 /// credentials expire: so they are read once, and no other place is searched for them. No `Debug`: it holds a secret.
@@ -116,7 +155,7 @@ pub struct Config {
 pub struct Retention {
     /// Those that everybody has.
     pub delivered: Duration,
-    /// Those that somebody lacks.
+    /// Those that somebody lacks: as long as `delivered` at least.
     pub undelivered: Duration,
     /// Whether they are deleted even where there is no archive for them.
     pub discard: bool,
@@ -129,7 +168,7 @@ impl Retention {
         if optional(source, "DELIVERED_RETENTION_DAYS").is_none() {
             return Ok(None);
         }
-        let days = |name| number(source, name, 1, 36_500).map(|days| DAY * u32::try_from(days).unwrap_or(u32::MAX));
+        let days = |number: Number| number.read(source).map(|days| DAY * u32::try_from(days).unwrap_or(u32::MAX));
         let discard = match required(source, "DISCARD_EXPIRED")?.as_str() {
             "true" => true,
             "false" => false,
@@ -138,11 +177,8 @@ impl Retention {
                 return Err(ConfigError { name: "DISCARD_EXPIRED", problem });
             }
         };
-        let (delivered, undelivered) = (days("DELIVERED_RETENTION_DAYS")?, days("UNDELIVERED_RETENTION_DAYS")?);
-        if undelivered < delivered {
-            let problem = "is less than DELIVERED_RETENTION_DAYS; give as much or more".to_owned();
-            return Err(ConfigError { name: "UNDELIVERED_RETENTION_DAYS", problem });
-        }
+        let delivered = days(Number::DELIVERED_RETENTION_DAYS)?;
+        let undelivered = days(Number::UNDELIVERED_RETENTION_DAYS)?.max(delivered);
         Ok(Some(Self { delivered, undelivered, discard }))
     }
 }
@@ -162,14 +198,14 @@ impl Config {
         Ok(Self {
             table: required(source, "TABLE_NAME")?,
             websocket_endpoint,
-            default_price: Coins(number(source, "DEFAULT_PRICE", 0, COINS_MAX)?),
-            receiver_share_percent: number(source, "RECEIVER_SHARE_PERCENT", 0, 100)?,
+            default_price: Coins(Number::DEFAULT_PRICE.read(source)?),
+            receiver_share_percent: Number::RECEIVER_SHARE_PERCENT.read(source)?,
             house: house.parse().map_err(|problem| ConfigError { name: "HOUSE_USER_ID", problem })?,
-            sends_per_second: number(source, "SENDS_PER_SECOND", 1, 1_000)?,
-            send_burst: number(source, "SEND_BURST", 1, 10_000)?,
+            sends_per_second: Number::SENDS_PER_SECOND.read(source)?,
+            send_burst: Number::SEND_BURST.read(source)?,
             queue_url: required(source, "QUEUE_URL")?,
             dead_letter_queue_url: required(source, "DEAD_LETTER_QUEUE_URL")?,
-            pushes_per_second: u32::try_from(number(source, "PUSHES_PER_SECOND", 10, 10_000)?).unwrap_or(u32::MAX),
+            pushes_per_second: u32::try_from(Number::PUSHES_PER_SECOND.read(source)?).unwrap_or(u32::MAX),
             archive_bucket: optional(source, "ARCHIVE_BUCKET"),
             retention: Retention::read(source)?,
         })
@@ -302,13 +338,21 @@ mod tests {
             ("SEND_BURST", "0", "1 to 10000"),
             ("QUEUE_URL", "", "is not set"),
             ("PUSHES_PER_SECOND", "9", "10 to 10000"),
-            ("DELIVERED_RETENTION_DAYS", "0", "1 to 36500"),
-            ("UNDELIVERED_RETENTION_DAYS", "6", "DELIVERED_RETENTION_DAYS"),
+            ("DELIVERED_RETENTION_DAYS", "0", "1 to 99999"),
+            ("UNDELIVERED_RETENTION_DAYS", "+6", "whole number"),
             ("DISCARD_EXPIRED", "yes", "true or false"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(name) && error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn what_somebody_lacks_stays_as_long_as_what_everybody_has() {
+        let kept = |days| read(&[("DELIVERED_RETENTION_DAYS", days)]).expect("reads").retention.expect("is set");
+        let days = |days: u64| Duration::from_secs(86_400 * days);
+        assert_eq!((kept("90").delivered, kept("90").undelivered), (days(90), days(90)));
+        assert_eq!((kept("91").delivered, kept("91").undelivered), (days(91), days(91)));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! and `table` are its parts. Below these, `intrinsic` evaluates values, `resources` finds what they refer to, `names` has what
 //! things are called here, `yaml` reads the file, and `error` says why it can't be used.
 
+#[cfg(test)]
+mod agreement;
 mod deployment;
 mod error;
 mod functions;

@@ -3,38 +3,38 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::error::TemplateError;
 use super::intrinsic::Scope;
 
-/// A template parameter: its default and its constraints.
+/// A template parameter: its default and its constraints. One that isn't known here is an error: nothing would hold it.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Parameter {
+    /// Nothing: what AWS checks by it alone (that a `Number` is one) is too little for who reads it.
     #[serde(rename = "Type")]
-    kind: String,
+    _kind: IgnoredAny,
+    #[serde(rename = "Description")]
+    _description: IgnoredAny,
     default: Option<String>,
     allowed_pattern: Option<String>,
+    constraint_description: Option<String>,
     #[serde(default)]
     allowed_values: Vec<String>,
-    min_value: Option<String>,
-    max_value: Option<String>,
 }
 
 impl Parameter {
+    /// Whether who gives a wrong value is told what is right.
+    #[cfg(test)]
+    pub(super) fn says_what_it_takes(&self) -> bool {
+        self.allowed_pattern.is_some() == self.constraint_description.is_some()
+            && self.allowed_pattern.is_none() != self.allowed_values.is_empty()
+    }
+
     /// Checks a value as CloudFormation does; the error says what is asked for.
     fn check(&self, value: &str) -> Result<(), String> {
-        if self.kind == "Number" {
-            let number: f64 = value.parse().map_err(|_| "must be a number".to_owned())?;
-            let bound = |bound: &Option<String>| bound.as_ref().and_then(|text| text.parse::<f64>().ok());
-            if bound(&self.min_value).is_some_and(|min| number < min) || number.is_nan() {
-                return Err(format!("must be {} or more", self.min_value.as_deref().unwrap_or("a number")));
-            }
-            if let Some(max) = bound(&self.max_value).filter(|max| number > *max) {
-                return Err(format!("must be {max} or less"));
-            }
-        }
         if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|allowed| allowed == value) {
             return Err(format!("must be one of {}", self.allowed_values.join(", ")));
         }
@@ -45,7 +45,7 @@ impl Parameter {
             let loopback = value.strip_prefix("http://127.0.0.1").filter(|rest| rest.starts_with([':', '/']));
             let secure = loopback.map(|rest| format!("https://127.0.0.1{rest}"));
             if !regex.is_match(secure.as_deref().unwrap_or(value)) {
-                return Err(format!("must match {pattern}"));
+                return Err(self.constraint_description.clone().unwrap_or_else(|| format!("must match {pattern}")));
             }
         }
         Ok(())
