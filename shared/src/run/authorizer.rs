@@ -1,10 +1,10 @@
 //! Called before a handshake: a REQUEST authorizer.
 
-use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerRequestTypeRequest;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::Time;
 
-use super::event::{InvokeError, read, refused};
+use super::event::{InvokeError, Names, read, refused};
 use super::socket::handshake;
 use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::auth::{Claims, Handshake, Verifier};
@@ -14,6 +14,18 @@ use crate::telemetry;
 
 /// Says who connects.
 pub struct OnHandshake(pub for<'a> fn(&'a Verifier, Handshake, Time) -> Handling<'a, Claims>);
+
+/// What the authorizer gets.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    #[serde(default)]
+    headers: Names,
+    #[serde(default)]
+    query_string_parameters: Names,
+    /// What its policy is about.
+    method_arn: String,
+}
 
 impl Trigger for OnHandshake {
     type With = Verifier;
@@ -31,7 +43,7 @@ impl Trigger for OnHandshake {
         event: Value,
         invocation: Invocation<'_>,
     ) -> Result<Value, InvokeError> {
-        let event: ApiGatewayCustomAuthorizerRequestTypeRequest = read(event)?;
+        let event: Event = read(event)?;
         let handshake = handshake(&event.headers, &event.query_string_parameters);
         let claims = (self.0)(verifier, handshake, invocation.clock.now()).await.map_err(|error| match error {
             // This very text makes API Gateway answer 401.

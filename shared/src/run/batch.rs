@@ -31,8 +31,7 @@ impl Trigger for OnBatch {
     }
 }
 
-/// What a function gets from a queue: of SQS's event only what is used. The type that `aws_lambda_events` has of it would
-/// bring 20 packages.
+/// What a function gets from a queue.
 #[derive(Deserialize)]
 struct Batch {
     #[serde(rename = "Records")]

@@ -1,10 +1,9 @@
 //! Called within a handshake: `$connect`.
 
-use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use serde_json::{Value, json};
 
 use super::event::{InvokeError, read};
-use super::socket::{caller, handshake};
+use super::socket::{Event, caller, handshake};
 use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::app::App;
 use crate::auth::asking::SUBPROTOCOL;
@@ -28,7 +27,7 @@ impl Trigger for OnConnect {
     }
 
     async fn answer(&self, app: &App, event: Value, invocation: Invocation<'_>) -> Result<Value, InvokeError> {
-        let event: ApiGatewayWebsocketProxyRequest = read(event)?;
+        let event: Event = read(event)?;
         let handshake = handshake(&event.headers, &event.query_string_parameters);
         let subprotocol = handshake.offers_subprotocol;
         let outcome = async { (self.0)(app, caller(&event, invocation.trace_id)?, handshake).await };

@@ -1,11 +1,10 @@
 //! Called with one frame of a client's.
 
-use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use serde_json::{Value, json};
 use wire::{Echo, Frame, error_frame};
 
 use super::event::{InvokeError, read};
-use super::socket::caller;
+use super::socket::{Event, caller};
 use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::app::{Answered, App, OpenArchive};
 use crate::auth::Caller;
@@ -43,7 +42,7 @@ impl Trigger for OnFrame {
 
 impl OnFrame {
     /// Handles one frame; whatever goes wrong is told to the client.
-    async fn frame(&self, app: &App, event: &ApiGatewayWebsocketProxyRequest, trace_id: &str) {
+    async fn frame(&self, app: &App, event: &Event, trace_id: &str) {
         let mut caller = match caller(event, trace_id) {
             Ok(caller) => caller,
             Err(error) => return telemetry::failed(&error),

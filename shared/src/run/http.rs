@@ -1,14 +1,15 @@
-//! Called by HTTP: `lambda_http` reads the event, a handler answers with JSON.
+//! Called by HTTP: a handler answers with JSON, and `lambda_http` writes that as API Gateway reads it.
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use aws_lambda_events::http::header::HOST;
+use std::convert::Infallible;
+
 use base64::Engine as _;
 use lambda_http::http::StatusCode;
-use lambda_http::{RequestExt as _, request::RequestContext};
+use lambda_http::request::LambdaRequest;
 use lambda_runtime::{LambdaEvent, Service as _, service_fn};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::event::{InvokeError, read};
+use super::event::{InvokeError, Names, read};
 use super::trigger::{Handling, Invocation, Supply, Trigger};
 use crate::app::App;
 use crate::auth::asking::bearer;
@@ -36,64 +37,62 @@ impl Trigger for OnRequest {
         event: Value,
         invocation: Invocation<'_>,
     ) -> Result<Value, InvokeError> {
-        let mut event = without_address(read(event)?);
-        let body = &text(&mut event);
-        let event = lambda_http::request::LambdaRequest::ApiGatewayV2(event);
-        let service = service_fn(|request: lambda_http::Request| async move {
-            let request = asked(&request, body.clone());
-            telemetry::asked(&request.route);
-            // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
-            Ok::<_, std::convert::Infallible>(match (self.0)(app, verifier, request).await {
-                Ok(body) => (StatusCode::OK, body),
-                Err(error) => {
-                    telemetry::failed(&error);
-                    let status = StatusCode::from_u16(error.code().status());
-                    let error = json!({ "error": error.body(invocation.trace_id) });
-                    (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
-                }
-            })
-        });
-        let event = LambdaEvent::new(event, lambda_runtime::Context::default());
+        let request = asked(read(event)?);
+        telemetry::asked(&request.route);
+        // Not a body of its own: that would be converted from every encoding there is, with 150 KB of tables.
+        let (status, body) = match (self.0)(app, verifier, request).await {
+            Ok(body) => (StatusCode::OK, body),
+            Err(error) => {
+                telemetry::failed(&error);
+                let status = StatusCode::from_u16(error.code().status());
+                let error = json!({ "error": error.body(invocation.trace_id) });
+                (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error)
+            }
+        };
+        let answer = (status, body);
+        let service =
+            service_fn(move |_: lambda_http::Request| std::future::ready(Ok::<_, Infallible>(answer.clone())));
+        let event =
+            LambdaEvent::new(LambdaRequest::ApiGatewayV2(Default::default()), lambda_runtime::Context::default());
         let response =
             lambda_http::Adapter::from(service).call(event).await.map_err(|error| InvokeError(error.to_string()))?;
         serde_json::to_value(response).map_err(|error| InvokeError(error.to_string()))
     }
 }
 
-/// From what `lambda_http` made of the event, and the body.
-fn asked(request: &lambda_http::Request, body: Option<String>) -> HttpRequest {
-    let flat = |map: Option<&aws_lambda_events::query_map::QueryMap>| {
-        map.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
-    };
-    let route = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone(),
-        _ => None,
-    };
-    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    HttpRequest {
-        route: route.unwrap_or_default(),
-        path: flat(request.path_parameters_ref()).unwrap_or_default(),
-        query: flat(request.query_string_parameters_ref()).unwrap_or_default(),
-        token: header.and_then(bearer),
-        body,
-    }
+/// What a function of the HTTP API gets, in payload format 2.0.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    request_context: Context,
+    #[serde(default)]
+    headers: Names,
+    #[serde(default)]
+    path_parameters: Names,
+    #[serde(default)]
+    query_string_parameters: Names,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
 }
 
-/// Leaves out what nobody reads, as the route and the parameters say it, and what `lambda_http` panics at: a host, a path or
-/// a query that makes no address.
-fn without_address(mut event: ApiGatewayV2httpRequest) -> ApiGatewayV2httpRequest {
-    event.headers.remove(HOST);
-    (event.request_context.domain_name, event.request_context.stage) = (None, None);
-    (event.raw_path, event.raw_query_string) = (None, None);
-    event
+/// Which route it came by.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    route_key: String,
 }
 
-/// Takes the body out of the event: `lambda_http` panics at one that isn't base64. One that is no text is nobody's matter
-/// before it is known who asks, and for what.
-fn text(event: &mut ApiGatewayV2httpRequest) -> Option<String> {
-    let body = event.body.take().unwrap_or_default();
-    if !std::mem::take(&mut event.is_base64_encoded) {
-        return Some(body);
-    }
-    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(body).ok()?).ok()
+/// What somebody asks. A body that is no text is nobody's matter before it is known who asks, and for what.
+fn asked(event: Event) -> HttpRequest {
+    let token = event.headers.header("authorization").and_then(bearer);
+    let body = event.body.unwrap_or_default();
+    let body = if event.is_base64_encoded { text(&body) } else { Some(body) };
+    let (path, query) = (event.path_parameters.into_inner(), event.query_string_parameters.into_inner());
+    HttpRequest { route: event.request_context.route_key, path, query, token, body }
+}
+
+/// What is written in base64, if it is text.
+fn text(base64: &str) -> Option<String> {
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(base64).ok()?).ok()
 }

@@ -271,7 +271,6 @@ fn only_one_place_knows_each_outside_thing() {
         ("aws_sdk_secretsmanager", "shared/src/secret.rs"),
         ("use ring::", "shared/src/auth/crypto.rs"),
         ("aws_sdk_sqs", "shared/src/queue.rs"),
-        ("aws_lambda_events", "shared/src/run"),
         ("lambda_http", "shared/src/run"),
         ("zstd", "shared/src/archive.rs"),
         ("std::env", "shared/src/config.rs"),
