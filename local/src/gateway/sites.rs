@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -22,11 +22,25 @@ use crate::origin::Origin;
 
 /// Keeps web sites that a browser on this machine has open from using the machine: by a request from their own page
 /// (another `Origin`), and by a name of theirs that resolves to this machine (DNS rebinding: another `Host`).
-pub(super) async fn refuse_foreign_sites(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn refuse_foreign_sites(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    name_host(&mut request);
     let Some(problem) = foreign(request.headers(), &shared.api.allowed_origins) else { return next.run(request).await };
     // Browsers don't show the answer to a handshake or a preflight: its developer finds it here.
     logs::line("gateway", None, Level::WARN, &problem);
     error(StatusCode::FORBIDDEN, "forbidden", &problem)
+}
+
+/// Writes into `Host` what an address says that is whole, as it is in HTTP/2 (RFC 9113, section 8.3.1) and to proxies: it counts
+/// (RFC 9112, section 3.2.2). Behind this, API Gateway's events among it, there is but one place to look.
+fn name_host(request: &mut Request) {
+    let named = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let Some(host) = named {
+        request.headers_mut().insert(HOST, host);
+    }
 }
 
 fn foreign(headers: &HeaderMap, allowed: &[Origin]) -> Option<String> {

@@ -1,5 +1,9 @@
 //! Web sites: which are kept out, and what those get that are let in.
 
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::world::{World, limits};
@@ -69,4 +73,38 @@ async fn a_web_site_that_is_refused_says_how_to_let_it_in() {
     assert!(body.contains("to let it in, start with --allow-origin http://localhost:5173"), "{body}");
     let (_, body) = world.http("GET /ws\norigin: null", "").await;
     assert!(!body.contains("--allow-origin"), "no option lets a file in: {body}");
+}
+
+/// What somebody gets who speaks HTTP/2, where an address takes the place of `Host`.
+async fn asks_by_http2(world: &World, url: &str) -> (u16, String) {
+    let socket = TcpStream::connect(world.address()).await.expect("it listens");
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket));
+    let (mut client, connection) = handshake.await.expect("speaks HTTP/2");
+    let asked = async {
+        let request = Request::get(url).body(Body::empty()).expect("a request");
+        let answer = client.send_request(request).await.expect("is answered");
+        assert_eq!(answer.version(), Version::HTTP_2);
+        let status = answer.status().as_u16();
+        let body = to_bytes(Body::new(answer.into_body()), usize::MAX).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    tokio::select! {
+        answer = asked => answer,
+        ended = connection => panic!("the connection has ended: {ended:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_http2_is_answered_and_kept_out_alike() {
+    let mut world = World::start(limits()).await;
+    let address = world.address();
+    assert_eq!(asks_by_http2(&world, &format!("http://{address}/healthz")).await.0, 201);
+    let event = world.event_of("admin").await;
+    assert_eq!(event["headers"]["host"], address.to_string());
+    assert_eq!(event["requestContext"]["domainName"], address.to_string());
+    let (status, body) = asks_by_http2(&world, "http://example.com/healthz").await;
+    assert!(status == 403 && body.contains("Host is"), "{status}: {body}");
+    // A whole address counts more than the line beside it.
+    let (head, _) = world.http("GET http://example.com/healthz", "").await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
 }
