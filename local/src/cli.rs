@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -48,6 +49,14 @@ pub enum Command {
         /// Where it works.
         #[command(flatten)]
         place: Place,
+    },
+    /// Copies the data directory while a machine uses it; the copy is a data directory, too
+    Backup {
+        /// The directory to make; what is there is never overwritten
+        into: PathBuf,
+        /// What to copy
+        #[arg(long, value_name = "DIRECTORY", default_value = ".parley")]
+        data_dir: PathBuf,
     },
     /// Checks all that is kept and prints what is wrong with it; the exit code is 1 if something is
     Verify {

@@ -16,7 +16,8 @@ pub const ARCHIVE_DIRECTORY: &str = "archive";
 /// a machine starts, and when none runs.
 const LAMBDA_ENDPOINT_FILE: &str = "lambda-endpoint";
 const LOCK_FILE: &str = "parley.lock";
-const SECRET_FILE: &str = "jwt-secret";
+/// The secret that this machine's tokens are signed with.
+pub const SECRET_FILE: &str = "jwt-secret";
 /// The shortest secret that HS256 should have (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -140,7 +141,8 @@ impl DataLock {
     }
 }
 
-fn make_private_dir(path: &Path) -> Result<(), FileError> {
+/// Makes a directory, and those above it that are missing, for its owner only.
+pub(crate) fn make_private_dir(path: &Path) -> Result<(), FileError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -4,9 +4,11 @@
 //! they keep; [`template`] says what is
 //! deployed; [`gateway`] is API Gateway; [`runtime`] is the Lambda service, which runs the [`functions`] as processes;
 //! [`engine`] is DynamoDB; [`s3`] is S3; [`secrets`] is Secrets Manager; [`queue`] is SQS; [`schedule`] is the clock;
-//! [`lambda`] takes `Invoke`, for what an [`operator`] runs by hand; [`token`] and [`web`] are for trying it out, and
+//! [`lambda`] takes `Invoke`, for what an [`operator`] runs by hand; [`backup`] copies a data directory in use;
+//! [`token`] and [`web`] are for trying it out, and
 //! [`origin`] says which web sites may.
 
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod data_dir;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::Level;
 
 use crate::data_dir::{self, ARCHIVE_DIRECTORY, DataDir, DataLock, DirectoryError, InvokeEndpoint};
-use crate::engine::{self, ACCESS_KEY, Engine, EngineError, Port};
+use crate::engine::{self, ACCESS_KEY, Engine, EngineError, Mark, Port};
 use crate::file_error::FileError;
 use crate::gateway::{Api, Gateway, Limits};
 use crate::invoker::Invoker;
@@ -147,13 +147,19 @@ pub struct Machine {
 struct Table {
     endpoint: String,
     engine: Option<Engine>,
+    mark: Mark,
     /// Held here when there is no embedded engine to hold it.
     _lock: Option<DataLock>,
 }
 
 impl Table {
-    /// Starts the engine, if it is the embedded one, and makes what is missing.
-    async fn open(dynamodb: Dynamodb, mut lock: Option<DataLock>, deployment: &Deployment) -> Result<Self, StartError> {
+    /// Starts the engine, if it is the embedded one, makes what is missing, and marks it as this machine's, which is at URL.
+    async fn open(
+        dynamodb: Dynamodb,
+        mut lock: Option<DataLock>,
+        deployment: &Deployment,
+        url: &str,
+    ) -> Result<Self, StartError> {
         let (engine, endpoint) = match dynamodb {
             Dynamodb::Endpoint(endpoint) => (None, endpoint),
             Dynamodb::Embedded(port) => {
@@ -166,7 +172,15 @@ impl Table {
             }
         };
         engine::ensure_table(&endpoint, &deployment.table).await?;
-        Ok(Self { endpoint, engine, _lock: lock })
+        let mark = Mark::leave(&endpoint, url, engine.is_some()).await?;
+        Ok(Self { endpoint, engine, mark, _lock: lock })
+    }
+
+    async fn close(self) {
+        self.mark.take_away().await;
+        if let Some(engine) = self.engine {
+            engine.stop().await;
+        }
     }
 }
 
@@ -190,7 +204,7 @@ impl Machine {
         let mut deployment = template.deploy(&parameters, &url(address))?;
         raise_open_files_limit();
 
-        let table = Table::open(settings.dynamodb, lock, &deployment).await?;
+        let table = Table::open(settings.dynamodb, lock, &deployment, &url(address)).await?;
         let secret = if token::accepts_secret(&parameters) { Some(secret(data_dir.as_deref())?) } else { None };
         let queues = Queues::new(std::mem::take(&mut deployment.queues));
         let services = Services::start(secret.clone(), queues.clone(), data_dir.as_deref()).await?;
@@ -250,9 +264,7 @@ impl Machine {
         self.triggers.shutdown().await;
         self.gateway.stop().await;
         self.runtime.shutdown().await;
-        if let Some(engine) = self.table.engine {
-            engine.stop().await;
-        }
+        self.table.close().await;
     }
 }
 

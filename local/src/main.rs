@@ -1,19 +1,26 @@
-//! `parley`: the machine, or one of its functions.
+//! `parley`: the machine, one of its functions, or what an operator runs by hand.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
+use local::backup::Copied;
 use local::cli::{Cli, Command, Place, RunArguments};
 use local::engine::{ACCESS_KEY, PORT_DEFAULT, Port};
 use local::machine::{Dynamodb, Machine, Settings};
-use local::operator::{Functions, OperatorError, Summary};
+use local::operator::{Functions, Summary};
 use local::template::{REGION, TABLE_NAME};
 use serde_json::Value;
 use tokio::signal;
 
 /// The exit code of a process that a second Ctrl-C ends (128 + SIGINT).
 const EXIT_INTERRUPTED: i32 = 130;
+/// How often long work says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -21,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Function { name }) => local::functions::run(&name),
         Some(Command::Invoke { name, event, place }) => invoke(place, &name, &event),
         Some(Command::Verify { repair, place }) => verify(place, repair),
+        Some(Command::Backup { into, data_dir }) => backup(data_dir, into),
         None => run(cli.run),
     }
 }
@@ -63,7 +71,45 @@ async fn verify(place: Place, repair: bool) -> ExitCode {
     if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn failed(error: &OperatorError) -> ExitCode {
+/// Copies a data directory, and says how far it is.
+#[tokio::main]
+async fn backup(data_dir: PathBuf, into: PathBuf) -> ExitCode {
+    let mut interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(error) => return uncaught(&error),
+    };
+    let stopping = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopping);
+    let (name, mut said) = (into.display().to_string(), Instant::now());
+    let mut copying = tokio::task::spawn_blocking(move || {
+        local::backup::backup(&data_dir, &into, |how_far| {
+            if said.elapsed() >= PROGRESS_EVERY {
+                said = Instant::now();
+                eprintln!("{how_far}");
+            }
+            !told.load(Ordering::Relaxed)
+        })
+    });
+    let copied = loop {
+        tokio::select! {
+            copied = &mut copying => break copied,
+            () = interrupts.next() => stopping.store(true, Ordering::Relaxed),
+        }
+    };
+    match copied {
+        Ok(Ok(Copied { database_bytes, objects, object_bytes })) => {
+            let _ = writeln!(
+                std::io::stdout(),
+                "{name}: {database_bytes} bytes of the database, {objects} objects of the archive with {object_bytes} bytes"
+            );
+            ExitCode::SUCCESS
+        }
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
@@ -74,10 +120,7 @@ async fn run(arguments: RunArguments) -> ExitCode {
     // Caught before anybody can be told that the machine is ready: a Ctrl-C right after that must stop it cleanly.
     let mut interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,
-        Err(error) => {
-            eprintln!("error: signals can't be caught: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return uncaught(&error),
     };
     let started = tokio::select! {
         started = Machine::start(settings.clone()) => started,
@@ -98,6 +141,11 @@ async fn run(arguments: RunArguments) -> ExitCode {
         () = machine.stop() => ExitCode::SUCCESS,
         () = interrupts.next() => std::process::exit(EXIT_INTERRUPTED),
     }
+}
+
+fn uncaught(error: &std::io::Error) -> ExitCode {
+    eprintln!("error: signals can't be caught: {error}");
+    ExitCode::FAILURE
 }
 
 fn announce(settings: &Settings, machine: &Machine) -> std::io::Result<()> {

@@ -154,34 +154,6 @@ test('to ask again is refused as long as it can’t be read', async (t) => {
   assert.deepEqual([held(wire), wire.unreadable.has('c')], [[1, 2, 3, 4, 5, 6, 7, 8, 9], false]);
 });
 
-test('a page of history that leaves messages out says so, and is not the end of it', async (t) => {
-  const server = new FakeServer();
-  server.log = range(1, 120);
-  server.answers.getMessages = ({ before = 121, limit }) => {
-    const page = server.log.slice(Math.max(0, before - 1 - limit), before - 1);
-    const messages = page.filter(({ seq }) => seq < 21 || seq > 70);
-    return { conversationId: 'c', messages, hasMore: page[0].seq > 1, skipped: page.length - messages.length };
-  };
-  const wire = await server.online(t);
-  await wire.loadOlder('c');
-  assert.ok(!wire.unreadable.has('c'));
-  await wire.loadOlder('c');
-  assert.ok(wire.unreadable.has('c') && wire.hasOlder('c'));
-  await wire.loadOlder('c');
-  assert.deepEqual([held(wire).length, wire.hasOlder('c')], [70, false]);
-});
-
-test('messages that are left out where some were missing stay missing', async (t) => {
-  const server = new FakeServer();
-  const wire = await server.online(t);
-  server.log = range(1, 4);
-  server.answers.getMessages = () => ({ conversationId: 'c', messages: [server.log[3]], hasMore: false, skipped: 2 });
-  server.push(server.log[0], server.log[3]);
-  await until(wire, () => wire.unreadable.has('c'));
-  await reconnect(server, wire);
-  assert.deepEqual([held(wire), server.of('sync').at(-1).since], [[1, 4], { c: 1 }]);
-});
-
 test('lists say how many entries they have left out, whatever page these were on', async (t) => {
   const server = new FakeServer();
   server.answers.getConversations = ({ cursor }) => (cursor ? { conversations: [], skipped: 1 } : { conversations: [conversation(0)], skipped: 2, nextCursor: 'x' });

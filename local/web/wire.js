@@ -19,7 +19,6 @@
  * @typedef {import('./conversations.js').Conversation} Conversation
  * @typedef {import('./outbox.js').Outgoing} Outgoing
  */
-import { WireError } from './connection.js';
 import { Conversations } from './conversations.js';
 import { Kept } from './kept.js';
 import { backoff, Link } from './link.js';
@@ -279,7 +278,6 @@ export class Wire extends EventTarget {
     try {
       for (let gap; (gap = this.#known.gap(conversationId)) !== undefined; ) {
         const page = await this.request('getMessages', { conversationId, after: gap - 1, limit: PAGE });
-        if (page.skipped > 0) throw new WireError({ code: 'unavailable' });
         if (!(page.messages.at(-1)?.seq >= gap)) break; // not there yet
         this.#hold(page.messages, 'push');
         this.#known.skip(conversationId, gap, page.messages.at(-1).seq);
@@ -308,15 +306,8 @@ export class Wire extends EventTarget {
     const before = this.#known.lowest(conversationId);
     const page = await this.request('getMessages', { conversationId, before, limit: PAGE });
     this.#hold(page.messages, 'page');
-    if (page.skipped > 0) this.#leaveOut(conversationId, before, page);
     if (!page.hasMore || this.#known.lowest(conversationId) === before) this.#known.begins(conversationId);
     this.#emit('change', { conversationId });
-  }
-
-  /** Goes on behind what a page has left out, so that it isn't the end of what can be scrolled to. */
-  #leaveOut(conversationId, before, { messages, skipped }) {
-    this.#setUnreadable(conversationId);
-    if (before !== undefined) this.#known.skip(conversationId, Math.max(1, before - messages.length - skipped), before - 1);
   }
 
   /** Asks again for what could not be read of a conversation. */

@@ -5,10 +5,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dynoxide::Database;
 use dynoxide::actions::scan::ScanRequest;
-use dynoxide::{Database, DynoxideError};
+use rusqlite::{Connection, OpenFlags};
+use tracing::Level;
 
 use crate::data_dir::{ARCHIVE_DIRECTORY, DATABASE_FILE, DataLock};
+use crate::logs;
 use crate::template::{TABLE_NAME, Table};
 
 /// What the engine says of a file that its later versions have written.
@@ -29,6 +32,8 @@ const WAYS_OUT: [(&str, &str); 7] = [
     ("disk I/O error", "its disk is full, or broken: make room on it, or choose another --data-dir"),
     (FULL, MAKE_ROOM),
 ];
+/// A database that is larger takes a while to be checked.
+const LONG_CHECK_BYTES: u64 = 1_000_000_000;
 const FULL: &str = "database or disk is full";
 const MAKE_ROOM: &str = "make room on its disk, or choose another --data-dir";
 
@@ -145,10 +150,26 @@ pub(super) fn open(path: &Path) -> Result<Database, DatabaseError> {
         }
         Ok(database)
     });
-    database.map_err(|error| why(path, &error))
+    let database = database.map_err(|error| why(path, &error))?;
+    // A copy that was made file by file while a machine wrote may look well until somebody asks for what is torn.
+    if path.metadata().is_ok_and(|file| file.len() > LONG_CHECK_BYTES) {
+        logs::line("engine", None, Level::INFO, &format!("checks {}: some 3 s a GB", path.display()));
+    }
+    let found = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|it| soundness(&it));
+    match found {
+        Ok(None) => Ok(database),
+        Ok(Some(problem)) => Err(DatabaseError::Damaged { path: path.to_owned(), problem }),
+        Err(error) => Err(why(path, &error)),
+    }
 }
 
-fn why(path: &Path, error: &DynoxideError) -> DatabaseError {
+/// What is wrong with a database, as `SQLite` finds by reading all of it.
+pub(crate) fn soundness(database: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let found: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then(|| found.replace('\n', " ")))
+}
+
+fn why(path: &Path, error: &impl fmt::Display) -> DatabaseError {
     let (path, problem) = (path.to_owned(), words(error));
     if problem.contains(NEWER) {
         return DatabaseError::Newer(path);

@@ -29,6 +29,13 @@ pub enum EngineError {
         /// What went wrong.
         problem: String,
     },
+    /// Another machine works on the table.
+    TableTaken {
+        /// Where the engine is.
+        endpoint: String,
+        /// Who has it: which process, and where that listens.
+        holder: String,
+    },
     /// There is a table of this name with another key or other indexes.
     OtherTable {
         /// Where the engine is.
@@ -47,6 +54,11 @@ impl fmt::Display for EngineError {
             Self::Request { endpoint, operation, problem } => {
                 write!(f, "the DynamoDB engine at {endpoint} refused {operation}: {problem}")
             }
+            Self::TableTaken { endpoint, holder } => write!(
+                f,
+                "the table at {endpoint} is in use by another parley ({holder}): stop it, or use another engine; of two on one \
+                 table neither would tell its people what is said at the other"
+            ),
             Self::OtherTable { endpoint, difference } => write!(
                 f,
                 "the table {TABLE_NAME} at {endpoint} is not the one of template.yaml ({difference}): another version of \

@@ -43,7 +43,7 @@ pub async fn ensure_table(endpoint: &str, table: &Table) -> Result<(), EngineErr
     Ok(())
 }
 
-fn refused(endpoint: &str, operation: &'static str, problem: String) -> EngineError {
+pub(super) fn refused(endpoint: &str, operation: &'static str, problem: String) -> EngineError {
     EngineError::Request { endpoint: endpoint.to_owned(), operation, problem }
 }
 
@@ -65,18 +65,23 @@ async fn create(client: &Client, table: &Table) -> Result<(), (&'static str, Str
     let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
     let created = create.customize().config_override(once).send().await;
     created.map_err(|error| ("CreateTable", causes(&error)))?;
-    let active = client.wait_until_table_exists().table_name(TABLE_NAME).wait(TABLE_ACTIVE_TIMEOUT).await;
+    wait_for_table(client, TABLE_NAME).await
+}
+
+/// Waits until a table that was made can be used.
+pub(super) async fn wait_for_table(client: &Client, name: &str) -> Result<(), (&'static str, String)> {
+    let active = client.wait_until_table_exists().table_name(name).wait(TABLE_ACTIVE_TIMEOUT).await;
     active.map(drop).map_err(|error| ("DescribeTable", causes(&error)))
 }
 
 /// An error and what it came from, on one line, and nothing twice.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut causes: Vec<String> = successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
     causes.dedup();
     causes.join(": ")
 }
 
-fn client(endpoint: &str) -> Client {
+pub(super) fn client(endpoint: &str) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))

@@ -20,7 +20,8 @@ const KEY_BYTES_MAX: usize = 1_024;
 const KEY_PART_BYTES_MAX: usize = 255;
 /// What is being written is here, beside the objects: on the same file system, and never taken for one.
 const UNFINISHED: &str = "unfinished";
-const OBJECTS: &str = "objects";
+/// The objects are below this, each where its key says.
+pub const OBJECTS: &str = "objects";
 
 /// Objects by their keys.
 pub type Objects = BTreeMap<String, Bytes>;

@@ -6,5 +6,5 @@
 mod bucket;
 mod server;
 
-pub use bucket::{Bucket, OBJECT_BYTES_MAX, Objects};
+pub use bucket::{Bucket, OBJECT_BYTES_MAX, OBJECTS, Objects};
 pub use server::serve;

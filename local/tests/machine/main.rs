@@ -1,11 +1,14 @@
 //! What somebody sees who starts `parley` in a terminal.
 
+mod backup;
+#[path = "../binary/mod.rs"]
 mod binary;
 
 use std::fs;
 use std::path::Path;
 
 use binary::{Machine, parley, soon};
+use local::engine::{Engine, Port};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -99,20 +102,37 @@ async fn an_origin_that_is_none_is_refused_with_the_one_that_is_meant() {
 }
 
 #[tokio::test]
-async fn another_engine_can_hold_the_table() {
-    let engine = start(Path::new(":memory:")).await;
-    let endpoint = engine.dynamodb_endpoint();
+async fn another_engine_can_hold_the_table_of_one_machine() {
+    let engine = Engine::start(None, Port::Exactly(0)).expect("starts");
+    let endpoint = &engine.endpoint();
     let arguments = ["--no-schedules", "--port", "0", "--data-dir", ":memory:", "--dynamodb-endpoint", endpoint];
     let machine = Machine::start_with(&arguments).await;
     assert_eq!(machine.dynamodb_endpoint(), endpoint);
+    let error = refusal(&arguments).await;
+    assert!(error.contains("in use by another parley") && error.contains(&machine.address), "{error}");
     assert!(machine.stop(Signal::INT).await.success());
-    assert!(engine.stop(Signal::INT).await.success());
+    // At once after one that was stopped, and after a while where one was killed.
+    Machine::start_with(&arguments).await.stop(Signal::KILL).await;
+    assert!(Machine::start_with(&arguments).await.stop(Signal::INT).await.success());
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn the_embedded_engine_s_table_is_its_own_machine_s() {
+    let dir = tempfile::tempdir().expect("a directory");
+    start(dir.path()).await.stop(Signal::KILL).await;
+    let machine = start(dir.path()).await;
+    assert!(!machine.log().contains("watching"), "who has the directory waits for nobody: {}", machine.log());
+    let endpoint = machine.dynamodb_endpoint();
+    let error = refusal(&["--port", "0", "--data-dir", ":memory:", "--dynamodb-endpoint", endpoint]).await;
+    assert!(error.contains(&format!("the table at {endpoint} is in use by another parley")), "{error}");
+    assert!(machine.stop(Signal::INT).await.success());
 }
 
 #[tokio::test]
 async fn a_parameter_that_the_template_refuses_is_named() {
     let error = refusal(&["--port", "0", "--data-dir", ":memory:", "--parameter", "SendBurst=0"]).await;
-    assert_eq!(error, "error: --parameter SendBurst: must be 1 or more\n");
+    assert_eq!(error, "error: --parameter SendBurst: must be a whole number from 1 to 10000\n");
 }
 
 /// A data directory that a machine has made, with something in it.
@@ -154,6 +174,8 @@ async fn a_damaged_database_is_named_and_what_to_do() {
         (b"no database, and longer than nothing".to_vec(), "it is no SQLite database"),
         (whole[..whole.len() / 2].to_vec(), "malformed"),
         ([&whole[..4_096], &vec![0; whole.len() - 4_096]].concat(), "malformed"),
+        // Torn, as by a copy that was made file by file while a machine wrote. What a start reads is whole.
+        ([&whole[..whole.len() - 4_096], &[0; 4_096]].concat(), "page"),
         (Vec::new(), "it is empty"),
     ] {
         fs::write(&file, &database).expect("is written");
