@@ -22,6 +22,7 @@ use shared::auth::Verifier;
 use shared::aws;
 use shared::clock::Clock;
 use shared::config::{AwsConfig, Config, ConfigError, TokenConfig};
+use shared::limits::LIVELY;
 use shared::push::Push;
 use shared::queue::PushQueue;
 use shared::run::{AnyFunction, AnyInstance, Supply};
@@ -370,9 +371,18 @@ impl World {
     /// Waits until the sweep has ended what nobody else did, and then checks all that must hold when nothing moves.
     pub async fn comes_to_rest(&self) {
         self.heals();
-        self.advance(shared::limits::VOID_AFTER + Duration::from_secs(1)).await;
+        self.advance(self.silence()).await;
         self.sweeps().await;
         self.is_at_rest();
+    }
+
+    /// How long somebody says nothing whom the sweep doesn't take for lively any more: a burst counts for as long as it takes at
+    /// the rate that may go on.
+    pub(crate) fn silence(&self) -> Duration {
+        let number =
+            |name: &str| self.deployment().functions["send"].environment[name].parse::<u32>().expect("a number");
+        let burst = Duration::from_secs(1) * number("SEND_BURST") / number("SENDS_PER_SECOND");
+        LIVELY + burst + Duration::from_secs(1)
     }
 
     /// An operator adds coins.

@@ -5,6 +5,7 @@
 //! gives the same figures: nothing here is timed.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN};
 use tests::network::{Call, Operation};
@@ -13,6 +14,86 @@ use tests::world::World;
 
 /// Messages over which a steady figure is the mean: some do more than others, as every fourth drops what is finished.
 const MESSAGES: usize = 32;
+
+/// How many messages a minute the senders send of whom it is counted what a message costs with everything that follows.
+const SENDERS: [u32; 4] = [1, 2, 4, 60];
+/// For how long each of them is counted, after a while in which what only the first messages cost has been paid.
+const MINUTES: u32 = 10;
+const FIRST_MINUTES: u32 = 4;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Dollars a million, in us-east-1, November 2026 (<https://aws.amazon.com/dynamodb/pricing/on-demand>,
+/// <https://aws.amazon.com/api-gateway/pricing>, <https://aws.amazon.com/lambda/pricing>): look them up before you quote them.
+const WRITE_UNITS: f64 = 0.625;
+const READ_UNITS: f64 = 0.125;
+/// A frame, its answer and a push to one device; a function's request for the frame.
+const FRAME_ANSWER_PUSH: f64 = 3.0 * 1.0 + 0.2;
+
+/// What a message costs with everything that follows from it: what the sweep finishes, drops and folds.
+struct Whole {
+    what: &'static str,
+    /// Messages a minute of one sender.
+    rate: u32,
+    writes: f64,
+    reads: f64,
+    /// The most write units that it may cost.
+    limit: f64,
+}
+
+impl Whole {
+    /// Dollars a million.
+    fn dollars(&self) -> f64 {
+        FRAME_ANSWER_PUSH + self.writes * WRITE_UNITS + self.reads * READ_UNITS
+    }
+
+    fn is_too_high(&self) -> bool {
+        self.writes > self.limit
+    }
+}
+
+/// Write and read units of all calls since the last look.
+fn units(world: &World) -> (f64, f64) {
+    let calls = world.calls();
+    let sum = |write: bool| {
+        let calls = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
+        calls.filter(|call| call.operation.is_write() == write).map(|call| call.units).sum::<f64>()
+    };
+    (sum(true), sum(false))
+}
+
+/// One sender writes to one receiver, so many times a minute and evenly, while the sweep runs every minute: what that costs a
+/// message, without what the sweep costs when nobody writes.
+async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f64) -> Whole {
+    let world = World::deployed_with(&[("ReceiverSharePercent", share)]).await;
+    world.prices("bob", price).await;
+    world.tops_up("ann", 10_000).await;
+    let phone = world.person("ann").connects().await;
+    let _listening = world.person("bob").connects().await;
+    world.comes_to_rest().await;
+    world.calls();
+    world.sweeps().await;
+    let idle = units(&world);
+    let (mut writes, mut reads) = (0.0, 0.0);
+    for minute in 0..FIRST_MINUTES + MINUTES {
+        if minute == FIRST_MINUTES {
+            world.calls();
+        }
+        for _ in 0..rate {
+            phone.sends_to("bob", "hello").await.data();
+            world.advance(MINUTE / rate).await;
+        }
+        // The dearest moment for it: the first message since the last one is just old enough to be looked at.
+        world.advance(Duration::from_millis(10)).await;
+        world.sweeps().await;
+        if minute >= FIRST_MINUTES {
+            let (written, read) = units(&world);
+            writes += written - idle.0;
+            reads += read - idle.1;
+        }
+    }
+    let messages = f64::from(rate * MINUTES);
+    Whole { what, rate, writes: writes / messages, reads: reads / messages, limit }
+}
 
 /// What was counted.
 struct Cost {
@@ -45,13 +126,24 @@ impl Cost {
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> ExitCode {
     let mut costs = Vec::new();
-    costs.extend(messages("free message", "first free message of two people", 0, "100", (4, 8.0)).await);
-    costs.extend(messages("paid message", "first paid message of two people", 3, "100", (4, 10.0)).await);
-    costs.extend(messages("paid message, a share to the house", "the first such", 3, "70", (4, 12.0)).await);
+    costs.extend(messages("free message", "first free message of two people", 0, "100", (4, 5.3)).await);
+    costs.extend(messages("paid message", "first paid message of two people", 3, "100", (4, 8.3)).await);
+    costs.extend(messages("paid message, a share to the house", "the first such", 3, "70", (4, 10.3)).await);
     costs.extend(marks().await);
     costs.push(cleanup().await);
-    print(&costs);
-    if costs.iter().any(Cost::is_too_high) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let mut wholes = Vec::new();
+    for (what, price, share, limit) in [
+        ("free message", 0, "100", [5.3, 5.3, 5.3, 5.3]),
+        ("paid message", 3, "100", [12.3, 11.3, 10.8, 10.4]),
+        ("paid message, a share to the house", 3, "70", [18.3, 16.3, 15.3, 14.6]),
+    ] {
+        for (rate, limit) in SENDERS.into_iter().zip(limit) {
+            wholes.push(whole(what, price, share, rate, limit).await);
+        }
+    }
+    print(&costs, &wholes);
+    let too_high = costs.iter().any(Cost::is_too_high) || wholes.iter().any(Whole::is_too_high);
+    if too_high { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// A conversation's first message and the mean of those that follow, both people connected; what folding earnings costs.
@@ -121,14 +213,22 @@ async fn cleanup() -> Cost {
     Cost::of("moving and deleting one message", &world.calls(), &phone, SEGMENT_MESSAGES_MIN, (0, 1.1))
 }
 
-/// Prints a table.
+/// Prints two tables.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
-fn print(costs: &[Cost]) {
+fn print(costs: &[Cost], wholes: &[Whole]) {
     println!("| counted | round trips to the answer | write units | read units | at most |");
     println!("|---|---|---|---|---|");
     for cost in costs {
         let Cost { what, round_trips, writes, reads, limit } = cost;
         let high = if cost.is_too_high() { " TOO HIGH" } else { "" };
         println!("| {what} | {round_trips} | {writes:.2} | {reads:.2} | {} and {}{high} |", limit.0, limit.1);
+    }
+    println!("\n| with all that follows from it | a minute | write units | read units | $ a million | at most |");
+    println!("|---|---|---|---|---|---|");
+    for whole in wholes {
+        let Whole { what, rate, writes, reads, limit } = whole;
+        let high = if whole.is_too_high() { " TOO HIGH" } else { "" };
+        let dollars = whole.dollars();
+        println!("| {what} | {rate} | {writes:.2} | {reads:.2} | {dollars:.2} | {limit}{high} |");
     }
 }

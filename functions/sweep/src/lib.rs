@@ -4,16 +4,16 @@
 use shared::app::App;
 use shared::chat::presence;
 use shared::chat::send::Decided;
-use shared::chat::send::drop::drop_finished_of;
+use shared::chat::send::drop::Ends;
 use shared::chat::send::effects::{finish, give_up};
 use shared::chat::send::publish::{Placed, publish};
 use shared::chat::settle::settle;
 use shared::chat::turns::{self, give};
 use shared::clock::is_to_come;
 use shared::error::Error;
-use shared::limits::{SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
+use shared::limits::{LIVELY, SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
 use shared::run::{Function, Handling, OnSchedule};
-use shared::store::accounts::OpenSend;
+use shared::store::accounts::{Account, OpenSend};
 use shared::store::table::Key;
 use shared::store::work::{Row, Work};
 use shared::telemetry::{Metric, count, highest};
@@ -39,11 +39,16 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
     count(Metric::OpenSends, 0.0);
     highest(Metric::OldestOpenSend, 0.0);
     let due = |work| shards().map(move |shard| app.store.work_due(work, shard, now));
-    let open = give(app, due(Work::Open), half(app, stop), SWEEP_AT_ONCE, |row: Row| {
-        if let Some(since) = row.at.filter(|since| !is_to_come(*since, now)) {
+    let open_stop = half(app, stop);
+    let patient_until = half(app, open_stop);
+    let open = give(app, due(Work::Open), open_stop, SWEEP_AT_ONCE, |row: Row| async move {
+        let patient = app.clock.now() < patient_until;
+        let went_well = went_well(finish_open(app, row.key, patient)).await;
+        // What is in it may not even have been read.
+        if let Some(since) = row.at.filter(|since| !went_well && !is_to_come(*since, now)) {
             highest(Metric::OldestOpenSend, now.since(since).as_secs_f64());
         }
-        went_well(finish_open(app, row.key))
+        went_well
     });
     let open = open.await;
     let unsettled = shards().map(|shard| app.store.work_unsettled(shard, &app.left_off));
@@ -88,30 +93,47 @@ async fn went_well(work: impl Future<Output = Result<(), Error>>) -> bool {
     turns::went_well(work.await, |error| tracing::warn!(%error, cause = error.cause(), "left to the next sweep"))
 }
 
-/// Ends a user's open sends that are older than [`VOID_AFTER`], then drops what is finished. What stays open is looked at when
+/// Ends a user's open sends that are older than [`VOID_AFTER`], and drops what is finished. What stays open is looked at when
 /// the oldest of it is as old; what could not be ended goes to the end, behind whatever is due by now.
-async fn finish_open(app: &App, key: Key) -> Result<(), Error> {
+///
+/// Where all is well and the user lively, nothing is written: the account keeps its place, in front of others. So that no others
+/// wait for ever behind such, a sweep is PATIENT for a part of its time only.
+async fn finish_open(app: &App, key: Key, patient: bool) -> Result<(), Error> {
     let user = &key.owner()?;
     let account = app.store.account(user).await?;
     let now = app.clock.now();
-    let old = now.before(VOID_AFTER);
+    let is_old = |send: &OpenSend| send.claimed_at <= now.before(VOID_AFTER) || is_to_come(send.claimed_at, now);
+    let mut ends = Ends::of(app, user, &account).await?;
     let mut failed = None;
-    for (id, send) in &account.open {
+    for (id, send) in &ends.under_way {
         count(Metric::OpenSends, 1.0);
         highest(Metric::OldestOpenSend, now.since(send.claimed_at).as_secs_f64());
-        if (send.claimed_at <= old || is_to_come(send.claimed_at, now))
+        if is_old(send)
             && let Err(error) = end(app, user, id.clone(), send.clone()).await
         {
             failed = failed.or(Some(error));
         }
     }
-    let left = drop_finished_of(app, user, account).await?.left;
-    match left.iter().map(|send| send.claimed_at).min() {
-        Some(oldest) if oldest > old && !is_to_come(oldest, now) => app.store.account_list(user, oldest).await?,
+    if ends.under_way.iter().any(|(_, send)| is_old(send)) {
+        ends = Ends::of(app, user, &account).await?;
+    } else if patient && ends.is_all_well() && is_lively(&account, now) {
+        return Ok(());
+    }
+    ends.drop_and_unlist(app, user).await?;
+    match ends.under_way.iter().map(|(_, send)| send).min_by_key(|send| send.claimed_at) {
+        Some(oldest) if !is_old(oldest) => app.store.account_list(user, oldest.claimed_at).await?,
         Some(_) => app.store.account_list(user, now).await?,
-        None => app.store.account_unlist(user).await?,
+        None if account.open.is_empty() => app.store.account_unlist(user).await?,
+        None => {}
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Whether somebody has sent something lately. Without open sends the rate tells, which counts from the last one.
+fn is_lively(account: &Account, now: Time) -> bool {
+    let last = account.open.values().map(|send| send.claimed_at).max();
+    let last = last.unwrap_or(Time { ms: account.rate_until });
+    last > now.before(LIVELY) && !is_to_come(last, now)
 }
 
 /// Ends one send: as the message that it has become, or as a void.

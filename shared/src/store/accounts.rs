@@ -10,7 +10,7 @@ use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Tim
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
-use super::client::{Read, Store, Written};
+use super::client::{Read, Store, Update, Written};
 use super::several::Several;
 use super::table::Key;
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
@@ -135,6 +135,17 @@ pub enum Claimed {
     Refused(Account),
 }
 
+/// What became of a drop of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// It was made.
+    Here,
+    /// It was not: another drop was, or this one, whose answer was lost.
+    ByAnother,
+    /// It was not: a send has been claimed.
+    NotAll,
+}
+
 /// A send is decided.
 pub const CLAIM: Condition = Condition {
     name: "a claim",
@@ -160,6 +171,15 @@ pub const BASE_IS_LOWER: Condition = Condition {
 pub const NOT_DROPPED_SINCE: Condition = Condition {
     name: "a drop",
     parts: &[Part { name: "no other drop since the look", expression: "#epoch = :epoch" }],
+};
+
+/// The last open sends are dropped, and with them the account's place in the index.
+pub const DROPS_ALL: Condition = Condition {
+    name: "a drop of all",
+    parts: &[
+        Part { name: "no other drop since the look", expression: "#epoch = :epoch" },
+        Part { name: "no send was claimed since", expression: "size(#open) = :count" },
+    ],
 };
 
 /// Only an account without open sends leaves the index.
@@ -267,15 +287,40 @@ impl Store {
         ids: &[SendId],
         refund: Coins,
     ) -> Result<bool, StoreError> {
+        let update = self.drop_of(user, epoch, ids, refund, "").only_if(&NOT_DROPPED_SINCE);
+        Ok(matches!(update.run().await?, Written::Done(_)))
+    }
+
+    /// Removes all open sends, as [`Store::account_drop`] does, and takes the account out of the index in the same write: **if**
+    /// the epoch is still the one of the ACCOUNT read that named them, **and** they are all there is.
+    pub async fn account_drop_all(
+        &self,
+        user: &UserId,
+        epoch: u64,
+        ids: &[SendId],
+        refund: Coins,
+    ) -> Result<Dropped, StoreError> {
+        let update = self.drop_of(user, epoch, ids, refund, ", #work_pk, #work_sk").only_if(&DROPS_ALL);
+        match update.value(":count", number(ids.len())).run().await? {
+            Written::Done(_) => Ok(Dropped::Here),
+            Written::Refused(Some(there)) => {
+                let there: Account = from_item(there)?;
+                Ok(if there.epoch == epoch { Dropped::NotAll } else { Dropped::ByAnother })
+            }
+            Written::Refused(None) => Err(StoreError::broken("the account has gone")),
+        }
+    }
+
+    /// The write of a drop; ALSO is what else it removes.
+    fn drop_of(&self, user: &UserId, epoch: u64, ids: &[SendId], refund: Coins, also: &str) -> Update<'_> {
         let entries: Vec<String> = (0..ids.len()).map(|n| format!("#open.#sid{n}")).collect();
-        let expression =
-            format!("REMOVE {} SET #epoch = #epoch + :one, #balance = #balance + :refund", entries.join(", "));
-        let mut update = self.update(Key::account(user), &expression).only_if(&NOT_DROPPED_SINCE);
+        let entries = entries.join(", ");
+        let expression = format!("REMOVE {entries}{also} SET #epoch = #epoch + :one, #balance = #balance + :refund");
+        let mut update = self.update(Key::account(user), &expression);
         for (n, id) in ids.iter().enumerate() {
             update = update.name(&format!("#sid{n}"), id.as_str());
         }
-        let update = update.value(":one", number(1)).value(":refund", number(refund.0)).value(":epoch", number(epoch));
-        Ok(matches!(update.run().await?, Written::Done(_)))
+        update.value(":one", number(1)).value(":refund", number(refund.0)).value(":epoch", number(epoch))
     }
 
     /// Has the sweep look at an account's open sends when those of this time are old.

@@ -7,11 +7,12 @@ use super::{accounts, conversations, inbox, presence, scan};
 pub use super::client::condition::{Condition, Part};
 
 /// Each kind of item that is written on a condition, and the condition.
-pub const GUARDED: [(&str, &Condition); 32] = [
+pub const GUARDED: [(&str, &Condition); 33] = [
     ("ACCOUNT", &MADE_ONCE),
     ("ACCOUNT", &accounts::CLAIM),
     ("ACCOUNT", &accounts::BASE_IS_LOWER),
     ("ACCOUNT", &accounts::NOT_DROPPED_SINCE),
+    ("ACCOUNT", &accounts::DROPS_ALL),
     ("ACCOUNT", &accounts::NOTHING_OPEN),
     ("ACCOUNT", &accounts::NOT_FOLDED_SINCE),
     ("ACCOUNT", &scan::STILL_OPEN),

@@ -34,6 +34,7 @@ pub enum Mutant {
     RefundOutsideDrop,
     RefundNeverMade,
     UnlistWithoutEmpty,
+    DropOfAllWithoutCount,
     EntryPutOverwrites,
     TopupTimeOwn,
     FoldWithoutVersion,
@@ -96,6 +97,7 @@ impl Mutant {
             Self::RefundOutsideDrop => "the refund is a write of its own after the drop",
             Self::RefundNeverMade => "the drop of a void send gives nothing back",
             Self::UnlistWithoutEmpty => "account_unlist doesn't ask that `open` is empty",
+            Self::DropOfAllWithoutCount => "account_drop_all doesn't ask that it drops all that is open",
             Self::EntryPutOverwrites => "entry_put doesn't ask that the entry is absent",
             Self::TopupTimeOwn => "a repeated top-up uses its own time instead of the one that TOPUP fixed",
             Self::FoldWithoutVersion => "account_fold doesn't ask for the version",
@@ -117,7 +119,7 @@ impl Mutant {
     /// The small configuration that shows it soonest; the one that comes nearest, if nothing shows it.
     pub fn configuration(self) -> &'static str {
         match self {
-            Self::DropWithoutEpoch | Self::OwnVoidTakenForMessage => "void",
+            Self::OwnVoidTakenForMessage => "void",
             Self::ReceiptBeforeAccount | Self::ClaimAfterOwnDrop | Self::DropWithoutReceipt => "room",
             Self::ResumeWithOwnBase
             | Self::PublishWithoutAbsent
@@ -137,7 +139,7 @@ impl Mutant {
             | Self::UnlistAtOnce
             | Self::UnlistSameDay
             | Self::LookBeforeDue => "rest",
-            Self::UnlistWithoutEmpty => "sibling",
+            Self::DropWithoutEpoch | Self::UnlistWithoutEmpty | Self::DropOfAllWithoutCount => "sibling",
             Self::ClaimWithoutBalance | Self::EntryPutOverwrites => "poor",
             Self::TopupTimeOwn | Self::FoldWithoutVersion => "top-up",
             Self::SettlingIgnored

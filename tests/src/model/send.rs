@@ -365,8 +365,13 @@ impl Process<'_> {
         let todo = self.db().open_of(user);
         let prices = self.db().open.map(|open| open.map_or(0, |open| open.price));
         let prices = std::array::from_fn(|sid| if todo & (1 << sid) != 0 { prices[sid] } else { 0 });
-        let drop = Drop { then, epoch, prices, todo, finished: 0, refunds: [0; SENDS] };
-        let next = if todo == 0 { self.after_drop(&drop) } else { Step::DropReceipts(drop) };
+        let of_all = then == Then::Unlist;
+        let drop = Drop { then, epoch, prices, todo, finished: 0, refunds: [0; SENDS], of_all };
+        let next = match todo {
+            0 if of_all => Step::Unlist,
+            0 => self.after_drop(&drop),
+            _ => Step::DropReceipts(drop),
+        };
         self.read(next, || format!("drop: reads ACCOUNT: epoch {epoch}, open {:?}", each(todo).collect::<Vec<_>>()));
     }
 
@@ -377,6 +382,8 @@ impl Process<'_> {
             let mut drop = Drop { todo: drop.todo & !(1 << sid), ..drop };
             if receipt.is_some() || self.is(Mutant::DropWithoutReceipt) {
                 drop.finished |= 1 << sid;
+            } else {
+                drop.of_all = false;
             }
             if receipt.is_some_and(|receipt| receipt.void) && !self.is(Mutant::RefundNeverMade) {
                 drop.refunds[at] = drop.prices[at];
@@ -394,8 +401,15 @@ impl Process<'_> {
         let outside = self.is(Mutant::RefundOutsideDrop) && drop.refunds != [0; SENDS];
         let after = self.after_drop(&drop);
         let refunds = if outside { [0; SENDS] } else { drop.refunds };
-        let write = Write::AccountDrop { user: self.user(), epoch: drop.epoch, finished: drop.finished, refunds };
-        self.write(write, |_, made| if made && outside { Step::Refund(drop) } else { after });
+        let Drop { epoch, finished, of_all, .. } = drop;
+        let write = Write::AccountDrop { user: self.user(), epoch, finished, refunds, of_all };
+        let claimed = self.db().accounts[usize::from(self.user())].epoch == epoch;
+        self.write(write, |_, made| match made {
+            true if outside => Step::Refund(drop),
+            // Another send was claimed: it needs the place.
+            false if of_all && claimed => Step::DropWrite(Drop { of_all: false, ..drop }),
+            _ => after,
+        });
     }
 
     /// Who needed room looks again if there was something to drop, and is `rate_limited` if not.
@@ -405,8 +419,7 @@ impl Process<'_> {
                 Step::Claim(Claim { epoch: drop.epoch + 1, ..claim })
             }
             Then::LookAgain(claim) if drop.finished != 0 => self.look_again(claim.round),
-            Then::End | Then::LookAgain(_) => Step::Ended,
-            Then::Unlist => Step::Unlist,
+            Then::End | Then::LookAgain(_) | Then::Unlist => Step::Ended,
         }
     }
 }

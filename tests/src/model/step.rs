@@ -65,6 +65,8 @@ pub(super) struct Drop {
     pub(super) todo: Bits,
     pub(super) finished: Bits,
     pub(super) refunds: [u8; SENDS],
+    /// Whether the account goes out of the index in the same write: the sweep's drop of all that the ACCOUNT read shows.
+    pub(super) of_all: bool,
 }
 
 /// Where a process is: the request that it sends next, with all that it knows. A process that has died is one that never

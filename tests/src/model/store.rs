@@ -175,6 +175,8 @@ pub(super) enum Write {
         epoch: u8,
         finished: Bits,
         refunds: [u8; SENDS],
+        /// `account_drop_all`: these are all, and the account goes out of the index.
+        of_all: bool,
     },
     AccountUnlist {
         user: u8,
@@ -336,9 +338,10 @@ impl fmt::Display for Write {
                 write!(f, "account_claim of send {sid} ({send}) at epoch {epoch}")
             }
             Self::AccountRaiseBase { sid, base } => write!(f, "account_raise_base of send {sid} to {base}"),
-            Self::AccountDrop { epoch, finished, refunds, .. } => {
+            Self::AccountDrop { epoch, finished, refunds, of_all, .. } => {
                 let finished: Vec<u8> = each(*finished).collect();
-                write!(f, "account_drop of sends {finished:?} at epoch {epoch}, refund {}", refunded(refunds))
+                let name = if *of_all { "account_drop_all" } else { "account_drop" };
+                write!(f, "{name} of sends {finished:?} at epoch {epoch}, refund {}", refunded(refunds))
             }
             Self::AccountUnlist { .. } => f.write_str("account_unlist"),
             Self::LogPublish { seq, slot } => write!(f, "log_publish at {seq} of {slot}"),
@@ -383,8 +386,14 @@ impl Db {
         match write {
             Write::AccountClaim { sid, send, epoch } => self.account_claim(sid, send, epoch, history, rules),
             Write::AccountRaiseBase { sid, base } => self.account_raise_base(sid, base),
-            Write::AccountDrop { user, epoch, finished, refunds } => {
-                self.account_drop(user, epoch, finished, refunds, history, rules)
+            Write::AccountDrop { user, epoch, finished, refunds, of_all } => {
+                let all = self.open_of(user).count_ones() == finished.count_ones();
+                let holds = !of_all || all || rules.is(Mutant::DropOfAllWithoutCount);
+                let made = holds && self.account_drop(user, epoch, finished, refunds, history, rules);
+                if made && of_all {
+                    self.accounts[usize::from(user)].listed = false;
+                }
+                made
             }
             Write::AccountUnlist { user } => self.account_unlist(user, rules),
             Write::LogPublish { seq, slot } => self.log_publish(seq, slot, history, rules),

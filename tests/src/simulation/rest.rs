@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::chat::invariants::{Broken, Holds, holds};
-use shared::limits::{TOKEN_LEEWAY, VOID_AFTER, WAITING_MARK_LIFE};
+use shared::limits::{TOKEN_LEEWAY, WAITING_MARK_LIFE};
 use tokio::time::Instant;
 
 use super::clients::{Id, Send};
@@ -77,7 +77,7 @@ impl Stage {
 
     /// The sweep leaves nothing open, nothing unfolded that fits, and no mark on what has long been delivered.
     async fn sweeps_all(&self, seed: u64) -> Holds {
-        tokio::time::sleep(VOID_AFTER + Duration::from_secs(5)).await;
+        tokio::time::sleep(self.world.silence() + Duration::from_secs(5)).await;
         let swept_at = self.world.now().before(TOKEN_LEEWAY);
         for _ in 0..SWEEPS_MAX {
             // The schedule may fire twice at once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
+use shared::limits::{LIVELY, SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
 use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
@@ -87,6 +87,73 @@ async fn a_place_stays_while_it_is_taken() {
     world.sweeps().await;
     assert_eq!(place(&world, "ann"), "", "both have ended");
     world.comes_to_rest().await;
+}
+
+/// What the sweep has written since this was last asked.
+fn written_by_the_sweep(world: &World) -> usize {
+    let calls = world.calls();
+    calls.iter().filter(|call| call.function == "sweep" && call.operation.is_write()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_now_and_then_is_left_alone_until_they_pause() {
+    let (world, ann) = world().await;
+    ann.sends_to("carl", "one").await.data();
+    let first = place(&world, "ann");
+    for _ in 0..2 {
+        world.advance(LIVELY - Duration::from_secs(1)).await;
+        world.calls();
+        world.sweeps().await;
+        assert_eq!((written_by_the_sweep(&world), place(&world, "ann")), (0, first.clone()));
+        ann.sends_to("carl", "another").await.data();
+    }
+    // Nothing is told of what has ended.
+    let operator = Operator::reads();
+    world.sweeps().await;
+    let line = operator.requests().pop().expect("a line");
+    assert_eq!((figure(&line, "OpenSends"), figure(&line, "OldestOpenSend")), (0.0, 0.0), "{line:#}");
+    world.advance(LIVELY + Duration::from_secs(1)).await;
+    world.calls();
+    world.sweeps().await;
+    assert_eq!((written_by_the_sweep(&world), place(&world, "ann")), (1, String::new()), "one write drops and unlists");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_paid_back_though_its_sender_goes_on() {
+    let (world, ann) = world().await;
+    ann.dies_sending("bob", "lost").await;
+    world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+    ann.sends_to("carl", "another").await.data();
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 12);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_left_alone_keeps_nobody_from_their_turn() {
+    let (world, ann) = world().await;
+    ann.sends_to("carl", "hello").await.data();
+    world.comes_to_rest().await;
+    // They have sent just now, and nothing of it is open any more.
+    let people = before_ann(200);
+    let listed_at = world.now();
+    lists(&world, &people, |user, item| {
+        item.insert("work_pk".to_owned(), text(&Listing::open(listed_at, user).pk));
+        item.insert("work_sk".to_owned(), text(&Listing::open(listed_at, user).sk));
+        item.insert("rate_until".to_owned(), json!({ "N": (listed_at.ms + 90_000).to_string() }));
+    });
+    world.advance(Duration::from_secs(90)).await;
+    let listed = || people.iter().filter(|user| !place(&world, user.as_str()).is_empty()).count();
+    world.sweeps().await;
+    assert_eq!(listed(), 200, "there is time for all");
+    // A quarter of its time is over before it has seen all of them.
+    let late = async {
+        world.advance(Duration::from_millis(20)).await;
+        world.sets_clock(15);
+    };
+    futures::future::join(world.sweeps(), late).await;
+    assert!((1..200).contains(&listed()), "{} are left", listed());
 }
 
 #[tokio::test(start_paused = true)]

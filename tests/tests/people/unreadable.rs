@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, SYNC_UNREADABLE_MAX, VOID_AFTER};
+use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, LIVELY, SYNC_UNREADABLE_MAX};
 use tests::planted::Planted;
 use tests::{Phone, World};
 use wire::ConversationId;
@@ -195,7 +195,8 @@ async fn a_sweep_and_a_cleanup_do_for_others_what_is_due() {
     bob.marks_read(&conversation, 40).await.data();
     ann.marks_read(&conversation, 40).await.data();
     ann.dies_sending("bob", "given up").await;
-    world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+    // Bob would be left alone for as long as he is lively.
+    world.advance(LIVELY + Duration::from_secs(30)).await;
     let operator = Operator::reads();
     world.sweeps().await;
     let (counted, named) = passed_over(&operator);

@@ -181,7 +181,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
 
 /// Drops what is finished. Never claim with the epoch of one's own drop: look again.
 async fn make_room(app: &App, sender: &UserId) -> Result<Outcome, Error> {
-    match drop::drop_finished(app, sender).await?.finished {
+    match drop::drop_finished(app, sender).await? {
         0 => Err(Error::rate_limited(std::time::Duration::from_secs(1))),
         _ => Ok(Outcome::LookAgain),
     }
