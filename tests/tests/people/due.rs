@@ -131,6 +131,42 @@ async fn what_was_given_up_is_paid_back_though_its_sender_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_paid_back_though_the_sweep_has_died_and_its_sender_goes_on() {
+    let (world, ann) = world().await;
+    ann.dies_sending("bob", "lost").await;
+    world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+    let drops = |call: &tests::Call| call.function == "sweep" && call.operation.writes("ACCOUNT");
+    world.breaks_once(Fault::KillBefore, drops);
+    world.tries_to_sweep().await.expect_err("dies");
+    world.heals();
+    ann.sends_to("carl", "another").await.data();
+    world.sweeps().await;
+    assert_eq!(ann.balance().await, 12);
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_while_the_sweep_drops_stays_listed_with_that_alone() {
+    let (world, ann) = world().await;
+    ann.sends_to("carl", "before").await.data();
+    world.advance(LIVELY + Duration::from_secs(30)).await;
+    let looks = |call: &tests::Call| {
+        call.function == "sweep" && call.operation.keys().iter().any(|sk| sk.starts_with("RECEIPT#"))
+    };
+    world.breaks_once(Fault::Late(Duration::from_millis(400)), looks);
+    let meanwhile = async {
+        world.advance(Duration::from_millis(100)).await;
+        ann.sends_to("carl", "meanwhile").await.data();
+    };
+    futures::future::join(world.sweeps(), meanwhile).await;
+    let items = world.items();
+    let account = items.iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT").expect("an account");
+    assert_eq!(account["open"].as_object().map(Map::len), Some(1), "{account:#}");
+    assert_ne!(place(&world, "ann"), "", "{account:#}");
+    world.comes_to_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_left_alone_keeps_nobody_from_their_turn() {
     let (world, ann) = world().await;
     ann.sends_to("carl", "hello").await.data();
