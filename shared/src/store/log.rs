@@ -7,7 +7,7 @@ use wire::{ClientMessageId, Coins, ConversationId, Message, SendId, Seq, Status,
 
 use super::client::error::StoreError;
 use super::client::item::{Item, from_item, ms, to_item};
-use super::client::{Read, Store, Written};
+use super::client::{Page, Read, Store, Written};
 use super::several::Several;
 use super::table::{Key, LOG_PREFIX, conversation_pk, log_sk};
 use crate::limits::{BATCH_WRITE_ITEMS_MAX, DELETE_PAUSE, WALK_PAGE_SLOTS};
@@ -82,6 +82,8 @@ pub struct LogPage {
     pub slots: Vec<(Seq, LogItem)>,
     /// Whether there may be more behind its end.
     pub more: bool,
+    /// The numbers of what can't be read.
+    pub unreadable: Vec<Seq>,
 }
 
 impl Store {
@@ -122,6 +124,7 @@ impl Store {
     }
 
     /// What these numbers hold, strongly, from the lowest or from the highest on: what one answer has of it, at most LIMIT.
+    /// All of it must be readable.
     pub async fn log_range(
         &self,
         conversation: &ConversationId,
@@ -129,13 +132,36 @@ impl Store {
         limit: usize,
         backwards: bool,
     ) -> Result<LogPage, StoreError> {
+        let page = self.log_page(conversation, numbers, limit, backwards).await?;
+        let slots = page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?)));
+        let slots = slots.collect::<Result<_, StoreError>>()?;
+        Ok(LogPage { slots, more: page.next.is_some(), unreadable: Vec::new() })
+    }
+
+    /// The same from the lowest number on, as far as it can be read.
+    pub async fn log_range_readable(
+        &self,
+        conversation: &ConversationId,
+        numbers: RangeInclusive<Seq>,
+        limit: usize,
+    ) -> Result<LogPage, StoreError> {
+        let page = self.log_page(conversation, numbers, limit, false).await?;
+        let slots = Several::of(page.items, |_, item| Ok((seq_of(&item)?, from_item(item)?)))?;
+        let unreadable = slots.skipped.into_iter().filter_map(|key| seq_of(&key.item()).ok()).collect();
+        Ok(LogPage { slots: slots.read, more: page.next.is_some(), unreadable })
+    }
+
+    async fn log_page(
+        &self,
+        conversation: &ConversationId,
+        numbers: RangeInclusive<Seq>,
+        limit: usize,
+        backwards: bool,
+    ) -> Result<Page, StoreError> {
         let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", conversation_pk(conversation));
         let query = query.value(":from", log_sk(*numbers.start())).value(":to", log_sk(*numbers.end()));
         let query = query.read(Read::Strong).limit(u32::try_from(limit).unwrap_or(u32::MAX));
-        let query = if backwards { query.backwards() } else { query };
-        let page = query.page().await?;
-        let slots = page.items.into_iter().map(|item| Ok((seq_of(&item)?, from_item(item)?)));
-        Ok(LogPage { slots: slots.collect::<Result<_, StoreError>>()?, more: page.next.is_some() })
+        if backwards { query.backwards() } else { query }.page().await
     }
 
     /// Deletes what these slots hold, in as few calls as it can be done. No condition: a slot that moved is never taken

@@ -318,12 +318,20 @@ impl Store {
         behind: Option<&str>,
         max: usize,
     ) -> Result<Vec<Key>, StoreError> {
-        let query = self.query("#work_pk = :pk AND #work_sk BETWEEN :from AND :to");
         let from = unsettled_sk(user, &behind.map(|sk| format!("{sk}{FIRST}")).unwrap_or_default());
-        let query = query.value(":pk", Work::Unsettled.pk(user.as_str())).value(":from", from);
-        let query = query.value(":to", format!("{user}{BEHIND_SEPARATOR}")).on_work_index();
-        let page = query.limit(u32::try_from(max).unwrap_or(u32::MAX)).page().await?;
-        Work::Unsettled.keys(page.items)
+        let (mut keys, mut start) = (Vec::new(), None);
+        loop {
+            let query = self.query("#work_pk = :pk AND #work_sk BETWEEN :from AND :to");
+            let query = query.value(":pk", Work::Unsettled.pk(user.as_str())).value(":from", from.as_str());
+            let query = query.value(":to", format!("{user}{BEHIND_SEPARATOR}")).on_work_index().starting_after(start);
+            let page = query.limit(u32::try_from(max - keys.len()).unwrap_or(u32::MAX)).page().await?;
+            keys.extend(Work::Unsettled.keys(page.items)?);
+            start = page.next;
+            // What was passed over isn't what was asked for: it is asked on.
+            if start.is_none() || keys.len() >= max {
+                return Ok(keys);
+            }
+        }
     }
 
     /// Rows of one shard, page by page until MAX.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, LIVELY, SYNC_UNREADABLE_MAX};
+use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, LIVELY, SETTLE_BATCH, SYNC_UNREADABLE_MAX};
+use shared::store::work::Listing;
 use tests::planted::Planted;
 use tests::{Phone, World};
 use wire::ConversationId;
@@ -235,4 +236,45 @@ async fn everything_else_is_verified_and_each_thing_is_a_finding() {
     let wanted: BTreeSet<String> = planted.items.iter().filter(|item| !readable(item)).map(place).collect();
     assert_eq!(found, wanted, "{findings:#?}");
     world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_hides_no_other_from_verify() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let id = ann.sends_to("bob", "one").await["message"]["conversationId"].clone();
+    for text in ["two", "three", "four"] {
+        ann.sends(&id, text).await.data();
+    }
+    let id = id.as_str().expect("an id");
+    let slot = |seq: u64| format!("MSG#{seq:020}");
+    world.edits(&format!("CONV#{id}"), &slot(2), |item| {
+        drop(item.insert("created_at".to_owned(), json!({ "S": "noon" })))
+    });
+    world.edits(&format!("CONV#{id}"), &slot(4), |item| drop(item.insert("sender".to_owned(), json!({ "S": "carl" }))));
+    let findings = world.is_verified(false).await;
+    let of = |rule: &str| {
+        let of = findings.iter().filter(|finding| finding["rule"] == rule);
+        of.map(|finding| finding["place"].as_str().expect("a place")).collect::<Vec<_>>()
+    };
+    assert_eq!(of("every item can be read"), [format!("{id} 2")], "{findings:#?}");
+    assert!(findings.iter().any(|finding| finding["place"] == format!("{id} 4")), "{findings:#?}");
+    assert!(findings.iter().all(|finding| finding["place"] != format!("{id} 3")), "{findings:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn earnings_are_folded_behind_however_much_that_is_none() {
+    let world = World::new().await;
+    world.prices("bob", 5).await;
+    world.tops_up("ann", 5).await;
+    world.person("ann").connects().await.sends_to("bob", "for five").await.data();
+    let bob = "bob".parse().expect("an id");
+    for n in 0..SETTLE_BATCH + 5 {
+        let listing = Listing::unsettled(&bob, &format!("AWARD#{n}"));
+        world.edits("TEAM#bob", &format!("AWARD#{n}"), |item| {
+            item.insert("work_pk".to_owned(), json!({ "S": listing.pk }));
+            item.insert("work_sk".to_owned(), json!({ "S": listing.sk }));
+        });
+    }
+    assert_eq!(world.person("bob").connects().await.balance().await, 5);
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use wire::{ClientMessageId, Coins, ConversationId, Seq, UserId};
 
-use super::super::invariants::{self, Broken, Holds, Paid};
+use super::super::invariants::{self, Broken, Holds, Paid, READABLE};
 use super::{Check, Checked, Finding};
 use crate::error::Error;
 use crate::limits::{VERIFY_LOG_PAGE, VERIFY_SEGMENTS_PAGE};
 use crate::store::Read;
 use crate::store::conversations::Meta;
 use crate::store::inbox::Inbox;
-use crate::store::log::LogItem;
+use crate::store::log::{LogItem, LogPage};
 use crate::store::scan::Due;
 use crate::store::segments::Segment;
 use crate::store::table::Key;
@@ -34,6 +34,16 @@ impl Walk<'_> {
 
     fn holds(&mut self, seq: Seq, rule: Holds) {
         self.checked.holds(format_args!("{} {seq}", self.meta.id), rule);
+    }
+
+    /// The numbers that a page has, in their order; those that can't be read are reported.
+    fn numbers(&mut self, page: &LogPage) -> Vec<Seq> {
+        for seq in &page.unreadable {
+            self.wrong(READABLE, *seq, "it is damaged, or a later version has written it");
+        }
+        let mut numbers: Vec<Seq> = page.slots.iter().map(|(seq, _)| *seq).chain(page.unreadable.clone()).collect();
+        numbers.sort_unstable();
+        numbers
     }
 }
 
@@ -115,7 +125,7 @@ impl Check<'_> {
         };
         walk.checked.archived += slots.len() as u64;
         if last >= walk.meta.deleted_below {
-            let kept: HashMap<Seq, LogItem> = self.kept_too(&walk.meta.id, first, last).await?;
+            let kept = self.kept_too(walk, first, last).await?;
             for (seq, item) in &slots {
                 walk.holds(*seq, invariants::archive_has_what_the_table_has(item, kept.get(seq), &segment.object));
             }
@@ -124,12 +134,12 @@ impl Check<'_> {
     }
 
     /// What the table still has of numbers that are archived.
-    async fn kept_too(&self, id: &ConversationId, first: Seq, last: Seq) -> Result<HashMap<Seq, LogItem>, Error> {
+    async fn kept_too(&self, walk: &mut Walk<'_>, first: Seq, last: Seq) -> Result<HashMap<Seq, LogItem>, Error> {
         let mut kept = HashMap::new();
         let mut next = first;
         while next <= last {
-            let page = self.app.store.log_range(id, next..=last, VERIFY_LOG_PAGE, false).await?;
-            next = page.slots.last().map_or(last, |(seq, _)| *seq).next();
+            let page = self.app.store.log_range_readable(&walk.meta.id, next..=last, VERIFY_LOG_PAGE).await?;
+            next = walk.numbers(&page).last().copied().unwrap_or(last).next();
             kept.extend(page.slots);
             if !page.more {
                 break;
@@ -144,11 +154,11 @@ impl Check<'_> {
             if self.app.clock.now() >= self.stop {
                 return Ok(false);
             }
-            let page =
-                self.app.store.log_range(&walk.meta.id, walk.next..=Seq(u64::MAX), VERIFY_LOG_PAGE, false).await?;
-            for (seq, _) in &page.slots {
+            let numbers = walk.next..=Seq(u64::MAX);
+            let page = self.app.store.log_range_readable(&walk.meta.id, numbers, VERIFY_LOG_PAGE).await?;
+            for seq in walk.numbers(&page) {
                 // An answer is no snapshot: a number that it lacks may have come while it was made.
-                while let Err(hole) = invariants::log_has_no_hole(walk.next, *seq) {
+                while let Err(hole) = invariants::log_has_no_hole(walk.next, seq) {
                     if self.app.store.log_item(&walk.meta.id, walk.next).await?.is_none() {
                         walk.holds(walk.next, Err(hole));
                         break;
