@@ -112,6 +112,9 @@ pub const LIVELY: Duration = Duration::from_secs(300);
 
 /// Earnings that are folded into a balance by one write. `BatchGetItem` takes 100; 40 ids keep ACCOUNT small.
 pub const SETTLE_BATCH: usize = 40;
+/// So long the sweep leaves earnings to whoever asks for the balance, or spends from it. Then it folds them: many with the two
+/// writes that one would cost.
+pub const FOLD_AFTER: Duration = Duration::from_secs(300);
 /// How many of the newest lines of a ledger are read before somebody is told that the coins don't suffice.
 pub const SETTLE_NEWEST: u32 = 100;
 /// Rounds that one settling makes; each folds up to [`SETTLE_BATCH`] earnings.

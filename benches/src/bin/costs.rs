@@ -17,9 +17,10 @@ const MESSAGES: usize = 32;
 
 /// How many messages a minute the senders send of whom it is counted what a message costs with everything that follows.
 const SENDERS: [u32; 4] = [1, 2, 4, 60];
-/// For how long each of them is counted, after a while in which what only the first messages cost has been paid.
-const MINUTES: u32 = 10;
-const FIRST_MINUTES: u32 = 4;
+/// For how long each of them is counted: messages enough, and as often as the sweep folds earnings, as a whole number. Before that
+/// what only the first messages cost has been paid.
+const MESSAGES_MIN: u32 = 15;
+const FIRST_MINUTES: u32 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Dollars a million, in us-east-1, November 2026 (<https://aws.amazon.com/dynamodb/pricing/on-demand>,
@@ -73,8 +74,9 @@ async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f6
     world.calls();
     world.sweeps().await;
     let idle = units(&world);
+    let minutes = MESSAGES_MIN.div_ceil(rate).next_multiple_of(FIRST_MINUTES);
     let (mut writes, mut reads) = (0.0, 0.0);
-    for minute in 0..FIRST_MINUTES + MINUTES {
+    for minute in 0..FIRST_MINUTES + minutes {
         if minute == FIRST_MINUTES {
             world.calls();
         }
@@ -91,7 +93,7 @@ async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f6
             reads += read - idle.1;
         }
     }
-    let messages = f64::from(rate * MINUTES);
+    let messages = f64::from(rate * minutes);
     Whole { what, rate, writes: writes / messages, reads: reads / messages, limit }
 }
 
@@ -134,8 +136,8 @@ async fn main() -> ExitCode {
     let mut wholes = Vec::new();
     for (what, price, share, limit) in [
         ("free message", 0, "100", [5.3, 5.3, 5.3, 5.3]),
-        ("paid message", 3, "100", [12.3, 11.3, 10.8, 10.4]),
-        ("paid message, a share to the house", 3, "70", [18.3, 16.3, 15.3, 14.6]),
+        ("paid message", 3, "100", [10.7, 10.5, 10.4, 10.4]),
+        ("paid message, a share to the house", 3, "70", [15.1, 14.8, 14.7, 14.6]),
     ] {
         for (rate, limit) in SENDERS.into_iter().zip(limit) {
             wholes.push(whole(what, price, share, rate, limit).await);

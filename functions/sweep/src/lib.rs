@@ -51,7 +51,7 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
         went_well
     });
     let open = open.await;
-    let unsettled = shards().map(|shard| app.store.work_unsettled(shard, &app.left_off));
+    let unsettled = shards().map(|shard| app.store.work_unsettled(shard, now, &app.left_off));
     let unsettled = give(app, unsettled, half(app, stop), SWEEP_AT_ONCE, |user: UserId| {
         went_well(async move { Ok(settle(app, &user).await.map(drop)?) })
     });

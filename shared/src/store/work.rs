@@ -27,8 +27,10 @@ use super::client::item::{Item, text};
 use super::client::{Store, Update};
 use super::several::Several;
 use super::table::{ENTRY_PREFIX, INBOX_PREFIX, Key};
+use crate::clock::is_to_come;
 use crate::limits::{
-    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE, WORK_SHARDS,
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, FOLD_AFTER, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE,
+    WORK_SHARDS,
 };
 
 /// A kind of work.
@@ -105,6 +107,12 @@ impl Work {
         let hash = Sha256::digest(of.as_bytes());
         self.shard_pk(u64::from(hash[0]) % WORK_SHARDS)
     }
+}
+
+/// Whether an entry has waited long enough for others to be folded with it, or its time was set by a clock that was wrong.
+fn is_to_be_folded(entry: &Key, now: Time) -> bool {
+    let at = entry.sk.strip_prefix(ENTRY_PREFIX).and_then(|rest| rest.split('#').next()?.parse().ok());
+    at.is_none_or(|ms| Time { ms } <= now.before(FOLD_AFTER) || is_to_come(Time { ms }, now))
 }
 
 /// How an unsettled entry sorts: by user.
@@ -280,10 +288,12 @@ impl Store {
         pages.try_flatten()
     }
 
-    /// The users of one shard that have unsettled entries, each once: from where the last walk ended, once around.
+    /// The users of one shard whose oldest unsettled entry is due to be folded, each once: from where the last walk ended, once
+    /// around.
     pub fn work_unsettled<'a>(
         &'a self,
         shard: u64,
+        now: Time,
         left_off: &'a LeftOff,
     ) -> impl Stream<Item = Result<UserId, StoreError>> + use<'a> {
         let began = left_off.at(shard);
@@ -302,9 +312,11 @@ impl Store {
                 left_off.set(shard, behind.clone());
                 part = page.next.map(|_| (behind, to));
             }
-            let users = Work::Unsettled.keys(page.items)?.into_iter().map(|key| key.owner());
-            let mut users: Vec<UserId> = users.collect::<Result<_, _>>()?;
-            users.dedup();
+            // A page begins with a user's oldest entry, and has each user's oldest before the others.
+            let mut keys = Work::Unsettled.keys(page.items)?;
+            keys.dedup_by(|key, oldest| key.pk == oldest.pk);
+            keys.retain(|oldest| is_to_be_folded(oldest, now));
+            let users: Vec<UserId> = keys.iter().map(Key::owner).collect::<Result<_, _>>()?;
             Ok(Some((iter(users.into_iter().map(Ok)), (around, part))))
         });
         pages.try_flatten()

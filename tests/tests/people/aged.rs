@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, VERIFY_SETTLED_AFTER, VOID_AFTER};
+use shared::limits::{ARCHIVE_PATIENCE, CLEANUP_LOOK_EVERY, FOLD_AFTER, VERIFY_SETTLED_AFTER};
 use tests::engine::typed_value;
 use tests::{Fault, World};
 
@@ -77,7 +77,7 @@ impl Aged {
         let ann = world.person("ann").connects().await;
         ann.sends(conversation, "later").await.data();
         ann.dies_sending("bob", "given up").await;
-        world.advance(VOID_AFTER + Duration::from_secs(1)).await;
+        world.advance(FOLD_AFTER + Duration::from_secs(1)).await;
         world.sweeps().await;
         world.advance(VERIFY_SETTLED_AFTER + Duration::from_secs(1)).await;
         let ann = world.person("ann").connects().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use shared::limits::{LIVELY, SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
+use shared::limits::{FOLD_AFTER, LIVELY, SETTLE_NEWEST, VOID_AFTER, WORK_PAGE, WORK_SHARDS};
 use shared::store::work::Listing;
 use tests::{Fault, Phone, World};
 use wire::{Time, UserId};
@@ -249,6 +249,7 @@ async fn earnings_are_folded_from_where_the_last_sweep_ended() {
     for user in &people {
         ann.sends_to(user.as_str(), "for three").await.data();
     }
+    world.advance(FOLD_AFTER).await;
     let settled = |world: &World| {
         let items = world.items();
         let has = |user: &UserId| {
@@ -272,6 +273,29 @@ async fn earnings_are_folded_from_where_the_last_sweep_ended() {
     assert_eq!(settled(&world), vec![true; 100]);
     let walks: Vec<String> = world.calls().into_iter().filter_map(|call| Some(call.operation.range()?.0)).collect();
     assert!(walks.iter().any(|from| people.iter().any(|user| *from == format!("{user} "))), "{walks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn earnings_wait_for_others_to_be_folded_with_them() {
+    let (world, ann) = world().await;
+    world.sweeps().await;
+    let balance = |world: &World| {
+        let items = world.items();
+        let of = |item: &&Value| item["pk"] == "USER#bob" && item["sk"] == "ACCOUNT";
+        items.iter().find(of).map(|account| account["balance"].clone()).unwrap_or_default()
+    };
+    ann.sends_to("bob", "for five").await.data();
+    world.advance(FOLD_AFTER - Duration::from_secs(5)).await;
+    ann.sends_to("bob", "for five").await.data();
+    world.sweeps().await;
+    assert_eq!(balance(&world), Value::Null, "there is no account yet");
+    world.advance(Duration::from_secs(5)).await;
+    world.calls();
+    world.sweeps().await;
+    assert_eq!(balance(&world), 10, "the younger one, too");
+    let writes = |call: &&tests::Call| call.function == "sweep" && call.operation.writes("ACCOUNT");
+    assert_eq!(world.calls().iter().filter(writes).count(), 3, "it is made, and the two writes of one folding");
+    world.comes_to_rest().await;
 }
 
 #[tokio::test(start_paused = true)]

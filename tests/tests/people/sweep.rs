@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::limits::WORK_SHARDS;
+use shared::limits::{FOLD_AFTER, WORK_SHARDS};
 use shared::store::table::Key;
 use shared::store::work::Listing;
 use tests::years::item;
@@ -106,6 +106,7 @@ async fn earnings_that_nobody_asks_for_are_folded_in() {
     let world = World::deployed_with(&[("DefaultPrice", "2")]).await;
     world.tops_up("ann", 2).await;
     world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.advance(FOLD_AFTER).await;
     world.sweeps().await;
     let items = world.items();
     let account = items.iter().find(|item| item["pk"] == "USER#bob" && item["sk"] == "ACCOUNT");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::join;
 use serde_json::{Value, json};
 use shared::limits::{
-    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DELETE_AFTER, DROP_BATCH, OPEN_MAX,
-    SEGMENT_MESSAGES_MIN, TOKEN_LEEWAY,
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECT_GRACE, CONNECTION_LIFE, DELETE_AFTER, DROP_BATCH, FOLD_AFTER,
+    OPEN_MAX, SEGMENT_MESSAGES_MIN, TOKEN_LEEWAY,
 };
 use shared::store::conversations::Meta;
 use shared::store::presence::{Connected, Connection};
@@ -311,6 +311,7 @@ async fn what_was_half_settled_is_added_once() {
     for text in ["one", "two"] {
         ann.sends_to("bob", text).await.data();
     }
+    world.advance(FOLD_AFTER).await;
     let marks = |call: &Call| call.operation.update().contains("#settling = ");
     world.breaks_once(Fault::KillAfter, move |call| marks(call) && call.operation.writes("ACCOUNT"));
     assert!(world.tries_to_sweep().await.is_err());
