@@ -16,7 +16,7 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::data_dir::{ARCHIVE_DIRECTORY, DATABASE_FILE, SECRET_FILE, make_private_dir};
+use crate::data_dir::{ARCHIVE_DIRECTORY, DATABASE_FILE, SECRET_FILE, make_private_dir, sync_directory};
 use crate::engine::soundness;
 use crate::file_error::FileError;
 use crate::s3::OBJECTS;
@@ -82,8 +82,8 @@ pub struct Copied {
     pub object_bytes: u64,
 }
 
-/// Copies a data directory to INTO, which must not exist. It is there as a whole or not at all. Tells TELL how far it is, and stops when
-/// that says so. A machine may run meanwhile.
+/// Copies a data directory to INTO, which must not exist. It is there as a whole or not at all. Tells TELL how far it is, and
+/// stops when that says so. A machine may run meanwhile.
 ///
 /// # Errors
 /// [`BackupError`].
@@ -100,9 +100,8 @@ pub fn backup(data_dir: &Path, into: &Path, mut tell: impl FnMut(&str) -> bool) 
     let copied = fill(data_dir, &unfinished, &mut tell).and_then(|copied| {
         fs::rename(&unfinished, into).map_err(|source| FileError::new(into, source))?;
         // Without this a power cut could still take the name away, not what is in it.
-        if let Some(above) = into.parent().and_then(|above| File::open(above).ok()) {
-            let _ = above.sync_all();
-        }
+        let above = into.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = sync_directory(above);
         Ok(copied)
     });
     if copied.is_err() {
@@ -187,8 +186,7 @@ fn copy_objects(
         }
     }
     // The names of what is in it.
-    let synced = File::open(to).and_then(|directory| directory.sync_all());
-    synced.map_err(|source| FileError::new(to, source).into())
+    sync_directory(to).map_err(|source| FileError::new(to, source).into())
 }
 
 /// Copies a file, with who may read it, so that it outlives a power cut; gives its bytes.

@@ -150,6 +150,11 @@ pub(crate) fn make_private_dir(path: &Path) -> Result<(), FileError> {
     builder.create(path).map_err(|source| FileError::new(path, source))
 }
 
+/// Waits until the disk has a directory's entries. Only Unix has a call for it.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
 /// The secret in this directory, made at the first start, readable for its owner only.
 ///
 /// # Errors

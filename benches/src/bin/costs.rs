@@ -52,9 +52,8 @@ impl Whole {
     }
 }
 
-/// Write and read units of all calls since the last look.
-fn units(world: &World) -> (f64, f64) {
-    let calls = world.calls();
+/// Write and read units of these calls.
+fn units(calls: &[Call]) -> (f64, f64) {
     let sum = |write: bool| {
         let calls = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
         calls.filter(|call| call.operation.is_write() == write).map(|call| call.units).sum::<f64>()
@@ -73,7 +72,7 @@ async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f6
     world.comes_to_rest().await;
     world.calls();
     world.sweeps().await;
-    let idle = units(&world);
+    let idle = units(&world.calls());
     let minutes = MESSAGES_MIN.div_ceil(rate).next_multiple_of(FIRST_MINUTES);
     let (mut writes, mut reads) = (0.0, 0.0);
     for minute in 0..FIRST_MINUTES + minutes {
@@ -88,7 +87,7 @@ async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f6
         world.advance(Duration::from_millis(10)).await;
         world.sweeps().await;
         if minute >= FIRST_MINUTES {
-            let (written, read) = units(&world);
+            let (written, read) = units(&world.calls());
             writes += written - idle.0;
             reads += read - idle.1;
         }
@@ -110,14 +109,11 @@ struct Cost {
 impl Cost {
     /// Of the calls of COUNT equal actions whose answers went to PHONE's connection.
     fn of(what: &'static str, calls: &[Call], phone: &Phone, count: usize, limit: (usize, f64)) -> Self {
-        let sum = |write: bool| {
-            let calls = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
-            calls.filter(|call| call.operation.is_write() == write).map(|call| call.units).sum::<f64>()
-        };
+        let (writes, reads) = units(calls);
         let answer = |call: &&Call| matches!(&call.operation, Operation::Push(to) if *to == phone.connection);
         let round_trips = calls.iter().filter(answer).map(|call| call.round_trip - 1).max().unwrap_or_default();
         let mean = |units: f64| units / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        Self { what, round_trips, writes: mean(sum(true)), reads: mean(sum(false)), limit }
+        Self { what, round_trips, writes: mean(writes), reads: mean(reads), limit }
     }
 
     fn is_too_high(&self) -> bool {

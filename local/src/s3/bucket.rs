@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 
+use crate::data_dir::sync_directory;
 use crate::file_error::FileError;
 
 /// The largest object that is taken, in bytes: four times the largest that the functions write.
@@ -80,7 +81,7 @@ impl Bucket {
                 let directory = place.parent().unwrap_or(root);
                 make_lasting(directory)?;
                 fs::rename(&unfinished, &place)?;
-                sync(directory)
+                sync_directory(directory)
             }
         }
     }
@@ -125,15 +126,10 @@ fn make_lasting(directory: &Path) -> io::Result<()> {
         make_lasting(above)?;
         match fs::create_dir(directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => sync(above)?,
+            _ => sync_directory(above)?,
         }
     }
     Ok(())
-}
-
-/// Waits until the disk has a directory's entries. Only Unix has a call for it.
-fn sync(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

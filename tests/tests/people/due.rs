@@ -40,11 +40,15 @@ fn lists(world: &World, people: &[UserId], change: impl Fn(&UserId, &mut Map<Str
     }
 }
 
+/// Somebody's account; null where there is none.
+fn account(world: &World, user: &str) -> Value {
+    let of = |item: &Value| item["pk"] == format!("USER#{user}") && item["sk"] == "ACCOUNT";
+    world.items().into_iter().find(of).unwrap_or_default()
+}
+
 /// Where somebody's account stands.
 fn place(world: &World, user: &str) -> String {
-    let items = world.items();
-    let account = items.iter().find(|item| item["pk"] == format!("USER#{user}") && item["sk"] == "ACCOUNT");
-    account.and_then(|item| item["work_sk"].as_str()).unwrap_or_default().to_owned()
+    account(world, user)["work_sk"].as_str().unwrap_or_default().to_owned()
 }
 
 fn text(value: &str) -> Value {
@@ -159,8 +163,7 @@ async fn who_sends_while_the_sweep_drops_stays_listed_with_that_alone() {
         ann.sends_to("carl", "meanwhile").await.data();
     };
     futures::future::join(world.sweeps(), meanwhile).await;
-    let items = world.items();
-    let account = items.iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT").expect("an account");
+    let account = account(&world, "ann");
     assert_eq!(account["open"].as_object().map(Map::len), Some(1), "{account:#}");
     assert_ne!(place(&world, "ann"), "", "{account:#}");
     world.comes_to_rest().await;
@@ -279,11 +282,7 @@ async fn earnings_are_folded_from_where_the_last_sweep_ended() {
 async fn earnings_wait_for_others_to_be_folded_with_them() {
     let (world, ann) = world().await;
     world.sweeps().await;
-    let balance = |world: &World| {
-        let items = world.items();
-        let of = |item: &&Value| item["pk"] == "USER#bob" && item["sk"] == "ACCOUNT";
-        items.iter().find(of).map(|account| account["balance"].clone()).unwrap_or_default()
-    };
+    let balance = |world: &World| account(world, "bob")["balance"].clone();
     ann.sends_to("bob", "for five").await.data();
     world.advance(FOLD_AFTER - Duration::from_secs(5)).await;
     ann.sends_to("bob", "for five").await.data();
