@@ -6,6 +6,7 @@ use wire::Event;
 
 use crate::archive::Archive;
 use crate::auth::Caller;
+use crate::chat::memory::Memory;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::push::Push;
@@ -27,6 +28,8 @@ pub struct App {
     pub archive: Option<Archive>,
     /// Where scheduled work goes on that has no time to stand by.
     pub left_off: LeftOff,
+    /// What this process has seen and what never changes.
+    pub memory: Memory,
     /// What time it is.
     pub clock: Clock,
     /// How this deployment wants it.
@@ -44,7 +47,7 @@ impl App {
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = PushQueue::new(PushQueue::settings(sdk), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
-        Self { store, push, queue, archive, left_off: LeftOff::default(), clock, config }
+        Self { store, push, queue, archive, left_off: LeftOff::default(), memory: Memory::default(), clock, config }
     }
 
     /// Opens the connections to the table and to the clients' connections.

@@ -92,8 +92,14 @@ pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 
 /// The most sends of one user that are open at once. Each is about 190 bytes of the ACCOUNT item.
 pub const OPEN_MAX: usize = 128;
-/// Finished sends are dropped from `open` when it holds this many: so that ACCOUNT stays below 1 KB, one write unit.
+/// Finished sends are dropped from `open` when it holds this many, if no claim has dropped them: so that ACCOUNT stays below 1 KB,
+/// one write unit.
 pub const DROP_BATCH: usize = 4;
+/// The most pages of 1 MB that are read of one user's RECEIPTs to find the highest time-ordered id: once, for an account of an
+/// earlier version. Each has about 4,000 RECEIPTs; with more of other ids in front, this user's sends go the longer way.
+pub const UPTO_PAGES_MAX: u32 = 8;
+/// How many sends, and how many conversations, a process remembers. With one more it forgets them all, and begins anew.
+pub const REMEMBERED_MAX: usize = 10_000;
 /// How often a send looks again because sends were dropped between its look and its claim.
 pub const LOOKS_MAX: u32 = 24;
 /// How often a claim is tried with one look (the rate's two forms, a balance that settling has raised).

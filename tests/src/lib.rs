@@ -38,5 +38,5 @@ pub mod years;
 pub use gateway::{Handshake, HttpAnswer};
 pub use network::{Call, Fault};
 pub use operation::Operation;
-pub use person::{Answer, Person, Phone};
+pub use person::{Answer, Ids, Person, Phone};
 pub use world::{Setup, World};

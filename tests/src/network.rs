@@ -82,6 +82,8 @@ pub(crate) struct Life {
     pub(crate) skew_ms: i64,
     /// When it dies, if before its time.
     pub(crate) dies_after: Option<Duration>,
+    /// Which of the function's instances it runs on.
+    pub(crate) instance: usize,
 }
 
 /// How a call travels.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use local::template::{BUCKET_NAME, REGION, TABLE_NAME};
 use serde_json::Value;
-use shared::store::accounts::NOT_FOLDED_SINCE;
+use shared::store::accounts::{CLAIM, CLAIM_BY_ID, CLAIM_BY_ID_RAISES, DROPS_ALL, NOT_DROPPED_SINCE, NOT_FOLDED_SINCE};
 use shared::store::guards::{Condition, GUARDED};
 
 /// The header that names a call to DynamoDB, to SQS or to Secrets Manager.
@@ -161,6 +161,16 @@ impl Operation {
     /// Whether it is a write on this condition.
     pub fn is_on(&self, condition: &Condition) -> bool {
         self.is_write() && self.guard() == Some(condition)
+    }
+
+    /// Whether it claims a send, in whatever way.
+    pub fn claims(&self) -> bool {
+        [&CLAIM, &CLAIM_BY_ID, &CLAIM_BY_ID_RAISES].into_iter().any(|claim| self.is_on(claim))
+    }
+
+    /// Whether it drops sends, and claims none.
+    pub fn drops(&self) -> bool {
+        self.is_on(&NOT_DROPPED_SINCE) || self.is_on(&DROPS_ALL)
     }
 
     /// Whether it folds earnings into a balance.

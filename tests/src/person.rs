@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wire::Time;
 
 use crate::gateway::{Frame, Handshake};
 use crate::network::Fault;
@@ -38,9 +39,14 @@ impl Person {
     /// Connects, with this token of theirs.
     pub async fn connects_with(&self, token: &str) -> Phone {
         match self.world.handshake(&Handshake::with_header(token)).await {
-            Ok(accepted) => Phone { person: self.clone(), connection: accepted.connection },
+            Ok(accepted) => self.on(accepted.connection),
             Err(status) => panic!("{} was refused with {status}", self.id),
         }
+    }
+
+    /// On a connection of theirs.
+    pub fn on(&self, connection: String) -> Phone {
+        Phone { person: self.clone(), connection, ids: Ids::TimeOrdered }
     }
 
     /// What waits for them, by the operators' API.
@@ -66,6 +72,17 @@ pub struct Phone {
     pub person: Person,
     /// Its id.
     pub connection: String,
+    /// How it names its messages.
+    pub ids: Ids,
+}
+
+/// How a client names its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// By time, as our clients do.
+    TimeOrdered,
+    /// In any other way.
+    Other,
 }
 
 /// The final answer to a request, and the pages before it.
@@ -157,6 +174,18 @@ impl Phone {
         self.heard()
     }
 
+    /// The same, and it names its messages so.
+    pub fn with(self, ids: Ids) -> Self {
+        Self { ids, ..self }
+    }
+
+    fn next_message_id(&self) -> String {
+        match self.ids {
+            Ids::TimeOrdered => self.person.world.next_message_id(),
+            Ids::Other => self.person.world.next_id("m"),
+        }
+    }
+
     /// Sends a text to somebody.
     pub async fn sends_to(&self, user: &str, content: &str) -> Answer {
         self.says(self.message_to(user, content)).await
@@ -164,7 +193,7 @@ impl Phone {
 
     /// Sends a text to a conversation.
     pub async fn sends(&self, conversation: &Value, content: &str) -> Answer {
-        let id = self.person.world.next_id("m");
+        let id = self.next_message_id();
         let frame = json!({
             "action": "sendMessage", "conversationId": conversation, "content": content, "clientMessageId": id,
         });
@@ -173,7 +202,7 @@ impl Phone {
 
     /// The frame that sends a text to somebody, with an id of its own: for saying it more than once.
     pub fn message_to(&self, user: &str, content: &str) -> Value {
-        let id = self.person.world.next_id("m");
+        let id = self.next_message_id();
         json!({ "action": "sendMessage", "to": user, "content": content, "clientMessageId": id })
     }
 
@@ -262,4 +291,10 @@ impl Phone {
     pub fn vanishes(&self) {
         self.person.world.connections().close(&self.connection);
     }
+}
+
+/// A UUID of version 7 of a moment; the number stands for its random bits.
+pub fn uuid_v7(at: Time, n: u64) -> String {
+    let (high, low) = (at.ms >> 16, at.ms & 0xffff);
+    format!("{high:08x}-{low:04x}-7{:03x}-8{:03x}-{:012x}", n >> 24 & 0xfff, n >> 12 & 0xfff, n & 0xfff)
 }

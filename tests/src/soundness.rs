@@ -267,6 +267,10 @@ impl Kept {
             if receipt.seq >= self.oldest(&receipt.conversation) {
                 of(user, invariants::receipt_names_its_slot(user, receipt, holder))?;
             }
+            if let Some((account, _)) = self.accounts.get(user) {
+                let id = SendId::new(user, &receipt.client_message_id);
+                of(user, invariants::dropped_is_told(account, &id, &receipt.client_message_id))?;
+            }
         }
         Ok(())
     }

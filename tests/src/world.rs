@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use shared::app::{App, OpenArchive};
 use shared::auth::Verifier;
 use shared::aws;
+use shared::chat::memory::Memory;
 use shared::clock::Clock;
 use shared::config::{AwsConfig, Config, ConfigError, TokenConfig};
 use shared::limits::LIVELY;
@@ -36,7 +37,7 @@ use crate::bucket::Bucket;
 use crate::engine::{Engine, Snapshot};
 use crate::gateway::{Connections, HttpAnswer};
 use crate::network::{Call, Chance, Edge, Fault, INVOCATION, Invocation, Network, lock};
-use crate::person::Person;
+use crate::person::{Person, uuid_v7};
 use crate::planted::Planted;
 use crate::policy::Policies;
 use crate::unsigned::Unsigned;
@@ -50,6 +51,8 @@ const QUEUE: &str = "Queue";
 const DEAD_LETTER_QUEUE: &str = "DeadLetterQueue";
 /// How long the world's own tokens are good.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// How many instances a function has at the most.
+pub(crate) const INSTANCES: usize = 2;
 /// The secret of the world's tokens.
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
 
@@ -98,8 +101,8 @@ struct Inner {
 /// A function of the deployment.
 struct Deployed {
     function: &'static dyn AnyFunction,
-    /// Made when it is first run.
-    instance: OnceLock<Box<dyn AnyInstance>>,
+    /// Each with a memory of its own, and made when it is first run.
+    instances: [OnceLock<Box<dyn AnyInstance>>; INSTANCES],
 }
 
 /// A world at rest at some moment: time, table, how many ids it had given.
@@ -155,7 +158,8 @@ impl Supply for Supplies<'_> {
         let (url, dead_letter_url) = (config.queue_url.clone(), config.dead_letter_queue_url.clone());
         let queue = PushQueue::new(PushQueue::settings(sdk).push_auth_scheme(Unsigned), url, dead_letter_url);
         let archive = archive.zip(config.archive_bucket.clone()).map(|(open, bucket)| open(sdk, bucket));
-        Ok(App { store, push, queue, archive, left_off: LeftOff::default(), clock: self.clock(), config })
+        let (left_off, memory) = (LeftOff::default(), Memory::default());
+        Ok(App { store, push, queue, archive, left_off, memory, clock: self.clock(), config })
     }
 
     fn verifier(&self) -> Result<Verifier, ConfigError> {
@@ -206,7 +210,7 @@ impl World {
         let tokens = setup.tokens.unwrap_or_else(|| TokenConfig::read(&variable).expect("tokens"));
         network.set_secrets(BTreeMap::from([("AWSCURRENT", SECRET.to_owned())]));
         let verifier = Verifier::new(tokens, Secrets::new(&sdk));
-        let deployed = |function| Deployed { function, instance: OnceLock::new() };
+        let deployed = |function| Deployed { function, instances: [const { OnceLock::new() }; INSTANCES] };
         let functions = FUNCTIONS.into_iter().map(|function| (function.name(), deployed(function))).collect();
         let (seed, ids) = (setup.seed, AtomicU64::default());
         Self {
@@ -471,6 +475,11 @@ impl World {
         format!("{kind}-{n}-{random:016x}")
     }
 
+    /// A new id of a message, as our clients make them: a UUID of version 7. Each is above those before it.
+    pub fn next_message_id(&self) -> String {
+        uuid_v7(self.now(), self.inner.ids.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// The deployment.
     pub fn deployment(&self) -> &Deployment {
         &self.inner.deployment
@@ -545,13 +554,13 @@ impl World {
     /// # Errors
     /// Why it has no answer.
     pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, Failed> {
-        let Deployed { function, instance } = self.inner.functions.get(name).expect("a function");
-        let instance = instance.get_or_init(|| self.inner.instance(*function));
+        let Deployed { function, instances } = self.inner.functions.get(name).expect("a function");
         let name = function.name();
         let timeout = self.inner.deployment.functions[name].timeout;
         let deadline = self.now().after(timeout);
         let trace_id = self.next_id("trace");
         let life = self.inner.network.edge(|edge| edge.begins(name, &trace_id)).unwrap_or_default();
+        let instance = instances[life.instance].get_or_init(|| self.inner.instance(*function));
         let invocation = Invocation::new(name, trace_id, life.skew_ms);
         let mut context = Context::default();
         context.request_id.clone_from(&invocation.trace_id);

@@ -96,6 +96,33 @@ id!(
     |text| short(text, 128)
 );
 
+impl ClientMessageId {
+    /// Whether it is of a kind whose text sorts by the time at which it was made: a UUID of version 7 (RFC 9562) in small letters,
+    /// or a ULID (<https://github.com/ulid/spec>) in capitals, of any time before the year 6429. The text alone says so, no clock:
+    /// what is judged so once is judged so for ever.
+    pub fn is_time_ordered(&self) -> bool {
+        is_uuid_v7(self.0.as_bytes()) || is_ulid(self.0.as_bytes())
+    }
+}
+
+fn is_uuid_v7(text: &[u8]) -> bool {
+    text.len() == 36
+        && text[0] <= b'7'
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            14 => *byte == b'7',
+            19 => b"89ab".contains(byte),
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// 128 bits in Crockford's base 32: the first of 26 digits is 7 at most.
+fn is_ulid(text: &[u8]) -> bool {
+    let digit =
+        |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
+    text.len() == 26 && text[0] <= b'7' && text.iter().all(digit)
+}
+
 impl ConversationId {
     /// One that we derived ourselves, of letters, digits, `-` and `_`.
     pub(crate) fn derived(text: String) -> Self {

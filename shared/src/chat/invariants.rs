@@ -9,7 +9,9 @@ use std::collections::hash_map;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use wire::{Coins, ConversationId, Fingerprint, Kind, SendId, Seq, Time, TransactionKind, UserId, direct_id};
+use wire::{
+    ClientMessageId, Coins, ConversationId, Fingerprint, Kind, SendId, Seq, Time, TransactionKind, UserId, direct_id,
+};
 
 use crate::limits::{CONNECTIONS_MAX, OPEN_MAX};
 use crate::store::accounts::{Account, OpenSend};
@@ -94,9 +96,20 @@ pub fn account_unlisted(user: &UserId, account: &Account, listing: Option<&Listi
     unlisted(!account.open.is_empty(), due, listing)
 }
 
+/// A send that has ended, and was dropped, is one of those of which the account says so, where it says up to which id all were: else
+/// it could be claimed again. One that was claimed otherwise isn't looked for there.
+pub fn dropped_is_told(account: &Account, id: &SendId, client_message_id: &ClientMessageId) -> Holds {
+    let told = !account.tells_that_unclaimed(id, client_message_id);
+    holds("an account tells what was dropped", told, || {
+        format!("{client_message_id} has ended and isn't open, and {:?} was dropped at last", account.dropped_upto)
+    })
+}
+
 /// Its counts move forward, and an open send stays as it was decided, but for its base, which rises.
 pub fn account_moves(before: &Account, after: &Account) -> Holds {
-    let forward = before.epoch <= after.epoch && before.settle_version <= after.settle_version;
+    let forward = before.epoch <= after.epoch
+        && before.settle_version <= after.settle_version
+        && before.dropped_upto <= after.dropped_upto;
     holds("an account's counts move forward", forward, || format!("{before:?} became {after:?}"))?;
     let both = after.open.iter().filter_map(|(id, is)| Some((before.open.get(id)?, is)));
     let stays = |was: &OpenSend, is: &OpenSend| was.base <= is.base && OpenSend { base: is.base, ..was.clone() } == *is;

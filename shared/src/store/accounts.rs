@@ -9,7 +9,7 @@ use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Tim
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number};
+use super::client::item::{AttributeValue, Item, attribute, from_item, ms, number, text};
 use super::client::{Read, Store, Update, Written};
 use super::several::Several;
 use super::table::Key;
@@ -52,6 +52,14 @@ pub struct Account {
     pub open: BTreeMap<SendId, OpenSend>,
     /// Counts the drops.
     pub epoch: u64,
+    /// No time-ordered id above this was ever dropped, by what `upto_epoch` says: a send with such an id, which isn't open, was
+    /// never claimed.
+    #[serde(default)]
+    pub dropped_upto: String,
+    /// At which epoch `dropped_upto` was true. Another epoch means that a function has dropped which didn't know of it; accounts
+    /// that such a function has made have none.
+    #[serde(default)]
+    pub upto_epoch: Option<u64>,
     /// When the sends so far would have ended at the sustained rate: the "theoretical arrival time" of GCRA
     /// (ITU-T I.371), milliseconds since 1970.
     #[serde(default)]
@@ -65,6 +73,19 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether `dropped_upto` says all that was dropped.
+    pub fn tells_what_was_dropped(&self) -> bool {
+        self.upto_epoch == Some(self.epoch)
+    }
+
+    /// Whether this account tells, without a RECEIPT, that a send was never claimed.
+    pub fn tells_that_unclaimed(&self, id: &SendId, client_message_id: &ClientMessageId) -> bool {
+        client_message_id.is_time_ordered()
+            && self.tells_what_was_dropped()
+            && client_message_id.as_str() > self.dropped_upto.as_str()
+            && !self.open.contains_key(id)
+    }
+
     /// How much more can be held beside the balance and what open sends took from it, which refunds may bring back. Claims and
     /// refunds leave that sum as it is and only a folding raises it, so what is said here stays true until then. Nothing, where
     /// it is more than can be held already.
@@ -118,12 +139,25 @@ pub struct Claim<'a> {
     pub id: &'a SendId,
     /// What is recorded.
     pub send: &'a OpenSend,
-    /// The epoch that the look saw.
-    pub epoch: u64,
+    /// What tells that it was never claimed before.
+    pub by: ClaimBy,
+    /// Which open sends are dropped by the same write: those that are known to have become messages, with all that follows.
+    pub drops: &'a [SendId],
+    /// To which of their ids `dropped_upto` is raised, if it must be.
+    pub raises_to: Option<&'a str>,
     /// How fast the user may send.
     pub rate: Rate,
     /// What the account's `rate_until` was when last seen. It only chooses the form of the write.
     pub rate_until: i64,
+}
+
+/// What tells that a send was never claimed before, if it isn't open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimBy {
+    /// The epoch that a look saw, which then found no RECEIPT.
+    Epoch(u64),
+    /// Its id: it sorts by time, and is above all that were dropped.
+    Id,
 }
 
 /// What became of a claim.
@@ -133,6 +167,19 @@ pub enum Claimed {
     Here(Account),
     /// It was not; the account as it was. It may hold our own claim, made by an attempt whose answer was lost.
     Refused(Account),
+}
+
+/// Sends that have ended, to be taken out of an account.
+#[derive(Clone, Debug)]
+pub struct Drop {
+    /// The epoch of the ACCOUNT read that named them.
+    pub epoch: u64,
+    /// Which.
+    pub ids: Vec<SendId>,
+    /// What the void ones among them had cost.
+    pub refund: Coins,
+    /// The highest time-ordered id that is dropped then, with these, where that is known.
+    pub upto: Option<String>,
 }
 
 /// What became of a drop of all.
@@ -146,18 +193,47 @@ pub enum Dropped {
     NotAll,
 }
 
+const CLAIMED_ONCE: Part = Part { name: "a send is claimed once", expression: "attribute_not_exists(#open.#sid)" };
+const ABOVE_ALL_DROPPED: Part =
+    Part { name: "its id is above all that were dropped", expression: "#dropped_upto < :cmid" };
+const ALL_DROPS_TOLD: Part =
+    Part { name: "no function has dropped that doesn't say up to where", expression: "#epoch = #upto_epoch" };
+const CAN_BE_PAID: Part = Part { name: "it can be paid", expression: "#balance >= :price" };
+const THERE_IS_ROOM: Part = Part { name: "there is room", expression: "size(#open) < :open_max" };
+const RATE_HOLDS: Part = Part {
+    name: "the rate holds",
+    expression: "(attribute_not_exists(#rate_until) OR #rate_until BETWEEN :rate_from AND :rate_to)",
+};
+
 /// A send is decided.
 pub const CLAIM: Condition = Condition {
     name: "a claim",
     parts: &[
-        Part { name: "a send is claimed once", expression: "attribute_not_exists(#open.#sid)" },
+        CLAIMED_ONCE,
         Part { name: "no drop has removed it since the look", expression: "#epoch = :epoch" },
-        Part { name: "it can be paid", expression: "#balance >= :price" },
-        Part { name: "there is room", expression: "size(#open) < :open_max" },
-        Part {
-            name: "the rate holds",
-            expression: "(attribute_not_exists(#rate_until) OR #rate_until BETWEEN :rate_from AND :rate_to)",
-        },
+        CAN_BE_PAID,
+        THERE_IS_ROOM,
+        RATE_HOLDS,
+    ],
+};
+
+/// A send is decided whose id tells that it never was before.
+pub const CLAIM_BY_ID: Condition = Condition {
+    name: "a claim by id",
+    parts: &[CLAIMED_ONCE, ABOVE_ALL_DROPPED, ALL_DROPS_TOLD, CAN_BE_PAID, THERE_IS_ROOM, RATE_HOLDS],
+};
+
+/// The same, and others are dropped of which one has a higher id than all that were dropped so far.
+pub const CLAIM_BY_ID_RAISES: Condition = Condition {
+    name: "a claim by id that drops",
+    parts: &[
+        CLAIMED_ONCE,
+        ABOVE_ALL_DROPPED,
+        ALL_DROPS_TOLD,
+        Part { name: "what was dropped so far only rises", expression: "#dropped_upto < :upto" },
+        CAN_BE_PAID,
+        THERE_IS_ROOM,
+        RATE_HOLDS,
     ],
 };
 
@@ -194,6 +270,18 @@ pub const NOT_FOLDED_SINCE: Condition = Condition {
     parts: &[Part { name: "no other folding since the look", expression: "#settle_version = :version" }],
 };
 
+/// These entries of `open`, as an expression names them.
+fn entries_of(ids: &[SendId]) -> String {
+    (0..ids.len()).map(|n| format!("#open.#sid{n}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Update<'_> {
+    /// What [`entries_of`] stands for.
+    fn names_of(self, ids: &[SendId]) -> Self {
+        ids.iter().enumerate().fold(self, |update, (n, id)| update.name(&format!("#sid{n}"), id.as_str()))
+    }
+}
+
 impl Store {
     /// Reads an account, strongly; one that doesn't exist yet is created.
     pub async fn account(&self, user: &UserId) -> Result<Account, StoreError> {
@@ -220,6 +308,8 @@ impl Store {
             ("balance".to_owned(), zero()),
             ("open".to_owned(), AttributeValue::M(Item::new())),
             ("epoch".to_owned(), zero()),
+            ("dropped_upto".to_owned(), text("")),
+            ("upto_epoch".to_owned(), zero()),
             ("settle_version".to_owned(), zero()),
         ]);
         match self.put_new(Key::account(user), item).await? {
@@ -228,8 +318,9 @@ impl Store {
         }
     }
 
-    /// Decides a send: records it and takes its price, **if** it is not recorded (once only), **and** the epoch is the one
-    /// seen (no drop has removed it since), **and** the balance covers it, **and** there is room, **and** the rate holds.
+    /// Decides a send: records it and takes its price, **if** it is not recorded (once only), **and** it was never dropped (the
+    /// epoch is the one seen, or its id is above all that were), **and** the balance covers it, **and** there is room, **and** the
+    /// rate holds. What has ended is dropped by the same write: that costs nothing more.
     ///
     /// The rate has three forms, as an expression knows no maximum: from now on, when the last send is long ago; from
     /// `rate_until` on otherwise; and as if a whole burst had just been sent, where `rate_until` was set by a clock that was
@@ -244,19 +335,34 @@ impl Store {
         } else {
             ("#rate_until + :rate_next", rate.interval_ms, 0, now + rate.ahead_ms)
         };
-        let update = self.update(
-            Key::account(user),
-            &format!(
-                "SET #open.#sid = :send, #balance = #balance - :price, #rate_until = {rate_set}, \
-                 {LIST_IF_NOT_LISTED}"
-            ),
+        let dropped = entries_of(claim.drops);
+        let counted =
+            if dropped.is_empty() { "" } else { ", #epoch = #epoch + :one, #upto_epoch = #upto_epoch + :one" };
+        let raised = if claim.raises_to.is_some() { ", #dropped_upto = :upto" } else { "" };
+        let expression = format!(
+            "SET #open.#sid = :send, #balance = #balance - :price, #rate_until = {rate_set}, \
+             {LIST_IF_NOT_LISTED}{counted}{raised}{}",
+            if dropped.is_empty() { String::new() } else { format!(" REMOVE {dropped}") }
         );
+        let mut update = self.update(Key::account(user), &expression).names_of(claim.drops);
+        if !dropped.is_empty() {
+            update = update.value(":one", number(1));
+        }
+        if let Some(upto) = claim.raises_to {
+            update = update.value(":upto", text(upto));
+        }
+        update = match claim.by {
+            ClaimBy::Epoch(epoch) => update.only_if(&CLAIM).value(":epoch", number(epoch)),
+            ClaimBy::Id => {
+                let raises = claim.raises_to.is_some();
+                let update = update.only_if(if raises { &CLAIM_BY_ID_RAISES } else { &CLAIM_BY_ID });
+                update.value(":cmid", text(claim.send.client_message_id.as_str()))
+            }
+        };
         let update = update
-            .only_if(&CLAIM)
             .name("#sid", claim.id.as_str())
             .value(":send", attribute(claim.send)?)
             .value(":price", number(claim.send.price.0))
-            .value(":epoch", number(claim.epoch))
             .value(":open_max", number(OPEN_MAX))
             .value(":rate_next", number(rate_next))
             .value(":rate_from", number(rate_from))
@@ -278,49 +384,40 @@ impl Store {
     }
 
     /// Removes finished sends and counts the drop, **if** the epoch is still the one of the ACCOUNT read that named them:
-    /// so a look that saw neither an entry nor its RECEIPT meets another epoch. REFUND is what the void ones among them
-    /// had cost. Returns whether it was made; if not, another drop was.
-    pub async fn account_drop(
-        &self,
-        user: &UserId,
-        epoch: u64,
-        ids: &[SendId],
-        refund: Coins,
-    ) -> Result<bool, StoreError> {
-        let update = self.drop_of(user, epoch, ids, refund, "").only_if(&NOT_DROPPED_SINCE);
+    /// so a look that saw neither an entry nor its RECEIPT meets another epoch. Returns whether it was made; if not, another drop
+    /// was.
+    pub async fn account_drop(&self, user: &UserId, drop: &Drop) -> Result<bool, StoreError> {
+        let update = self.drop_of(user, drop, "").only_if(&NOT_DROPPED_SINCE);
         Ok(matches!(update.run().await?, Written::Done(_)))
     }
 
     /// Removes all open sends, as [`Store::account_drop`] does, and takes the account out of the index in the same write: **if**
     /// the epoch is still the one of the ACCOUNT read that named them, **and** they are all there is.
-    pub async fn account_drop_all(
-        &self,
-        user: &UserId,
-        epoch: u64,
-        ids: &[SendId],
-        refund: Coins,
-    ) -> Result<Dropped, StoreError> {
-        let update = self.drop_of(user, epoch, ids, refund, ", #work_pk, #work_sk").only_if(&DROPS_ALL);
-        match update.value(":count", number(ids.len())).run().await? {
+    pub async fn account_drop_all(&self, user: &UserId, drop: &Drop) -> Result<Dropped, StoreError> {
+        let update = self.drop_of(user, drop, ", #work_pk, #work_sk").only_if(&DROPS_ALL);
+        match update.value(":count", number(drop.ids.len())).run().await? {
             Written::Done(_) => Ok(Dropped::Here),
             Written::Refused(Some(there)) => {
                 let there: Account = from_item(there)?;
-                Ok(if there.epoch == epoch { Dropped::NotAll } else { Dropped::ByAnother })
+                Ok(if there.epoch == drop.epoch { Dropped::NotAll } else { Dropped::ByAnother })
             }
             Written::Refused(None) => Err(StoreError::broken("the account has gone")),
         }
     }
 
     /// The write of a drop; ALSO is what else it removes.
-    fn drop_of(&self, user: &UserId, epoch: u64, ids: &[SendId], refund: Coins, also: &str) -> Update<'_> {
-        let entries: Vec<String> = (0..ids.len()).map(|n| format!("#open.#sid{n}")).collect();
-        let entries = entries.join(", ");
-        let expression = format!("REMOVE {entries}{also} SET #epoch = #epoch + :one, #balance = #balance + :refund");
-        let mut update = self.update(Key::account(user), &expression);
-        for (n, id) in ids.iter().enumerate() {
-            update = update.name(&format!("#sid{n}"), id.as_str());
+    fn drop_of(&self, user: &UserId, drop: &Drop, also: &str) -> Update<'_> {
+        let told = if drop.upto.is_some() { ", #dropped_upto = :upto, #upto_epoch = #epoch + :one" } else { "" };
+        let expression = format!(
+            "REMOVE {}{also} SET #epoch = #epoch + :one, #balance = #balance + :refund{told}",
+            entries_of(&drop.ids)
+        );
+        let mut update = self.update(Key::account(user), &expression).names_of(&drop.ids);
+        if let Some(upto) = &drop.upto {
+            update = update.value(":upto", text(upto));
         }
-        update.value(":one", number(1)).value(":refund", number(refund.0)).value(":epoch", number(epoch))
+        let update = update.value(":one", number(1)).value(":refund", number(drop.refund.0));
+        update.value(":epoch", number(drop.epoch))
     }
 
     /// Has the sweep look at an account's open sends when those of this time are old.

@@ -7,9 +7,11 @@ use super::{accounts, conversations, inbox, presence, scan};
 pub use super::client::condition::{Condition, Part};
 
 /// Each kind of item that is written on a condition, and the condition.
-pub const GUARDED: [(&str, &Condition); 33] = [
+pub const GUARDED: [(&str, &Condition); 35] = [
     ("ACCOUNT", &MADE_ONCE),
     ("ACCOUNT", &accounts::CLAIM),
+    ("ACCOUNT", &accounts::CLAIM_BY_ID),
+    ("ACCOUNT", &accounts::CLAIM_BY_ID_RAISES),
     ("ACCOUNT", &accounts::BASE_IS_LOWER),
     ("ACCOUNT", &accounts::NOT_DROPPED_SINCE),
     ("ACCOUNT", &accounts::DROPS_ALL),

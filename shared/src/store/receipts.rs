@@ -9,7 +9,8 @@ use super::client::error::StoreError;
 use super::client::item::{from_item, ms, to_item};
 use super::client::{Read, Store};
 use super::several::Several;
-use super::table::Key;
+use super::table::{Key, RECEIPT_PREFIX, user_pk};
+use crate::limits::UPTO_PAGES_MAX;
 
 /// The end of a send: a number, or void.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Receipt {
     pub void: bool,
 }
 
+/// Between these is every time-ordered id: it begins with a digit from 0 to 7.
+const TIME_ORDERED: [&str; 2] = ["0", "8"];
+
 impl Store {
     /// Reads a RECEIPT, strongly.
     pub async fn receipt(&self, user: &UserId, id: &ClientMessageId) -> Result<Option<Receipt>, StoreError> {
@@ -55,6 +59,30 @@ impl Store {
         let found = self.get_many(&keys, Read::Strong).await?;
         let found = found.iter().map(Key::of).collect::<Result<HashSet<Key>, _>>()?;
         Ok(keys.iter().map(|key| found.contains(key)).collect())
+    }
+
+    /// An id that is at least as high as each time-ordered one of a user's RECEIPTs, strongly: the highest of them, where it is
+    /// among the first [`UPTO_PAGES_MAX`] pages; else what the last page has ended with. Other ids lie between them.
+    pub async fn receipts_upto(&self, user: &UserId) -> Result<String, StoreError> {
+        let [from, to] = TIME_ORDERED.map(|bound| format!("{RECEIPT_PREFIX}{bound}"));
+        let (mut start, mut lowest) = (None, String::new());
+        for _ in 0..UPTO_PAGES_MAX {
+            let query = self.query("#pk = :pk AND #sk BETWEEN :from AND :to").value(":pk", user_pk(user));
+            let query = query.value(":from", from.as_str()).value(":to", to.as_str()).project("#pk, #sk");
+            let page = query.read(Read::Strong).backwards().starting_after(start).page().await?;
+            for item in page.items {
+                let key = Key::of(&item)?;
+                lowest = key.sk.strip_prefix(RECEIPT_PREFIX).unwrap_or_default().to_owned();
+                if lowest.parse::<ClientMessageId>().is_ok_and(|id| id.is_time_ordered()) {
+                    return Ok(lowest);
+                }
+            }
+            start = page.next;
+            if start.is_none() {
+                return Ok(String::new());
+            }
+        }
+        Ok(lowest)
     }
 
     /// Puts a RECEIPT **if there is none**. Whoever repeats it would write the same.

@@ -45,6 +45,8 @@ pub enum Fault {
     QueueTwice,
     /// The functions' clocks are off by up to two seconds.
     Skewed,
+    /// The function is of the version before: its drops don't say up to which id, nor do the accounts that it makes.
+    Older,
     /// A client's frame is lost.
     FrameLost,
     /// A client's frame arrives twice.
@@ -55,7 +57,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Throttled,
         Self::Refused,
         Self::FailedAfter,
@@ -77,6 +79,7 @@ impl Fault {
         Self::QueueUnanswered,
         Self::QueueTwice,
         Self::Skewed,
+        Self::Older,
         Self::FrameLost,
         Self::FrameTwice,
         Self::FrameLate,
@@ -92,6 +95,7 @@ impl Fault {
                 | Self::Torn
                 | Self::Unprocessed
                 | Self::Skewed
+                | Self::Older
                 | Self::FrameLost
                 | Self::FrameTwice
                 | Self::FrameLate
@@ -101,7 +105,7 @@ impl Fault {
     /// How often, of 1,000 chances, a plan that has it may have it: one of these.
     pub(super) const fn chances(self) -> [u64; 3] {
         match self {
-            Self::StaleRead | Self::StaleIndex | Self::Torn | Self::Skewed => [200, 500, 900],
+            Self::StaleRead | Self::StaleIndex | Self::Torn | Self::Skewed | Self::Older => [200, 500, 900],
             Self::Killed | Self::Dies | Self::FrameLost | Self::FrameTwice | Self::FrameLate => [20, 60, 150],
             // Twice in a row is what the queue is for.
             Self::PushRefused => [20, 80, 250],

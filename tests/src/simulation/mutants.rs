@@ -37,6 +37,18 @@ pub enum Mutant {
     ReceiptWrittenEarly,
     /// Sends are dropped that have no RECEIPT yet.
     DroppedEarly,
+    /// A claim drops sends that have no RECEIPT yet.
+    DroppedByClaimEarly,
+    /// A claim drops sends that were given up: nobody gives their price back.
+    VoidDroppedByClaim,
+    /// A claim that drops doesn't count the drop.
+    ClaimLeavesEpoch,
+    /// A claim that drops doesn't say up to which id.
+    ClaimLeavesUpto,
+    /// A drop doesn't say up to which id, but that it has said so.
+    DropLeavesUpto,
+    /// Where an earlier version has dropped, nobody asks the RECEIPTs up to which id.
+    UptoUnasked,
     /// Who resumes a send starts from the log's end, not from the recorded base.
     BaseReadLate,
     /// A walk over the log goes on behind what it has seen, not at the first number that it lacks.
@@ -46,10 +58,16 @@ pub enum Mutant {
 }
 
 /// The orders, and what else isn't seen on the wire.
-pub const ORDERS: [Mutant; 6] = [
+pub const ORDERS: [Mutant; 12] = [
     Mutant::ReceiptReadEarly,
     Mutant::ReceiptWrittenEarly,
     Mutant::DroppedEarly,
+    Mutant::DroppedByClaimEarly,
+    Mutant::VoidDroppedByClaim,
+    Mutant::ClaimLeavesEpoch,
+    Mutant::ClaimLeavesUpto,
+    Mutant::DropLeavesUpto,
+    Mutant::UptoUnasked,
     Mutant::BaseReadLate,
     Mutant::WalkSkips,
     Mutant::EverybodyIsIn,
@@ -112,6 +130,12 @@ impl std::fmt::Display for Mutant {
             Self::ReceiptReadEarly => f.write_str("order: RECEIPT is read after ACCOUNT"),
             Self::ReceiptWrittenEarly => f.write_str("order: RECEIPT is written after the effects"),
             Self::DroppedEarly => f.write_str("order: RECEIPT is written before the drop"),
+            Self::DroppedByClaimEarly => f.write_str("order: RECEIPT is written before a claim drops"),
+            Self::VoidDroppedByClaim => f.write_str("a claim drops no void"),
+            Self::ClaimLeavesEpoch => f.write_str("a claim that drops counts it"),
+            Self::ClaimLeavesUpto => f.write_str("a claim that drops says up to which id"),
+            Self::DropLeavesUpto => f.write_str("a drop says up to which id"),
+            Self::UptoUnasked => f.write_str("the RECEIPTs are asked up to which id an earlier version has dropped"),
             Self::BaseReadLate => f.write_str("order: the tail is read before the claim, and kept"),
             Self::WalkSkips => f.write_str("order: a walk goes on at the first number missing"),
             Self::EverybodyIsIn => f.write_str("membership is checked"),
@@ -146,6 +170,7 @@ fn read_of(operation: &Operation) -> String {
             let low = [":sk", ":from"].map(|name| text(values, name)).concat();
             let what =
                 match (request["Limit"] == 1, values[":from"].is_null(), request["ProjectionExpression"].is_null()) {
+                    _ if request["ProjectionExpression"] == "#pk, #sk" => "the keys",
                     (true, true, _) => "the highest",
                     (true, false, _) => "the highest of a range",
                     (false, _, false) => "the walk",
@@ -182,14 +207,14 @@ impl Mutant {
             Self::ReceiptWrittenEarly => "RECEIPT",
             Self::EverybodyIsIn => "META",
             Self::WalkSkips => "MSG",
-            Self::ReceiptReadEarly | Self::DroppedEarly | Self::BaseReadLate => "ACCOUNT",
+            _ => "ACCOUNT",
         }
     }
 
     /// A write without the guard, if it has it.
-    pub(super) fn changes(&self, name: &str, request: &Value) -> Option<Value> {
-        let Self::Part { item, condition, part } = self else { return None };
+    pub(super) fn changes(&self, past: &Past, name: &str, request: &Value) -> Option<Value> {
         let operation = Operation::Dynamo(name.to_owned(), request.clone());
+        let Self::Part { item, condition, part } = self else { return self.changes_account(past, &operation, request) };
         if operation.guard() != Some(*condition) || kind_of(operation.sk()?) != item {
             return None;
         }
@@ -202,15 +227,26 @@ impl Mutant {
         } else {
             fields.insert("ConditionExpression".to_owned(), rest.clone().into());
         }
-        // An expression's names and values must all be used.
-        let said = format!("{} {rest}", fields.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default());
-        for list in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
-            let Some(map) = fields.get_mut(list).and_then(Value::as_object_mut) else { continue };
-            map.retain(|placeholder, _| says(&said, placeholder));
-            if map.is_empty() {
-                fields.remove(list);
+        is_all_used(&mut request);
+        Some(request)
+    }
+
+    /// A claim or a drop that says less, or drops more.
+    fn changes_account(&self, past: &Past, write: &Operation, request: &Value) -> Option<Value> {
+        let (is_claim, is_drop) = (write.claims(), write.drops());
+        let less = match self {
+            Self::ClaimLeavesEpoch if is_claim => ", #epoch = #epoch + :one, #upto_epoch = #upto_epoch + :one",
+            Self::ClaimLeavesUpto if is_claim => ", #dropped_upto = :upto",
+            Self::DropLeavesUpto if is_drop => ", #dropped_upto = :upto",
+            Self::DroppedByClaimEarly if is_claim => return drops_more(past, request, |receipt| receipt.is_none()),
+            Self::VoidDroppedByClaim if is_claim => {
+                return drops_more(past, request, |receipt| receipt.is_some_and(|it| it["void"]["BOOL"] == true));
             }
-        }
+            _ => return None,
+        };
+        let mut request = request.clone();
+        request["UpdateExpression"] = write.update().replace(less, "").into();
+        is_all_used(&mut request);
         Some(request)
     }
 
@@ -230,7 +266,10 @@ impl Mutant {
 
     /// Whether it changes answers.
     pub(super) fn rewrites(&self) -> bool {
-        matches!(self, Self::DroppedEarly | Self::BaseReadLate | Self::WalkSkips | Self::EverybodyIsIn)
+        matches!(
+            self,
+            Self::DroppedEarly | Self::UptoUnasked | Self::BaseReadLate | Self::WalkSkips | Self::EverybodyIsIn
+        )
     }
 
     /// An answer without the guard.
@@ -254,6 +293,7 @@ impl Mutant {
                     fill(items, &call.operation);
                 }
             }
+            (Self::UptoUnasked, "Query RECEIPT, the keys") => answer["Items"] = json!([]),
             (Self::DroppedEarly, "BatchGetItem RECEIPT") => {
                 let Operation::Dynamo(_, request) = &call.operation else { return answer };
                 let keys = request["RequestItems"][TABLE_NAME]["Keys"].as_array().cloned().unwrap_or_default();
@@ -280,6 +320,53 @@ impl Mutant {
         }
         receipt(past, &json!({ "pk": { "S": pk }, "sk": { "S": sk } }))
     }
+}
+
+/// An expression's names and values must all be used.
+fn is_all_used(request: &mut Value) {
+    let Some(fields) = request.as_object_mut() else { return };
+    let said = ["UpdateExpression", "ConditionExpression"];
+    let said = said.map(|name| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()).join(" ");
+    for list in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+        let Some(map) = fields.get_mut(list).and_then(Value::as_object_mut) else { continue };
+        map.retain(|placeholder, _| says(&said, placeholder));
+        if map.is_empty() {
+            fields.remove(list);
+        }
+    }
+}
+
+/// A claim that drops also those open sends of whose RECEIPT, if there is one, this is true.
+fn drops_more(past: &Past, request: &Value, is_dropped: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+    let (pk, _) = place(&request["Key"]);
+    let account = past.now(&pk, "ACCOUNT")?;
+    let names = request["ExpressionAttributeNames"].as_object()?;
+    let more: Vec<&String> = account["open"]["M"]
+        .as_object()?
+        .iter()
+        .filter(|(id, _)| !names.values().any(|name| name == *id))
+        .filter(|(_, send)| is_dropped(past.now(&pk, &format!("RECEIPT#{}", text(&send["M"], "cmid")))))
+        .map(|(id, _)| id)
+        .collect();
+    if more.is_empty() {
+        return None;
+    }
+    let mut request = request.clone();
+    let mut update = request["UpdateExpression"].as_str()?.to_owned();
+    if !update.contains(":one") {
+        update = update.replace("SET ", "SET #epoch = #epoch + :one, #upto_epoch = #upto_epoch + :one, ");
+        request["ExpressionAttributeValues"][":one"] = json!({ "N": "1" });
+        for name in ["epoch", "upto_epoch"] {
+            request["ExpressionAttributeNames"][format!("#{name}")] = name.into();
+        }
+    }
+    for (n, id) in more.into_iter().enumerate() {
+        request["ExpressionAttributeNames"][format!("#more{n}")] = id.as_str().into();
+        update += if update.contains("REMOVE") { ", " } else { " REMOVE " };
+        update += &format!("#open.#more{n}");
+    }
+    request["UpdateExpression"] = update.into();
+    Some(request)
 }
 
 /// Each slot that a walk lacks below the highest that it has looks as if it were somebody else's.

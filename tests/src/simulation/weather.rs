@@ -19,7 +19,7 @@ use super::trace::Trace;
 use super::writes::{By, Seen, Write};
 use crate::engine::Engine;
 use crate::network::{Call, Chance, Edge, Fate, Life, Operation, Passage, Services, lock};
-use crate::world::Failed;
+use crate::world::{Failed, INSTANCES};
 
 /// How long a call travels, one way.
 const DELAY_MS_MAX: u64 = 8;
@@ -51,6 +51,8 @@ struct Running {
     began_at: u64,
     /// How many writes there were when it asked for ACCOUNT.
     account_read_at: u64,
+    /// Whether it is of the version before.
+    is_older: bool,
 }
 
 /// Everything that a run knows.
@@ -232,8 +234,11 @@ impl State {
         if name == "BatchWriteItem" {
             return self.answer_deletes(engine, call, request.clone());
         }
-        let changed = self.mutant.as_ref().and_then(|mutant| mutant.changes(name, request));
-        let (status, answer) = match &changed {
+        let is_older = self.running.get(&call.trace_id).is_some_and(|running| running.is_older);
+        let older = is_older.then(|| older(&call.operation)).flatten();
+        let request = older.as_ref().unwrap_or(request);
+        let changed = self.mutant.as_ref().and_then(|mutant| mutant.changes(&self.past, name, request));
+        let (status, answer) = match changed.as_ref().or(older.as_ref()) {
             Some(request) => engine.answer(name, request.to_string().as_bytes()),
             None => engine.answer(name, body),
         };
@@ -334,6 +339,28 @@ impl State {
     }
 }
 
+/// A write as the version before made it: it knew nothing of how far ids were dropped.
+fn older(write: &Operation) -> Option<Value> {
+    let Operation::Dynamo(_, request) = write else { return None };
+    let mut request = request.clone();
+    if write.is_put() && write.sk() == Some("ACCOUNT") {
+        let item = request["Item"].as_object_mut()?;
+        item.remove("dropped_upto");
+        item.remove("upto_epoch");
+        return Some(request);
+    }
+    if !write.drops() {
+        return None;
+    }
+    let update = write.update().replace(", #dropped_upto = :upto, #upto_epoch = #epoch + :one", "");
+    request["UpdateExpression"] = update.into();
+    for name in ["#dropped_upto", "#upto_epoch"] {
+        request["ExpressionAttributeNames"].as_object_mut()?.remove(name);
+    }
+    request["ExpressionAttributeValues"].as_object_mut()?.remove(":upto");
+    Some(request)
+}
+
 /// A call in words.
 fn words(operation: &Operation) -> String {
     match operation {
@@ -359,9 +386,11 @@ impl Edge for Weather {
         state.trace.add(&format!("{trace_id} {function} begins, clock {skew_ms:+} ms, dies after {dies_after:?}"));
         let faults = u64::from(dies);
         let began_at = state.past.version();
-        let running = Running { chance, calls: 0, faults, began_at, account_read_at: 0 };
+        let is_older = state.strikes(Fault::Older, &mut chance);
+        let instance = chance.below(INSTANCES as u64) as usize;
+        let running = Running { chance, calls: 0, faults, began_at, account_read_at: 0, is_older };
         state.running.insert(trace_id.to_owned(), running);
-        Life { skew_ms, dies_after }
+        Life { skew_ms, dies_after, instance }
     }
 
     fn ends(&mut self, function: &'static str, trace_id: &str, failed: Option<&Failed>) {

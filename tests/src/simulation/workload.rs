@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use wire::limits::COINS_MAX;
-use wire::{ACTIONS, Action, AskedBy};
+use wire::{ACTIONS, Action, AskedBy, Time};
 
 use super::clients::{Ask, Asked, Id, Send};
 use super::fault::Fault;
@@ -14,6 +14,7 @@ use super::plan::{Act, DEVICES, LONG_TOKEN_LIFE_S, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
 use crate::network::{Chance, lock};
+use crate::person::uuid_v7;
 use crate::world::{Failed, STEP, World};
 
 /// What somebody has from the beginning, in coins: enough for some messages.
@@ -22,6 +23,9 @@ const PURSE: u64 = 30;
 const OVERTAKEN_MS_MAX: u64 = 400;
 /// How long an impatient client waits before it sends a message again: up to one of these.
 const PATIENCE_MS: [u64; 3] = [20, 300, 6_000];
+/// The time of the first message's id, by a clock that is right; and by how much one may be wrong.
+const FIRST_ID_MS: i64 = 1_767_225_600_000;
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
 
@@ -75,8 +79,7 @@ impl Asking<'_> {
     }
 
     fn message(&mut self) -> Value {
-        let mut frame =
-            json!({ "clientMessageId": format!("m{}", self.step), "content": format!("text {}", self.step) });
+        let mut frame = json!({ "clientMessageId": self.message_id(), "content": format!("text {}", self.step) });
         match self.chance.below(3) {
             0 => frame["conversationId"] = self.conversation.clone().into(),
             _ => frame["to"] = NAMES[self.other].into(),
@@ -89,6 +92,19 @@ impl Asking<'_> {
             frame["replyTo"] = (1 + self.chance.below(known + 1)).into();
         }
         frame
+    }
+
+    /// An id as clients make them: some sort by time, of one kind or the other, by clocks that may be wrong, and some don't.
+    fn message_id(&mut self) -> String {
+        let n = u64::from(self.step);
+        let at = Time { ms: FIRST_ID_MS + i64::from(self.step) };
+        match self.chance.below(8) {
+            0 | 1 => format!("m{n}"),
+            2 => format!("01KDVTRJ00{n:016}"),
+            3 => uuid_v7(at.after(A_YEAR), n),
+            4 => uuid_v7(at.before(A_YEAR), n),
+            _ => uuid_v7(at, n),
+        }
     }
 
     fn page(&mut self) -> Value {

@@ -384,7 +384,8 @@ impl Write<'_> {
             self.seen.claims(pk, send.claimed_at.ms)?;
             wanted -= i128::from(send.price.0);
         }
-        for send in was.open.iter().filter(|(id, _)| !is.open.contains_key(*id)).map(|(_, send)| send) {
+        for (id, send) in was.open.iter().filter(|(id, _)| !is.open.contains_key(*id)) {
+            invariants::dropped_is_told(&is, id, &send.client_message_id)?;
             let receipt = self.now::<Receipt>(Key::receipt(&user, &send.client_message_id))?;
             let unfinished = || Broken { rule: "only the finished is dropped", seen: format!("{send:?}") };
             if receipt.ok_or_else(unfinished)?.void {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::SECRET_REFETCH_AFTER;
-use tests::{Call, Fault, Phone, World};
+use tests::{Call, Fault, Ids, Phone, World};
 
 /// How a call breaks.
 #[derive(Clone, Copy, Debug)]
@@ -59,12 +59,12 @@ pub(crate) fn break_nth(world: &World, function: &'static str, n: usize, how: Br
 }
 
 /// A world where Ann has sent so many messages to Bob for 10 coins each, and can pay for two more.
-async fn room(sent: usize) -> (World, Phone, Phone) {
+async fn room(sent: usize, ids: Ids) -> (World, Phone, Phone) {
     // One a second: after a first message the rate is judged by its second form, which alone would let a repeat through.
     let parameters = [("ReceiverSharePercent", "70"), ("DefaultPrice", "10"), ("SendsPerSecond", "1")];
     let world = World::deployed_with(&parameters).await;
     world.tops_up("ann", 20 + 10 * sent as u64).await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let (ann, bob) = (world.person("ann").connects().await.with(ids), world.person("bob").connects().await);
     for n in 0..sent {
         ann.sends_to("bob", &format!("before {n}")).await.data();
     }
@@ -73,9 +73,9 @@ async fn room(sent: usize) -> (World, Phone, Phone) {
 }
 
 /// One send of Ann's where one call breaks; then somebody cleans up. Tells whether there was such a call.
-async fn a_send_breaks(sent: usize, n: usize, how: Break, recovery: Recovery) -> bool {
-    let case = format!("{how:?} at call {n} of a send after {sent}, then {recovery:?}");
-    let (world, ann, bob) = room(sent).await;
+async fn a_send_breaks((sent, ids): (usize, Ids), n: usize, how: Break, recovery: Recovery) -> bool {
+    let case = format!("{how:?} at call {n} of a send after {sent} with {ids:?}, then {recovery:?}");
+    let (world, ann, bob) = room(sent, ids).await;
     let frame = ann.message_to("bob", "this one");
     let fired = break_nth(&world, "send", n, how);
     let first = ann.tries(frame.clone()).await;
@@ -120,11 +120,11 @@ fn conversation(world: &World) -> Option<Value> {
     world.items().into_iter().find(|item| item["sk"] == "META").map(|item| item["id"].clone())
 }
 
-async fn every_call_of_a_send_breaks(sent: usize) {
+async fn every_call_of_a_send_breaks(sent: usize, ids: Ids) {
     for how in BREAKS {
         for recovery in [Recovery::Retry, Recovery::Sweep] {
             let mut n = 1;
-            while a_send_breaks(sent, n, how, recovery).await {
+            while a_send_breaks((sent, ids), n, how, recovery).await {
                 n += 1;
             }
             assert!(n > 10, "a paid send makes more than {n} calls");
@@ -134,20 +134,31 @@ async fn every_call_of_a_send_breaks(sent: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_message_survives_a_break_at_every_call() {
-    every_call_of_a_send_breaks(0).await;
+    every_call_of_a_send_breaks(0, Ids::TimeOrdered).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_with_another_id_survives_a_break_at_every_call() {
+    every_call_of_a_send_breaks(0, Ids::Other).await;
+}
+
+/// The second drops the first.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_drops_another_survives_a_break_at_every_call() {
+    every_call_of_a_send_breaks(1, Ids::TimeOrdered).await;
 }
 
 /// The fourth is the one that drops.
 #[tokio::test(start_paused = true)]
-async fn a_message_that_drops_others_survives_a_break_at_every_call() {
-    every_call_of_a_send_breaks(3).await;
+async fn a_message_with_another_id_that_drops_others_survives_a_break_at_every_call() {
+    every_call_of_a_send_breaks(3, Ids::Other).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_gives_up_survives_a_break_at_every_call() {
     for how in BREAKS {
         for n in 1.. {
-            let (world, ann, bob) = room(2).await;
+            let (world, ann, bob) = room(2, Ids::TimeOrdered).await;
             let (lost, half) = (ann.message_to("bob", "lost"), ann.message_to("bob", "half"));
             world.breaks_once(Fault::KillBefore, |call| call.operation.writes("MSG#"));
             assert!(ann.tries(lost).await.is_none());
@@ -217,7 +228,7 @@ async fn a_creation_survives_a_break_at_every_call() {
 async fn a_mark_survives_a_break_at_every_call() {
     for how in BREAKS {
         for n in 1.. {
-            let (world, _ann, bob) = room(2).await;
+            let (world, _ann, bob) = room(2, Ids::TimeOrdered).await;
             let conversation = conversation(&world).expect("they have talked");
             let fired = break_nth(&world, "read", n, how);
             let _ = bob.tries(json!({ "action": "markRead", "conversationId": conversation, "seq": 2 })).await;
@@ -241,7 +252,7 @@ async fn presence_survives_a_break_at_every_call() {
             break_nth(&world, "connect", n, how);
             let token = world.token("bob", Value::Null);
             if let Ok(accepted) = world.handshake(&tests::Handshake::with_header(&token)).await {
-                Phone { person: bob.clone(), connection: accepted.connection }.vanishes();
+                bob.on(accepted.connection).vanishes();
             }
             world.heals();
             let phone = bob.connects().await;
@@ -266,7 +277,7 @@ async fn presence_survives_a_break_at_every_call() {
 async fn a_folding_survives_a_break_at_every_call() {
     for how in BREAKS {
         for n in 1.. {
-            let (world, _ann, bob) = room(3).await;
+            let (world, _ann, bob) = room(3, Ids::Other).await;
             let fired = break_nth(&world, "wallet", n, how);
             let _ = bob.tries(json!({ "action": "getBalance" })).await;
             world.heals();

@@ -7,6 +7,7 @@ mod any_input;
 mod at_once;
 mod bad_frames;
 mod calls;
+mod claim_by_id;
 mod cleanup;
 mod clocks;
 mod connecting;

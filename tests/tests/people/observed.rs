@@ -324,7 +324,7 @@ async fn say_everything(world: &World) {
         let _ = world.handshake(&handshake).await;
     }
     let Ok(accepted) = world.handshake(&Handshake::with_query(&token)).await else { return };
-    let phone = Phone { person: world.person("ann"), connection: accepted.connection };
+    let phone = world.person("ann").on(accepted.connection);
     let conversation = wire::direct_id(&"ann".parse().expect("an id"), &"bob".parse().expect("an id"));
     let routes = world.deployment().websocket.routes.keys().filter(|route| !route.starts_with('$'));
     let actions: Vec<String> = routes.cloned().chain([SECRET.to_owned(), "$connect".to_owned()]).collect();

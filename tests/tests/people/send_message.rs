@@ -6,8 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
-use shared::store::accounts::CLAIM;
-use tests::{Fault, Operation, World};
+use tests::{Fault, Ids, Operation, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_numbered_answered_and_pushed_to_everybody_else() {
@@ -91,7 +90,7 @@ async fn only_so_many_sends_are_open_until_the_sweep_ends_them() {
     let world = World::deployed_with(&[("SendsPerSecond", "100"), ("SendBurst", "1000")]).await;
     let phone = world.person("ann").connects().await;
     let conversation = phone.opens("bob").await;
-    world.breaks(|call| call.operation.is_on(&CLAIM).then_some(Fault::KillAfter));
+    world.breaks(|call| call.operation.claims().then_some(Fault::KillAfter));
     for n in 0..OPEN_MAX {
         assert!(phone.tries(phone.message_to("bob", &n.to_string())).await.is_none(), "{n} died, claimed");
     }
@@ -370,15 +369,15 @@ async fn a_message_costs_four_round_trips_and_few_write_units() {
 }
 
 /// Before each of Ann's claims somebody changes her account; how often she claims until she is told to come again.
-async fn claims_while(change: fn(&mut serde_json::Map<String, Value>, usize)) -> usize {
+async fn claims_while(ids: Ids, change: fn(&mut serde_json::Map<String, Value>, usize)) -> usize {
     let world = World::new().await;
-    let ann = world.person("ann").connects().await;
+    let ann = world.person("ann").connects().await.with(ids);
     let conversation = ann.opens("bob").await;
     ann.sends(&conversation, "her account is there").await.data();
     let claims = Arc::new(AtomicUsize::new(0));
     let (others, counted) = (world.clone(), claims.clone());
     world.breaks(move |call| {
-        if call.operation.is_on(&CLAIM) {
+        if call.operation.claims() {
             let n = counted.fetch_add(1, Ordering::Relaxed);
             others.edits("USER#ann", "ACCOUNT", |account| change(account, n));
         }
@@ -392,33 +391,41 @@ async fn claims_while(change: fn(&mut serde_json::Map<String, Value>, usize)) ->
 
 #[tokio::test(start_paused = true)]
 async fn a_send_looks_again_so_often_while_others_are_dropped() {
-    let claims = claims_while(|account, _| {
-        let epoch: u64 = account["epoch"]["N"].as_str().and_then(|epoch| epoch.parse().ok()).expect("a number");
-        account["epoch"] = json!({ "N": (epoch + 1).to_string() });
-    });
-    assert_eq!(claims.await, LOOKS_MAX as usize);
+    // Also where the id would do: these drops don't say up to which.
+    for ids in [Ids::TimeOrdered, Ids::Other] {
+        let claims = claims_while(ids, |account, _| {
+            let epoch: u64 = account["epoch"]["N"].as_str().and_then(|epoch| epoch.parse().ok()).expect("a number");
+            account["epoch"] = json!({ "N": (epoch + 1).to_string() });
+        });
+        assert_eq!(claims.await, LOOKS_MAX as usize);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_send_is_claimed_so_often_with_one_look() {
     // Clocks that are wrong set the rate far ahead, and far back.
-    let claims = claims_while(|account, n| {
-        account["rate_until"] = json!({ "N": if n % 2 == 0 { "4000000000000" } else { "0" } });
-    });
-    assert_eq!(claims.await, CLAIMS_PER_LOOK_MAX as usize);
+    for ids in [Ids::TimeOrdered, Ids::Other] {
+        let claims = claims_while(ids, |account, n| {
+            account["rate_until"] = json!({ "N": if n % 2 == 0 { "4000000000000" } else { "0" } });
+        });
+        assert_eq!(claims.await, CLAIMS_PER_LOOK_MAX as usize);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn few_finished_sends_stay_in_an_account() {
-    let world = World::new().await;
-    let ann = world.person("ann").connects().await;
-    let mut left = Vec::new();
-    for n in 0..2 * DROP_BATCH {
-        ann.sends_to("bob", &n.to_string()).await.data();
-        let items = world.items();
-        let account = items.iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT");
-        left.extend(account.and_then(|account| account["open"].as_object()).map(serde_json::Map::len));
+    // Each drops the one before it; or the fourth drops three.
+    let others: Vec<usize> = (0..2 * DROP_BATCH).map(|n| n % (DROP_BATCH - 1) + 1).collect();
+    for (ids, wanted) in [(Ids::TimeOrdered, vec![1; 2 * DROP_BATCH]), (Ids::Other, others)] {
+        let world = World::new().await;
+        let ann = world.person("ann").connects().await.with(ids);
+        let mut left = Vec::new();
+        for n in 0..2 * DROP_BATCH {
+            ann.sends_to("bob", &n.to_string()).await.data();
+            let items = world.items();
+            let account = items.iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT");
+            left.extend(account.and_then(|account| account["open"].as_object()).map(serde_json::Map::len));
+        }
+        assert_eq!(left, wanted, "{ids:?}");
     }
-    let wanted: Vec<usize> = (1..=2 * DROP_BATCH).map(|n| n % DROP_BATCH).collect();
-    assert_eq!(left, wanted);
 }

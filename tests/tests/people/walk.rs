@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{VOID_AFTER, WALK_PAGE_SLOTS, WALK_SLOTS_MAX};
-use shared::store::accounts::{BASE_IS_LOWER, CLAIM};
+use shared::store::accounts::BASE_IS_LOWER;
 use shared::store::table::Key;
 use tests::years::item;
 use tests::{Call, Fault, Operation, Phone, World};
@@ -20,7 +20,7 @@ fn walks(call: &Call) -> bool {
 
 /// Whether a call decides a send.
 fn claims(call: &Call) -> bool {
-    call.operation.is_on(&CLAIM)
+    call.operation.claims()
 }
 
 /// Ann's message is decided when the log is empty, and the function dies.

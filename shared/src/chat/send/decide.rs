@@ -1,15 +1,16 @@
 //! Step 2: decide. One conditional write on the sender's ACCOUNT takes the price and records the send.
 
-use wire::{Coins, Time, UserId};
+use wire::{Coins, SendId, Time, UserId};
 
+use super::drop::{drop_finished, highest_time_ordered};
 use super::look::{Look, look};
-use super::{Attempt, Decided, drop};
+use super::{Attempt, Decided};
 use crate::app::App;
 use crate::chat::conversation::{Membership, create_direct};
 use crate::chat::settle::settle_before_refusing;
 use crate::error::Error;
 use crate::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
-use crate::store::accounts::{Account, Claim, Claimed, OpenSend, Rate};
+use crate::store::accounts::{Account, Claim, ClaimBy, Claimed, OpenSend, Rate};
 use crate::store::conversations::Meta;
 use crate::store::presence::Connected;
 use crate::store::receipts::Receipt;
@@ -45,7 +46,7 @@ impl Opened {
 enum Outcome {
     /// Decided.
     Done(Decision),
-    /// The epoch has changed: what the look saw may have ended since.
+    /// There was a drop: what the look saw may have ended since.
     LookAgain,
 }
 
@@ -58,7 +59,7 @@ pub async fn decide(app: &App, attempt: &Attempt, trace_id: &str) -> Result<Deci
         let look = look(app, attempt).await?;
         // In this order: ended, under way, and only then whether it may be.
         if let Some(receipt) = look.receipt {
-            return finished(attempt, receipt);
+            return finished(app, attempt, receipt);
         }
         if let Some(open) = look.account.open.get(&attempt.id) {
             // META was read beside ACCOUNT: the attempt that claimed may have made the conversation in between.
@@ -74,11 +75,14 @@ pub async fn decide(app: &App, attempt: &Attempt, trace_id: &str) -> Result<Deci
             Outcome::LookAgain => {}
         }
     }
-    Err(Error::Unavailable("the account's epoch changed at every look".to_owned()))
+    Err(Error::Unavailable("sends were dropped at every look".to_owned()))
 }
 
 /// The same send is answered as before; another with its id is refused.
-fn finished(attempt: &Attempt, receipt: Receipt) -> Result<Decision, Error> {
+fn finished(app: &App, attempt: &Attempt, receipt: Receipt) -> Result<Decision, Error> {
+    if !receipt.void {
+        app.memory.ended(attempt.id.clone());
+    }
     match receipt {
         receipt if receipt.fingerprint != attempt.fingerprint => Err(Error::ClientMessageIdReused),
         receipt if receipt.void => Err(Error::SendExpired),
@@ -129,7 +133,7 @@ async fn affordable(app: &App, attempt: &Attempt, look: &Look) -> Result<(), Err
         settle_before_refusing(app, &attempt.sender).await?;
         let account = app.store.account(&attempt.sender).await?;
         // Another attempt may have paid for this very send with what was settled: then the claim finds it.
-        let unclaimed = !account.open.contains_key(&attempt.id) && account.epoch == look.account.epoch;
+        let unclaimed = !account.open.contains_key(&attempt.id) && look.is_unclaimed(attempt, &account);
         if account.balance < look.price && unclaimed {
             return Err(Error::InsufficientBalance { balance: account.balance, price: look.price });
         }
@@ -142,11 +146,16 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
     let rate = rate(app);
     let mut rate_until = look.account.rate_until;
     let mut settled = false;
+    let known = Known::of(app, look);
+    let mut dropped_upto = look.account.dropped_upto.clone();
     for _ in 0..CLAIMS_PER_LOOK_MAX {
         let send = open_send(app, attempt, look, app.clock.now());
-        let claim = Claim { id: &attempt.id, send: &send, epoch: look.account.epoch, rate, rate_until };
+        let raises_to = known.upto.as_deref().filter(|upto| **upto > *dropped_upto);
+        let (by, drops) = (look.by, known.ids.as_slice());
+        let claim = Claim { id: &attempt.id, send: &send, by, drops, raises_to, rate, rate_until };
         let there = match app.store.account_claim(&attempt.sender, &claim).await? {
             Claimed::Here(account) => {
+                app.memory.forget(&known.ids);
                 let decided = Decided { sender: attempt.sender.clone(), id: attempt.id.clone(), send, meta };
                 let opened = Opened { decided, claimed: Some(account), connected: look.connected.clone() };
                 return Ok(Outcome::Done(Decision::Open(Box::new(opened))));
@@ -158,7 +167,7 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
             let decision = resume(attempt, Some(meta), open.clone(), look.connected.clone())?;
             return Ok(Outcome::Done(decision));
         }
-        if there.epoch != look.account.epoch {
+        if !look.is_unclaimed(attempt, &there) {
             return Ok(Outcome::LookAgain);
         }
         if there.open.len() >= OPEN_MAX {
@@ -174,14 +183,36 @@ async fn claim(app: &App, attempt: &Attempt, look: &Look, meta: Meta) -> Result<
         if let Some(wait) = rate.wait(&there, app.clock.now()) {
             return Err(Error::rate_limited(wait));
         }
-        rate_until = there.rate_until;
+        (rate_until, dropped_upto) = (there.rate_until, there.dropped_upto);
     }
     Err(Error::Unavailable("the claim was refused too often".to_owned()))
 }
 
+/// What a claim drops: open sends of which this process knows that they have RECEIPTs with numbers.
+#[derive(Default)]
+struct Known {
+    ids: Vec<SendId>,
+    /// The highest of their ids that sort by time.
+    upto: Option<String>,
+}
+
+impl Known {
+    /// Of what the look saw. Where an earlier version has dropped, nothing: a drop of its own must find out up to where. And
+    /// several at once where the claim is by epoch, as each drop makes those who claim so at the same moment look again.
+    fn of(app: &App, look: &Look) -> Self {
+        let sends = look.account.open.iter().filter(|(id, _)| app.memory.has_ended(id));
+        let ids: Vec<SendId> = sends.clone().map(|(id, _)| id.clone()).collect();
+        let least = if look.by == ClaimBy::Id { 1 } else { DROP_BATCH - 1 };
+        if ids.len() < least || !look.account.tells_what_was_dropped() {
+            return Self::default();
+        }
+        Self { ids, upto: highest_time_ordered(sends.map(|(_, send)| send)) }
+    }
+}
+
 /// Drops what is finished. Never claim with the epoch of one's own drop: look again.
 async fn make_room(app: &App, sender: &UserId) -> Result<Outcome, Error> {
-    match drop::drop_finished(app, sender).await? {
+    match drop_finished(app, sender).await? {
         0 => Err(Error::rate_limited(std::time::Duration::from_secs(1))),
         _ => Ok(Outcome::LookAgain),
     }

@@ -41,7 +41,9 @@ pub async fn finish(
     .await;
     written?;
     // Last: where a RECEIPT is, everything is done.
-    Ok(app.store.receipt_put(&decided.sender, &decided.receipt(message.seq, false)).await?)
+    app.store.receipt_put(&decided.sender, &decided.receipt(message.seq, false)).await?;
+    app.memory.ended(decided.id.clone());
+    Ok(())
 }
 
 /// Says in the RECEIPT that the send was given up. No other effect; the drop refunds.

@@ -1,9 +1,11 @@
-//! Step 1: look. What the decision rests on, in two round trips.
+//! Step 1: look. What the decision rests on, in one round trip where the send's id sorts by time and the receiver is known; else in
+//! two.
 //!
 //! The order matters: RECEIPT is read after ACCOUNT has answered. Whoever sees neither an open entry nor a RECEIPT has
-//! seen an epoch that any drop in between has changed, and the claim with it fails.
+//! seen an epoch that any drop in between has changed, and the claim with it fails. It needn't be read where ACCOUNT itself tells
+//! that the send was never claimed: its id is above all that were dropped, and it isn't open.
 
-use futures::future::{try_join, try_join3};
+use futures::future::{OptionFuture, try_join, try_join4};
 use wire::{Coins, Seq, UserId};
 
 use super::Attempt;
@@ -11,7 +13,7 @@ use crate::app::App;
 use crate::chat::conversation::{Membership, find};
 use crate::error::Error;
 use crate::store::Read;
-use crate::store::accounts::Account;
+use crate::store::accounts::{Account, ClaimBy};
 use crate::store::conversations::Meta;
 use crate::store::presence::Connected;
 use crate::store::receipts::Receipt;
@@ -21,16 +23,28 @@ use crate::store::receipts::Receipt;
 pub struct Look {
     /// The sender's account, with its epoch.
     pub account: Account,
+    /// What tells that the send was never claimed before, if there is no RECEIPT and it isn't open.
+    pub by: ClaimBy,
     /// The highest number of the log, read before the claim: the message's number will be above it.
     pub base: Seq,
     /// The conversation, if there is one.
     pub meta: Option<Meta>,
-    /// The end of this send, if it has one; read after the account.
+    /// The end of this send, if it has one; read after the account, and only if the claim is by epoch.
     pub receipt: Option<Receipt>,
     /// What the message costs.
     pub price: Coins,
     /// Where the participants are connected, the sender too.
     pub connected: Vec<Connected>,
+}
+
+impl Look {
+    /// Whether the send was unclaimed also when ACCOUNT was read that is THERE now, in which it isn't open.
+    pub fn is_unclaimed(&self, attempt: &Attempt, there: &Account) -> bool {
+        match self.by {
+            ClaimBy::Epoch(epoch) => there.epoch == epoch,
+            ClaimBy::Id => there.tells_that_unclaimed(&attempt.id, &attempt.client_message_id),
+        }
+    }
 }
 
 /// Looks.
@@ -39,22 +53,55 @@ pub struct Look {
 /// Those of the store.
 pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
     let store = &app.store;
-    let (account, base, meta) = try_join3(
+    let expected = expected(app, attempt);
+    let (account, base, meta, early) = try_join4(
         async { Ok(store.account(&attempt.sender).await?) },
         async { Ok(store.log_tail(&attempt.conversation, Read::Strong).await?) },
         find(app, &attempt.conversation, &attempt.sender),
+        async { OptionFuture::from(expected.as_ref().map(|people| around(app, attempt, people))).await.transpose() },
     )
     .await?;
+    if let Some(meta) = &meta {
+        app.memory.met(meta);
+    }
     let people = people(attempt, meta.as_ref());
+    let early = early.filter(|_| expected.is_some_and(|expected| is_same(&expected, &people)));
+    let by = match account.tells_that_unclaimed(&attempt.id, &attempt.client_message_id) {
+        true => ClaimBy::Id,
+        false => ClaimBy::Epoch(account.epoch),
+    };
+    let receipt = async {
+        match by {
+            ClaimBy::Id => Ok(None),
+            ClaimBy::Epoch(_) => Ok(store.receipt(&attempt.sender, &attempt.client_message_id).await?),
+        }
+    };
+    let around = async {
+        match early {
+            Some(early) => Ok(early),
+            None => around(app, attempt, &people).await,
+        }
+    };
+    let (receipt, (price, connected)) = try_join(receipt, around).await?;
+    Ok(Look { account, by, base, meta, receipt, price, connected })
+}
+
+/// What the message costs, and where these people are connected.
+async fn around(app: &App, attempt: &Attempt, people: &[UserId]) -> Result<(Coins, Vec<Connected>), Error> {
     let others: Vec<UserId> = people.iter().filter(|user| **user != attempt.sender).cloned().collect();
-    let (receipt, (prices, connected)) = try_join(
-        store.receipt(&attempt.sender, &attempt.client_message_id),
-        try_join(store.profile_prices(&others), store.connected(&people, app.clock.now(), Read::Eventual)),
-    )
-    .await?;
+    let connected = app.store.connected(people, app.clock.now(), Read::Eventual);
+    let (prices, connected) = try_join(app.store.profile_prices(&others), connected).await?;
     // Nobody is charged another price because theirs can't be read.
     let price = prices.all()?.into_iter().find_map(|(_, price)| price).unwrap_or(app.config.default_price);
-    Ok(Look { account, base, meta, receipt, price, connected })
+    Ok((price, connected))
+}
+
+/// Who will turn out to be in the conversation, before META has answered: named, or remembered.
+fn expected(app: &App, attempt: &Attempt) -> Option<Vec<UserId>> {
+    match &attempt.to {
+        Some(to) => Some(vec![attempt.sender.clone(), to.clone()]),
+        None => app.memory.members(&attempt.conversation).filter(|members| members.contains(&attempt.sender)),
+    }
 }
 
 /// Who is in the conversation, or will be; nobody when the sender is not.
@@ -66,4 +113,9 @@ fn people(attempt: &Attempt, meta: Option<&Meta>) -> Vec<UserId> {
             Membership::new(Some(meta.clone()), &attempt.sender).map(|it| it.meta.members).unwrap_or_default()
         }
     }
+}
+
+/// Whether these are the same people, in any order.
+fn is_same(some: &[UserId], others: &[UserId]) -> bool {
+    some.len() == others.len() && some.iter().all(|user| others.contains(user))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::StreamExt as _;
-use wire::{ConversationId, SendId, Seq, TransactionKind, UserId};
+use wire::{ClientMessageId, ConversationId, SendId, Seq, TransactionKind, UserId};
 
 use super::super::invariants::{self, Broken};
 use super::{Check, Finding};
@@ -56,6 +56,7 @@ impl Check<'_> {
             findings.extend(wrong?);
         }
         findings.extend(self.topups(&topups).await?);
+        findings.extend(self.dropped(items).await?);
         Ok(findings)
     }
 
@@ -100,6 +101,32 @@ impl Check<'_> {
             done = segment.last;
         }
         Ok(())
+    }
+
+    /// Each account says up to which time-ordered id all was dropped, where it does. It is read after the RECEIPTs.
+    async fn dropped(&self, items: &[(Key, Found)]) -> Result<Vec<Finding>, Error> {
+        let mut ended: BTreeMap<&UserId, Vec<(&Key, &ClientMessageId)>> = BTreeMap::new();
+        for (key, found) in items {
+            if let Found::Receipt(user, receipt) = found
+                && receipt.client_message_id.is_time_ordered()
+            {
+                ended.entry(user).or_default().push((key, &receipt.client_message_id));
+            }
+        }
+        let mut wrong = Vec::new();
+        for (user, ended) in ended {
+            // An account that can't be read is a finding of its own.
+            let account = match self.app.store.account_if_any(user).await {
+                Err(error) if error.is_unreadable() => continue,
+                account => account?,
+            };
+            let Some(account) = account else { continue };
+            for (key, id) in ended {
+                let told = invariants::dropped_is_told(&account, &SendId::new(user, id), id);
+                wrong.extend(told.err().map(|broken| Finding::new(key, broken)));
+            }
+        }
+        Ok(wrong)
     }
 
     /// Each top-up in a ledger is one that its key has fixed.

@@ -1,0 +1,69 @@
+//! What a process has seen and what never changes: it saves reads, and no decision needs it. Each process has its own, and it ends
+//! with the process.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wire::{ConversationId, Kind, SendId, UserId};
+
+use crate::limits::REMEMBERED_MAX;
+use crate::store::conversations::Meta;
+
+/// What a process remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Sends with a RECEIPT that has a number: put or read by this process.
+    ended: HashSet<SendId>,
+    /// Who is in a direct conversation.
+    members: HashMap<ConversationId, Vec<UserId>>,
+}
+
+impl Memory {
+    /// Remembers that a send has a RECEIPT with a number. RECEIPTs stay as they are and are never deleted.
+    pub fn ended(&self, send: SendId) {
+        let mut seen = self.seen();
+        if seen.ended.len() >= REMEMBERED_MAX {
+            seen.ended.clear();
+        }
+        seen.ended.insert(send);
+    }
+
+    /// Whether a send is known to have a RECEIPT with a number.
+    pub fn has_ended(&self, send: &SendId) -> bool {
+        self.seen().ended.contains(send)
+    }
+
+    /// Forgets sends that nobody asks for any more: they are open no longer.
+    pub fn forget(&self, sends: &[SendId]) {
+        let mut seen = self.seen();
+        for send in sends {
+            seen.ended.remove(send);
+        }
+    }
+
+    /// Remembers who is in a conversation, if it is direct: that never changes.
+    pub fn met(&self, meta: &Meta) {
+        if meta.kind != Kind::Direct {
+            return;
+        }
+        let mut seen = self.seen();
+        if seen.members.len() >= REMEMBERED_MAX {
+            seen.members.clear();
+        }
+        if !seen.members.contains_key(&meta.id) {
+            seen.members.insert(meta.id.clone(), meta.members.clone());
+        }
+    }
+
+    /// Who is in a direct conversation, if that is known.
+    pub fn members(&self, conversation: &ConversationId) -> Option<Vec<UserId>> {
+        self.seen().members.get(conversation).cloned()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
