@@ -38,6 +38,7 @@
 
 mod check;
 mod configurations;
+mod drop;
 mod mutants;
 mod rest;
 mod search;
@@ -47,6 +48,7 @@ mod state;
 mod step;
 mod store;
 mod sweep;
+mod write;
 
 pub use configurations::{Configuration, configurations};
 pub use mutants::Mutant;
