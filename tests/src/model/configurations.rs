@@ -71,6 +71,8 @@ pub struct Configuration {
     pub(super) dropped: Option<SendId>,
     /// Whether A's account was written by the version before: nothing says how far was dropped.
     pub(super) updated: bool,
+    /// Whether A's account is in the index, though nothing is open: it was dropped just now.
+    pub(super) listed: bool,
     /// The sends whose id sorts by time.
     pub(super) by_time: Bits,
     /// Whether claims may drop.
@@ -90,6 +92,7 @@ impl Configuration {
             finished: None,
             dropped: None,
             updated: false,
+            listed: false,
             by_time: 0,
             claims_drop: false,
             roles,
@@ -164,6 +167,11 @@ impl Configuration {
         self
     }
 
+    fn listed(mut self) -> Self {
+        self.listed = true;
+        self
+    }
+
     fn dropped_before(mut self, sid: SendId) -> Self {
         self.dropped = Some(sid);
         self.updated()
@@ -210,6 +218,7 @@ impl Configuration {
         if self.updated {
             db.accounts[usize::from(A)].upto_epoch = NO_EPOCH;
         }
+        db.accounts[usize::from(A)].listed |= self.listed;
         if self.rests {
             (db.place, db.due) = (Some(PLACE_OF_CREATION), true);
             db.told = db.log_tail();
@@ -308,12 +317,13 @@ fn claimed(db: &mut Db, history: &mut History, sid: SendId) {
     (history.charges[at], history.paid[at]) = (1, 1);
 }
 
-/// A send of A's is at number 1, has its RECEIPT, and is still open; B has settled.
+/// A send of A's has the next number and its RECEIPT, and is still open; B has settled.
 fn finish(db: &mut Db, history: &mut History, sid: SendId) {
     claimed(db, history, sid);
+    let seq = db.log_tail() + 1;
     db.accounts[usize::from(B)].balance += 1;
-    db.log[0] = Some(Slot { sid, said: Said::Message(Content::First) });
-    db.receipts[usize::from(sid)] = Some(Receipt { fingerprint: Content::First, seq: 1, void: false });
+    db.log[usize::from(seq) - 1] = Some(Slot { sid, said: Said::Message(Content::First) });
+    db.receipts[usize::from(sid)] = Some(Receipt { fingerprint: Content::First, seq, void: false });
     db.entries[usize::from(earn(sid))] = Some(Entry { amount: 1, unsettled: false });
 }
 

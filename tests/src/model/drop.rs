@@ -9,7 +9,7 @@ use super::write::{AccountDrop, Write};
 impl Process<'_> {
     pub(super) fn drop_account(&mut self, then: Then, queried: Option<u8>) {
         let user = self.user();
-        if self.is(Mutant::RepairQueryBeforeAccount) && queried.is_none() {
+        if self.is(Mutant::RepairQueryBeforeAccount) && !self.is_old() && queried.is_none() {
             let last = self.last_receipt();
             return self
                 .read(Step::DropAccountLast(then, last), || format!("drop: queries RECEIPT, too early: {last}"));

@@ -52,6 +52,7 @@ pub enum Mutant {
     ClaimByIdWithoutUptoEpoch,
     ClaimByIdWithoutOpenAbsent,
     ByIdJudgedByBalanceFirst,
+    ByIdThenByEpoch,
     ClaimDropLeavesEpoch,
     ClaimDropLeavesUpto,
     ClaimDropsVoid,
@@ -143,6 +144,7 @@ impl Mutant {
             Self::ByIdJudgedByBalanceFirst => {
                 "a refused claim by id is judged by the balance before `dropped_upto` is looked at"
             }
+            Self::ByIdThenByEpoch => "a refused claim by id is made by epoch, with the look that didn't read RECEIPT",
             Self::ClaimDropLeavesEpoch => "a claim that drops doesn't count the epoch up",
             Self::ClaimDropLeavesUpto => "a claim that drops doesn't raise `dropped_upto`",
             Self::ClaimDropsVoid => "a claim drops what has a void RECEIPT, too, and gives nothing back",
@@ -197,21 +199,19 @@ impl Mutant {
             | Self::EntriesBeforeAccount
             | Self::FoldedWithoutVersion
             | Self::FoldedBeforeUnflag => "settlers",
-            Self::ClaimByIdWithoutUpto
-            | Self::ClaimByIdWithoutOpenAbsent
-            | Self::ByIdJudgedByBalanceFirst
-            | Self::DropLeavesUpto => "pair-by-id",
+            Self::ClaimByIdWithoutUpto | Self::ByIdJudgedByBalanceFirst | Self::DropLeavesUpto => "pair-by-id",
             Self::ClaimByIdWithoutUptoEpoch => "old-pair",
             Self::ClaimDropLeavesEpoch => "dropped",
             Self::ClaimDropLeavesUpto => "dropped-by-id",
             Self::ClaimDropsVoid | Self::ClaimDropsAnswered => "sibling-by-id",
-            Self::ClaimDropRepairs | Self::RepairWithoutQuery => "updated-late",
+            Self::RepairWithoutQuery => "updated-late",
+            Self::ClaimDropRepairs => "updated-three",
             Self::ClaimUptoSinks => "three",
             Self::ClaimByEpochUptoSinks => "three-mixed",
-            Self::DropOfVoidLeavesUpto => "retry-by-id",
+            Self::ClaimByIdWithoutOpenAbsent | Self::ByIdThenByEpoch | Self::DropOfVoidLeavesUpto => "retry-by-id",
             Self::DropUptoSinks => "dropped-late",
             Self::RepairByOther => "updated-mixed",
-            Self::RepairQueryBeforeAccount => "updating",
+            Self::RepairQueryBeforeAccount => "repair",
             Self::EpochJudgedBeforeOpen | Self::ReceiptPutOverwrites => "retry",
             Self::ClaimWithoutEpoch
             | Self::DropLeavesEpoch

@@ -209,7 +209,10 @@ impl Process<'_> {
         let balance_second = claim.by_id && self.is(Mutant::ByIdJudgedByBalanceFirst);
         let epoch_first = self.is(Mutant::EpochJudgedBeforeOpen);
         let resumed = db.open[usize::from(sid)].map(|open| self.resumed(open, claim.meta));
-        let look_again = self.look_again(claim.round);
+        let look_again = match claim.by_id && self.is(Mutant::ByIdThenByEpoch) {
+            true => Step::Claim(Claim { by_id: false, epoch: account.epoch, others: 0, ..claim }),
+            false => self.look_again(claim.round),
+        };
         self.write(self.claim_of(claim, send, drops), |state, done| match resumed {
             _ if done => made,
             _ if poor && balance_first => state.insufficient_balance(sid, claim),

@@ -1,10 +1,15 @@
 //! Sends whose ids sort by time, and claims that drop; functions of the version before beside.
 
-use super::{Configuration, Role, SWEEP, SWEEP_B, SWEEP_BACKWARDS, attempt};
-use crate::model::store::A;
+use super::{Configuration, Role, SWEEP, SWEEP_B, SWEEP_BACKWARDS, attempt, priced};
+use crate::model::store::{A, Content};
 
 const OLD_SWEEP: Role = Role::Sweep { user: A, last_first: false, old: true };
 const TOPUP: Role = Role::TopUp { at: 0 };
+
+/// An attempt of a send that costs nothing: a step less.
+fn free(sid: u8) -> Role {
+    priced(sid, Content::First, 0)
+}
 
 fn old(sid: u8) -> Role {
     match attempt(sid) {
@@ -90,20 +95,16 @@ fn siblings() -> Vec<Configuration> {
             .balances(0, 0)
             .topup_coins(2)
             .small(),
-        new("three", "an earlier send is dropped after a later one", vec![attempt(1), attempt(1), attempt(3)])
+        new("three", "an earlier send is dropped after a later one", vec![free(1), free(3)])
             .by_time(&[0, 1, 3])
-            .balances(4, 1)
             .finished(0)
+            .repeats(1)
             .small(),
-        new(
-            "three-mixed",
-            "the same, of a send whose id doesn't sort by time",
-            vec![attempt(1), attempt(1), attempt(3)],
-        )
-        .by_time(&[0, 1])
-        .balances(4, 1)
-        .finished(0)
-        .small(),
+        new("three-mixed", "the same, by a claim whose id doesn't sort by time", vec![free(0), free(1), free(3)])
+            .by_time(&[0, 1])
+            .balances(2, 1)
+            .begun()
+            .small(),
     ]
 }
 
@@ -143,11 +144,26 @@ fn updates() -> Vec<Configuration> {
         .balances(4, 1)
         .dropped_before(1)
         .small(),
+        new("updated-three", "the same, and another send drops an earlier one", vec![attempt(1), attempt(3), SWEEP])
+            .by_time(&[0, 1])
+            .balances(4, 1)
+            .dropped_before(1)
+            .finished(0)
+            .small(),
         new("updating", "the version before drops while this one makes it whole", vec![attempt(0), attempt(1), old(1)])
             .by_time(&[0, 1])
             .balances(4, 1)
             .updated()
             .small(),
+        new(
+            "repair",
+            "the sweep of the version before drops, another drop makes it whole",
+            vec![free(0), free(1), OLD_SWEEP],
+        )
+        .by_time(&[0, 1])
+        .listed()
+        .repeats(1)
+        .small(),
     ]
 }
 
@@ -159,6 +175,7 @@ pub(super) fn large() -> Vec<Configuration> {
     let company = vec![attempt(0), attempt(0), attempt(2), SWEEP, SWEEP_B];
     let three = vec![attempt(0), attempt(1), attempt(1), attempt(3)];
     let updating = vec![attempt(0), attempt(1), old(1), SWEEP];
+    let repairs = vec![free(0), free(1), free(1), OLD_SWEEP];
     let beside = vec![attempt(0), old(0), attempt(1), OLD_SWEEP];
     vec![
         new("siblings-by-id", "two attempts, another send of the sender, the sweep", siblings.clone())
@@ -180,6 +197,10 @@ pub(super) fn large() -> Vec<Configuration> {
             .by_time(&[0, 1])
             .balances(3, 1)
             .updated(),
+        new("repairs", "two attempts, another send, the sweep of the version before", repairs)
+            .by_time(&[0, 1])
+            .updated()
+            .listed(),
         new("beside", "both versions, two sends, the sweep of the version before", beside)
             .by_time(&[0, 1])
             .balances(3, 1),
