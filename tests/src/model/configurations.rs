@@ -8,6 +8,7 @@ use super::store::{
     A, B, Bits, Content, Db, ENTRIES, Entry, History, NO_EPOCH, OpenSend, PLACE_OF_CREATION, Receipt, SENDS, SLOTS,
     Said, SendId, Slot, USERS, earn, time_of_last, topup,
 };
+use super::write::{AccountClaim, By, Raise, Write};
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Configuration {
     pub(super) updated: bool,
     /// Whether A's account is in the index, though nothing is open: it was dropped just now.
     pub(super) listed: bool,
+    /// A send that an attempt, dead by now, has claimed by its id, for nothing: the request is still on its way.
+    pub(super) late: Option<SendId>,
     /// The sends whose id sorts by time.
     pub(super) by_time: Bits,
     /// Whether claims may drop.
@@ -93,6 +96,7 @@ impl Configuration {
             dropped: None,
             updated: false,
             listed: false,
+            late: None,
             by_time: 0,
             claims_drop: false,
             roles,
@@ -172,6 +176,11 @@ impl Configuration {
         self
     }
 
+    fn late(mut self, sid: SendId) -> Self {
+        self.late = Some(sid);
+        self
+    }
+
     fn dropped_before(mut self, sid: SendId) -> Self {
         self.dropped = Some(sid);
         self.updated()
@@ -223,7 +232,7 @@ impl Configuration {
             (db.place, db.due) = (Some(PLACE_OF_CREATION), true);
             db.told = db.log_tail();
         }
-        State { db, history, processes: self.start(), late: None, repeats: self.repeats }
+        State { db, history, processes: self.start(), late: self.late.map(late_claim), repeats: self.repeats }
     }
 
     /// Everybody at the beginning.
@@ -306,6 +315,12 @@ fn begin(db: &mut Db, history: &mut History) {
     claimed(db, history, 0);
     finish(db, history, 1);
     db.open[1] = None;
+}
+
+/// A claim by id, for nothing, made when the log was empty.
+fn late_claim(sid: SendId) -> Write {
+    let send = OpenSend { base: 0, price: 0, fingerprint: Content::First };
+    Write::AccountClaim(AccountClaim { sid, send, by: By::Id, drops: 0, raise: Raise::Leave })
 }
 
 /// A send of A's is claimed, before there was any.

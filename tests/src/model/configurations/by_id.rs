@@ -162,7 +162,7 @@ fn updates() -> Vec<Configuration> {
         )
         .by_time(&[0, 1])
         .listed()
-        .repeats(1)
+        .late(1)
         .small(),
     ]
 }
