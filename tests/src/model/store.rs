@@ -26,7 +26,7 @@ pub(super) const fn time_of(sid: SendId) -> u8 {
     sid + 1
 }
 
-/// The highest [`time_of`] some sends; 0 of none.
+/// The highest [`time_of`] of some sends; 0 of none.
 pub(super) fn time_of_last(sends: Bits) -> u8 {
     each(sends).last().map_or(0, time_of)
 }
