@@ -29,6 +29,7 @@ fn nothing_is_broken_in_any_order_of_requests() {
 #[test]
 fn every_guard_is_needed() {
     for mutant in Mutant::all().iter().filter(|mutant| mutant.harmless().is_none()) {
+        assert!(!mutant.about().is_empty(), "{mutant:?} has no words");
         let ending = mutated(*mutant).ending;
         assert!(matches!(ending, Ending::Violation(_)), "{mutant:?} is not caught: {}", mutant.about());
     }

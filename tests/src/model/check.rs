@@ -7,7 +7,9 @@ use super::configurations::Configuration;
 use super::mutants::Mutant;
 use super::state::{Out, State, successors};
 use super::step::Step;
-use super::store::{Answer, Content, Db, ENTRIES, SENDS, SLOTS, Said, Slot, earn, owner, share, topup};
+use super::store::{
+    Answer, Content, Db, ENTRIES, SENDERS, SENDS, SLOTS, Said, Slot, earn, owner, share, time_of, topup,
+};
 
 /// The most steps that the world may take until it is quiet, when the sweep and the settlers are alone.
 const STEPS_TO_QUIET_MAX: usize = 400;
@@ -22,7 +24,7 @@ fn slots(db: &Db) -> impl Iterator<Item = (u8, Slot)> {
 }
 
 /// What is broken in a state, if anything.
-pub(super) fn broken(configuration: &Configuration, state: &State) -> Option<&'static str> {
+pub(super) fn broken(configuration: &Configuration, mutant: Option<Mutant>, state: &State) -> Option<&'static str> {
     let db = &state.db;
     if let Some(fault) = state.history.fault {
         return Some(fault.words());
@@ -38,6 +40,10 @@ pub(super) fn broken(configuration: &Configuration, state: &State) -> Option<&'s
     }
     if (0..SENDS).any(|sid| send_contradicts(state, sid)) {
         return Some("the log, `open`, RECEIPT and the answers contradict each other");
+    }
+    // A mutant is to be caught by the harm that it does, not by how it comes to that.
+    if mutant.is_none() && (0..SENDS).any(|sid| upto_is_behind(configuration, db, sid)) {
+        return Some("a send was dropped that is above `dropped_upto`");
     }
     coins(configuration, db).are_conserved().err().map(|broken| broken.rule)
 }
@@ -81,6 +87,13 @@ fn send_contradicts(state: &State, sid: usize) -> bool {
     };
     let void_earned = said == Some(Said::Void) && entries_of(db, sid) > 0;
     contents || unclaimed || receipt_differs || answer_differs || void_earned
+}
+
+/// Whether a send whose id sorts by time was dropped, and ACCOUNT shows none above the one before.
+fn upto_is_behind(configuration: &Configuration, db: &Db, sid: usize) -> bool {
+    let upto = db.accounts[usize::from(SENDERS[sid])].upto();
+    let dropped = db.receipts[sid].is_some() && db.open[sid].is_none();
+    configuration.by_time & (1 << sid) != 0 && dropped && upto.agrees && upto.dropped < time_of(sid as u8)
 }
 
 /// The coins in the entries of a send.
@@ -156,7 +169,7 @@ fn calm(
                 state.processes = survivors.start();
             }
         }
-        if let Some(broken) = broken(survivors, state) {
+        if let Some(broken) = broken(survivors, mutant, state) {
             return Some(broken);
         }
     }

@@ -1,19 +1,22 @@
 //! Who takes part: each configuration is explored to its end.
 
+mod by_id;
+
 use super::state::{PROCESSES, State};
 use super::step::Step;
 use super::store::{
-    A, B, Content, Db, ENTRIES, Entry, History, OpenSend, PLACE_OF_CREATION, Receipt, SENDS, SLOTS, Said, Slot, USERS,
-    earn, topup,
+    A, B, Bits, Content, Db, ENTRIES, Entry, History, NO_EPOCH, OpenSend, PLACE_OF_CREATION, Receipt, SENDS, SLOTS,
+    Said, SendId, Slot, USERS, earn, time_of_last, topup,
 };
+use super::write::{AccountClaim, By, Raise, Write};
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// An attempt of a send: `send` in `functions/send`. The receiver may change the price between two attempts.
-    Attempt { sid: u8, content: Content, price: u8 },
+    Attempt { sid: u8, content: Content, price: u8, old: bool },
     /// `finish_open` in `functions/sweep`, for one user, its open sends in one of two orders.
-    Sweep { user: u8, last_first: bool },
+    Sweep { user: u8, last_first: bool, old: bool },
     /// `settle` for one user.
     Settle { user: u8 },
     /// `topup` of A: always the same key, each attempt at a time of its own (0 or 1).
@@ -63,6 +66,20 @@ pub struct Configuration {
     pub(super) first_message: bool,
     /// Whether send 0 was claimed before send 1 took number 1, and nobody has gone on with it.
     pub(super) begun: bool,
+    /// A send of A's that has its RECEIPT and is still open.
+    pub(super) finished: Option<SendId>,
+    /// A send of A's that the version before has finished and dropped.
+    pub(super) dropped: Option<SendId>,
+    /// Whether A's account was written by the version before: nothing says how far was dropped.
+    pub(super) updated: bool,
+    /// Whether A's account is in the index, though nothing is open: it was dropped just now.
+    pub(super) listed: bool,
+    /// A send that an attempt, dead by now, has claimed by its id, for nothing: the request is still on its way.
+    pub(super) late: Option<SendId>,
+    /// The sends whose id sorts by time.
+    pub(super) by_time: Bits,
+    /// Whether claims may drop.
+    pub(super) claims_drop: bool,
 }
 
 impl Configuration {
@@ -75,6 +92,13 @@ impl Configuration {
             rests: roles.contains(&REST),
             first_message: false,
             begun: false,
+            finished: None,
+            dropped: None,
+            updated: false,
+            listed: false,
+            late: None,
+            by_time: 0,
+            claims_drop: false,
             roles,
             balances: [1, 1, 0],
             unsettled: Vec::new(),
@@ -130,6 +154,38 @@ impl Configuration {
         self
     }
 
+    /// The ids of these sends sort by time; and claims may drop.
+    fn by_time(mut self, sends: &[SendId]) -> Self {
+        self.by_time = sends.iter().fold(0, |bits, sid| bits | 1 << sid);
+        self.claims_drop = true;
+        self
+    }
+
+    fn finished(mut self, sid: SendId) -> Self {
+        self.finished = Some(sid);
+        self
+    }
+
+    fn updated(mut self) -> Self {
+        self.updated = true;
+        self
+    }
+
+    fn listed(mut self) -> Self {
+        self.listed = true;
+        self
+    }
+
+    fn late(mut self, sid: SendId) -> Self {
+        self.late = Some(sid);
+        self
+    }
+
+    fn dropped_before(mut self, sid: SendId) -> Self {
+        self.dropped = Some(sid);
+        self.updated()
+    }
+
     fn stale_index(mut self) -> Self {
         self.stale_index = true;
         self
@@ -159,12 +215,24 @@ impl Configuration {
         }
         if self.begun {
             begin(&mut db, &mut history);
+            db.accounts[usize::from(A)].dropped_upto = time_of_last(self.by_time & 0b10);
         }
+        for sid in self.finished.into_iter().chain(self.dropped) {
+            finish(&mut db, &mut history, sid);
+        }
+        if let Some(sid) = self.dropped {
+            db.open[usize::from(sid)] = None;
+            db.accounts[usize::from(A)].epoch = 1;
+        }
+        if self.updated {
+            db.accounts[usize::from(A)].upto_epoch = NO_EPOCH;
+        }
+        db.accounts[usize::from(A)].listed |= self.listed;
         if self.rests {
             (db.place, db.due) = (Some(PLACE_OF_CREATION), true);
             db.told = db.log_tail();
         }
-        State { db, history, processes: self.start(), late: None, repeats: self.repeats }
+        State { db, history, processes: self.start(), late: self.late.map(late_claim), repeats: self.repeats }
     }
 
     /// Everybody at the beginning.
@@ -174,7 +242,7 @@ impl Configuration {
 
     /// Who is left when everybody has died: the sweep, and settlers.
     pub(super) fn survivors(&self) -> Self {
-        let sweeps = [A, B].map(|user| Role::Sweep { user, last_first: false });
+        let sweeps = [A, B].map(|user| Role::Sweep { user, last_first: false, old: false });
         let settlers = USERS.map(|user| Role::Settle { user });
         let roles = sweeps.into_iter().chain(settlers).collect();
         Self {
@@ -201,7 +269,9 @@ impl Configuration {
     /// How many numbers a walk has to look at: one more than there are sends.
     pub(super) fn slots(&self) -> u8 {
         let sent = |sid: &u8| {
-            self.begun && *sid == 1
+            let earlier = self.finished == Some(*sid) || self.dropped == Some(*sid);
+            earlier
+                || self.begun && *sid == 1
                 || self.roles.iter().any(|role| matches!(role, Role::Attempt { sid: other, .. } if other == sid))
         };
         (0..SENDS as u8).filter(sent).count() as u8 + 1
@@ -212,6 +282,8 @@ impl Configuration {
         let user = |user: u8| ["A", "B", "the house"][usize::from(user)];
         let n = self.roles[..=index].iter().filter(|role| role.kind() == self.roles[index].kind()).count();
         match self.roles[index] {
+            Role::Attempt { sid, old: true, .. } => format!("attempt {n} of send {sid}, of the version before"),
+            Role::Sweep { user: of, old: true, .. } => format!("sweep {n} of {}, of the version before", user(of)),
             Role::Attempt { sid, content: Content::First, .. } => format!("attempt {n} of send {sid}"),
             Role::Attempt { sid, content: Content::Other, .. } => {
                 format!("attempt {n} of send {sid}, with another content")
@@ -240,41 +312,57 @@ impl Role {
 
 /// Send 1 is finished and dropped; send 0 was claimed just before, with the same base.
 fn begin(db: &mut Db, history: &mut History) {
-    let (price, fingerprint) = (1, Content::First);
-    db.open[0] = Some(OpenSend { base: 0, price, fingerprint });
+    claimed(db, history, 0);
+    finish(db, history, 1);
+    db.open[1] = None;
+}
+
+/// A claim by id, for nothing, made when the log was empty.
+fn late_claim(sid: SendId) -> Write {
+    let send = OpenSend { base: 0, price: 0, fingerprint: Content::First };
+    Write::AccountClaim(AccountClaim { sid, send, by: By::Id, drops: 0, raise: Raise::Leave })
+}
+
+/// A send of A's is claimed, before there was any.
+fn claimed(db: &mut Db, history: &mut History, sid: SendId) {
+    let at = usize::from(sid);
+    db.open[at] = Some(OpenSend { base: 0, price: 1, fingerprint: Content::First });
+    db.accounts[usize::from(A)].balance -= 1;
     db.accounts[usize::from(A)].listed = true;
+    (history.charges[at], history.paid[at]) = (1, 1);
+}
+
+/// A send of A's has the next number and its RECEIPT, and is still open; B has settled.
+fn finish(db: &mut Db, history: &mut History, sid: SendId) {
+    claimed(db, history, sid);
+    let seq = db.log_tail() + 1;
     db.accounts[usize::from(B)].balance += 1;
-    db.log[0] = Some(Slot { sid: 1, said: Said::Message(fingerprint) });
-    db.receipts[1] = Some(Receipt { fingerprint, seq: 1, void: false });
-    db.entries[usize::from(earn(1))] = Some(Entry { amount: price, unsettled: false });
-    for sid in 0..2 {
-        db.accounts[usize::from(A)].balance -= 1;
-        history.charges[sid] = 1;
-        history.paid[sid] = 1;
-    }
+    db.log[usize::from(seq) - 1] = Some(Slot { sid, said: Said::Message(Content::First) });
+    db.receipts[usize::from(sid)] = Some(Receipt { fingerprint: Content::First, seq, void: false });
+    db.entries[usize::from(earn(sid))] = Some(Entry { amount: 1, unsettled: false });
 }
 
 fn attempt(sid: u8) -> Role {
-    Role::Attempt { sid, content: Content::First, price: 1 }
+    priced(sid, Content::First, 1)
 }
 
 fn priced(sid: u8, content: Content, price: u8) -> Role {
-    Role::Attempt { sid, content, price }
+    Role::Attempt { sid, content, price, old: false }
 }
 
-const SWEEP: Role = Role::Sweep { user: A, last_first: false };
+const SWEEP: Role = Role::Sweep { user: A, last_first: false, old: false };
 const SETTLE: Role = Role::Settle { user: A };
 
-const SWEEP_BACKWARDS: Role = Role::Sweep { user: A, last_first: true };
+const SWEEP_BACKWARDS: Role = Role::Sweep { user: A, last_first: true, old: false };
 const SETTLE_B: Role = Role::Settle { user: B };
-const SWEEP_B: Role = Role::Sweep { user: B, last_first: false };
+const SWEEP_B: Role = Role::Sweep { user: B, last_first: false, old: false };
 
 const REST: Role = Role::Rest { cleanup: 0 };
 const OTHER_REST: Role = Role::Rest { cleanup: 1 };
 
 /// All configurations, the small ones first.
 pub fn configurations() -> Vec<Configuration> {
-    [sends_small(), settling_small(), sends_large(), settling_large()].concat()
+    [sends_small(), settling_small(), by_id::small(), sends_large(), settling_large(), by_id::large()].concat()
 }
 
 fn sends_small() -> Vec<Configuration> {

@@ -6,9 +6,11 @@
 //!
 //! | here | stands for |
 //! |---|---|
-//! | `store` | `shared::store`: the items, and each conditional write with its condition |
+//! | `store` | `shared::store`: the items |
+//! | `write` | `shared::store`: each conditional write with its condition |
 //! | `step` | where a process can be |
-//! | `send` | `shared::chat::send` (look, decide, publish, effects, drop) and `functions/send` |
+//! | `send` | `shared::chat::send` (look, decide, publish, effects) and `functions/send` |
+//! | `drop` | `shared::chat::send`: how what is finished is dropped |
 //! | `sweep` | `functions/sweep`; the top-up, the archive |
 //! | `rest` | how a conversation leaves the index: `look_again` in `functions/cleanup` |
 //! | `settle` | `settle` in `shared::store::ledger` |
@@ -27,17 +29,27 @@
 //! - **A process pauses** for however long and goes on with what it has read: no step has a time.
 //! - **Reads of many items** (a range of the log, RECEIPTs, entries) are no snapshots: each item is read at its own moment.
 //! - **The index** of unsettled entries proposes anything, where a configuration says so.
+//! - **What a process knows** of RECEIPTs, its own past decides: a claim drops nothing, or all other sends that its look saw
+//!   open and that have the RECEIPT of a message by the time of the claim.
+//! - **The version before** runs beside, where a configuration says so, or has written the account: it always reads RECEIPT,
+//!   drops in no claim, and its drops say nothing of `dropped_upto`.
+//!
+//! Whether a send's id sorts by time is up to the configuration; among those of one sender the order of the numbers is that
+//! of time. That `dropped_upto` is true wherever its epoch is the account's is held at each step, but only of the model
+//! without a mutant: a mutant is to show what harm comes of it.
 //!
 //! What is left out: the rate limit, permissions, creating ACCOUNT; presence and pushes; of inboxes all but how far they are
 //! told, where a conversation may rest; the `charge` lines of the ledger, which no balance depends on; pages of a walk, of
-//! which only the last number matters; sizes. An attempt drops whenever it has finished, not at every fourth open send: one
-//! that doesn't is one that has died. The sweep takes every send for old enough.
+//! which only the last number matters; sizes; that a claim knows of some RECEIPTs and not of others. An attempt drops whenever
+//! it has finished, not at every fourth open send: one that doesn't is one that has died. The sweep takes every send for old
+//! enough.
 //!
 //! The small configurations and all mutants run with `cargo test -p tests --test model`; the large ones with
 //! `cargo run -p tests --release --bin model`.
 
 mod check;
 mod configurations;
+mod drop;
 mod mutants;
 mod rest;
 mod search;
@@ -47,6 +59,7 @@ mod state;
 mod step;
 mod store;
 mod sweep;
+mod write;
 
 pub use configurations::{Configuration, configurations};
 pub use mutants::Mutant;

@@ -48,6 +48,24 @@ pub enum Mutant {
     UnlistAtOnce,
     UnlistSameDay,
     LookBeforeDue,
+    ClaimByIdWithoutUpto,
+    ClaimByIdWithoutUptoEpoch,
+    ClaimByIdWithoutOpenAbsent,
+    ByIdJudgedByBalanceFirst,
+    ByIdThenByEpoch,
+    ClaimDropLeavesEpoch,
+    ClaimDropLeavesUpto,
+    ClaimDropsVoid,
+    ClaimDropsAnswered,
+    ClaimDropRepairs,
+    ClaimUptoSinks,
+    ClaimByEpochUptoSinks,
+    DropLeavesUpto,
+    DropOfVoidLeavesUpto,
+    DropUptoSinks,
+    RepairWithoutQuery,
+    RepairByOther,
+    RepairQueryBeforeAccount,
     EpochJudgedBeforeOpen,
     ReceiptPutOverwrites,
 }
@@ -113,6 +131,40 @@ impl Mutant {
             Self::LookBeforeDue => "a cleanup looks at what another has just looked at",
             Self::EpochJudgedBeforeOpen => "a refused claim is judged by the epoch before `open` is looked at",
             Self::ReceiptPutOverwrites => "receipt_put doesn't ask that there is none",
+            by_id => by_id.about_ids(),
+        }
+    }
+
+    /// The same of ids that sort by time, and of claims that drop.
+    fn about_ids(self) -> &'static str {
+        match self {
+            Self::ClaimByIdWithoutUpto => "a claim by id doesn't ask that the id is above `dropped_upto`",
+            Self::ClaimByIdWithoutUptoEpoch => "a claim by id doesn't ask that `dropped_upto` is true of the epoch",
+            Self::ClaimByIdWithoutOpenAbsent => "a claim by id doesn't ask that the send isn't open",
+            Self::ByIdJudgedByBalanceFirst => {
+                "a refused claim by id is judged by the balance before `dropped_upto` is looked at"
+            }
+            Self::ByIdThenByEpoch => "a refused claim by id is made by epoch, with the look that didn't read RECEIPT",
+            Self::ClaimDropLeavesEpoch => "a claim that drops doesn't count the epoch up",
+            Self::ClaimDropLeavesUpto => "a claim that drops doesn't raise `dropped_upto`",
+            Self::ClaimDropsVoid => "a claim drops what has a void RECEIPT, too, and gives nothing back",
+            Self::ClaimDropsAnswered => "a claim drops what was published and has no RECEIPT yet",
+            Self::ClaimDropRepairs => {
+                "a claim drops where the version before has dropped, and calls `dropped_upto` true"
+            }
+            Self::ClaimUptoSinks => "a claim by id that drops sets `dropped_upto` without asking that it is below",
+            Self::ClaimByEpochUptoSinks => {
+                "a claim by epoch that drops sets `dropped_upto` to what it drops, even if it was higher"
+            }
+            Self::DropLeavesUpto => "account_drop doesn't raise `dropped_upto`",
+            Self::DropOfVoidLeavesUpto => "account_drop raises `dropped_upto` for messages, but not for voids",
+            Self::DropUptoSinks => "account_drop sets `dropped_upto` to what it drops, even if it was higher",
+            Self::RepairWithoutQuery => {
+                "where the version before has dropped, account_drop calls `dropped_upto` true without asking the RECEIPTs"
+            }
+            Self::RepairByOther => "the same where it drops no send whose id sorts by time",
+            Self::RepairQueryBeforeAccount => "the RECEIPTs are asked before ACCOUNT is read",
+            _ => "",
         }
     }
 
@@ -147,6 +199,19 @@ impl Mutant {
             | Self::EntriesBeforeAccount
             | Self::FoldedWithoutVersion
             | Self::FoldedBeforeUnflag => "settlers",
+            Self::ClaimByIdWithoutUpto | Self::ByIdJudgedByBalanceFirst | Self::DropLeavesUpto => "pair-by-id",
+            Self::ClaimByIdWithoutUptoEpoch => "old-pair",
+            Self::ClaimDropLeavesEpoch => "dropped",
+            Self::ClaimDropLeavesUpto => "dropped-by-id",
+            Self::ClaimDropsVoid | Self::ClaimDropsAnswered => "sibling-by-id",
+            Self::RepairWithoutQuery => "updated-late",
+            Self::ClaimDropRepairs => "updated-three",
+            Self::ClaimUptoSinks => "three",
+            Self::ClaimByEpochUptoSinks => "three-mixed",
+            Self::ClaimByIdWithoutOpenAbsent | Self::ByIdThenByEpoch | Self::DropOfVoidLeavesUpto => "retry-by-id",
+            Self::DropUptoSinks => "dropped-late",
+            Self::RepairByOther => "updated-mixed",
+            Self::RepairQueryBeforeAccount => "repair",
             Self::EpochJudgedBeforeOpen | Self::ReceiptPutOverwrites => "retry",
             Self::ClaimWithoutEpoch
             | Self::DropLeavesEpoch

@@ -4,7 +4,8 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::Step;
-use super::store::{Meta, Write, place_of_look};
+use super::store::{Meta, place_of_look};
+use super::write::Write;
 
 /// How many looks a cleanup has: one that finds nothing to do, one that takes the conversation out, and one more for what
 /// comes in between.

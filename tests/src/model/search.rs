@@ -190,7 +190,7 @@ impl Search<'_> {
 
     /// Checks a new state, and the quiet world after everybody's death there.
     fn broken(&mut self, state: &State) -> Option<&'static str> {
-        broken(self.configuration, state).or_else(|| {
+        broken(self.configuration, self.mutant, state).or_else(|| {
             let end = self.fingerprint(&quiet_key(state));
             let new = self.quiet.insert(end);
             new.then(|| broken_once_quiet(self.configuration, self.mutant, state, &mut None)).flatten()
@@ -215,7 +215,7 @@ impl Search<'_> {
             trace.push(next.words);
             state = next.state;
         }
-        if broken(self.configuration, &state).is_none() {
+        if broken(self.configuration, self.mutant, &state).is_none() {
             trace.push("everybody dies; only sweeps and settlers come".to_owned());
             let mut words = Some(Vec::new());
             broken_once_quiet(self.configuration, self.mutant, &state, &mut words);

@@ -6,11 +6,12 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::settle::Settle;
 use super::state::{Process, State};
-use super::step::{Claim, Decided, Drop, Look, Seen, Step, Then};
+use super::step::{Claim, Decided, Look, Seen, Step, Then};
 use super::store::{
-    Answer, Bits, Content, Fault, Meta, NOBODY, OpenSend, Receipt, SENDERS, SENDS, Said, SendId, Slot, Write, each,
-    earn, found, share,
+    Answer, Bits, Content, Fault, Meta, NOBODY, OpenSend, Receipt, SENDS, Said, SendId, Slot, each, earn, found, share,
+    time_of, time_of_last,
 };
+use super::write::{AccountClaim, By, Raise, Write};
 
 impl Process<'_> {
     // ---- look.rs ---------------------------------------------------------------------------------------------------
@@ -23,9 +24,8 @@ impl Process<'_> {
             return self.read(next, || format!("look: reads RECEIPT, too early: {}", found(receipt)));
         }
         if look.account.is_none() {
+            let seen = self.seen();
             let account = self.db().accounts[usize::from(self.user())];
-            let poor = self.configuration.first_message && account.balance < self.own_price().cast_signed();
-            let seen = Seen { epoch: account.epoch, open: self.db().open[sid], poor };
             let next = self.looked(Look { account: Some(seen), ..look });
             self.read(next, || format!("look: reads ACCOUNT: {account}, open: {}", found(seen.open)));
         }
@@ -44,18 +44,44 @@ impl Process<'_> {
             let next = self.looked(Look { meta: Some(meta), ..look });
             self.read(next, || format!("look: reads META: {meta}"));
         }
-        let Look { account: Some(account), base: Some(base), meta: Some(meta), .. } = look else { return };
-        if let Some(conversation) = look.conversation {
-            let claim = Claim { round: look.round, epoch: account.epoch, base, meta, settled: false };
+        if let Some((account, conversation, claim)) = looked_at(look) {
             self.judge_look(look, account, conversation, claim);
         }
     }
 
-    /// A look after one of its first reads. Where META doesn't change, that read needs no step.
+    /// What a look sees of ACCOUNT.
+    fn seen(&self) -> Seen {
+        let (user, sid) = (self.user(), self.sid());
+        let account = self.db().accounts[usize::from(user)];
+        let upto = account.upto();
+        let poor = self.configuration.first_message && account.balance < self.own_price().cast_signed();
+        let drops = self.configuration.claims_drop && !self.is_old();
+        let others = match upto.agrees || self.is(Mutant::ClaimDropRepairs) {
+            true if drops => self.db().open_of(user) & !(1 << sid),
+            _ => 0,
+        };
+        Seen { epoch: account.epoch, open: self.db().open[usize::from(sid)], poor, upto, others }
+    }
+
+    /// A look after one of its first reads. Where META doesn't change, that read needs no step; nor does what is decided
+    /// without RECEIPT.
     fn looked(&self, look: Look) -> Step {
         let meta = look.meta.or((!self.configuration.archives).then_some(Meta::default()));
         let conversation = look.conversation.or((!self.configuration.first_message).then_some(true));
-        Step::Look(Look { meta, conversation, ..look })
+        let look = Look { meta, conversation, ..look };
+        match looked_at(look) {
+            Some((account, conversation, claim)) if self.needs_no_receipt(&account) => {
+                unclaimed(account, conversation, Claim { by_id: true, ..claim })
+            }
+            _ => Step::Look(look),
+        }
+    }
+
+    /// Whether ACCOUNT alone says that the send was never claimed.
+    fn needs_no_receipt(&self, account: &Seen) -> bool {
+        let Seen { open, upto, .. } = account;
+        let by_time = self.configuration.by_time & (1 << self.sid()) != 0 && !self.is_old();
+        by_time && open.is_none() && upto.agrees && time_of(self.sid()) > upto.dropped
     }
 
     // ---- decide.rs -------------------------------------------------------------------------------------------------
@@ -80,9 +106,7 @@ impl Process<'_> {
                 });
             }
             Some(open) => Step::ConversationAgain(open),
-            None if conversation => Step::Claim(claim),
-            None if account.poor => Step::Affordable(claim, Settle::START),
-            None => Step::CreateDirect(claim),
+            None => unclaimed(account, conversation, claim),
         };
         self.read(next, words);
     }
@@ -149,37 +173,78 @@ impl Process<'_> {
         self.publish(Decided { sid, send, meta, rest: [None; SENDS] })
     }
 
-    /// `claim`: claims with one look, and judges a refusal.
+    /// `claim`: claims with one look. Which RECEIPTs a process knows of is up to its past: it drops nothing, or all that has
+    /// one by now.
     pub(super) fn claim(&mut self, claim: Claim) {
-        let Role::Attempt { sid, content, price } = self.role() else { return };
+        let known = each(claim.others).filter(|sid| self.may_drop(*sid)).fold(0, |bits, sid| bits | 1 << sid);
+        self.claim_and_drop(claim, 0);
+        if known != 0 {
+            self.claim_and_drop(claim, known);
+        }
+    }
+
+    /// Whether a claim may drop a send: it has a RECEIPT, with a number.
+    fn may_drop(&self, sid: SendId) -> bool {
+        let message = |slot: Slot| slot.sid == sid && slot.said != Said::Void;
+        match self.db().receipts[usize::from(sid)] {
+            Some(receipt) => !receipt.void || self.is(Mutant::ClaimDropsVoid),
+            None => self.is(Mutant::ClaimDropsAnswered) && self.db().log.into_iter().flatten().any(message),
+        }
+    }
+
+    /// The claim's write, and what a refusal of it means.
+    fn claim_and_drop(&mut self, claim: Claim, drops: Bits) {
+        let Role::Attempt { sid, content, price, .. } = self.role() else { return };
         let send = OpenSend { base: claim.base, price, fingerprint: content };
         let made = self.publish(Decided { sid, send, meta: claim.meta, rest: [None; SENDS] });
         let db = self.db();
-        let account = db.accounts[usize::from(SENDERS[usize::from(sid)])];
-        let open = db.open[usize::from(sid)];
-        let epoch_differs = account.epoch != claim.epoch;
+        let account = db.accounts[usize::from(self.user())];
+        let stale = match claim.by_id {
+            true => !account.upto().agrees || time_of(sid) <= account.dropped_upto,
+            false => account.epoch != claim.epoch,
+        };
         let full = db.open_of(self.user()).count_ones() >= u32::from(self.configuration.open_max);
         let poor = account.balance < price.cast_signed();
-        let (balance_first, epoch_first) =
-            (self.is(Mutant::BalanceJudgedBeforeOpen), self.is(Mutant::EpochJudgedBeforeOpen));
-        let resumed = open.map(|open| self.resumed(open, claim.meta));
-        let look_again = self.look_again(claim.round);
-        self.write(Write::AccountClaim { sid, send, epoch: claim.epoch }, |state, done| match resumed {
+        let balance_first = self.is(Mutant::BalanceJudgedBeforeOpen);
+        let balance_second = claim.by_id && self.is(Mutant::ByIdJudgedByBalanceFirst);
+        let epoch_first = self.is(Mutant::EpochJudgedBeforeOpen);
+        let resumed = db.open[usize::from(sid)].map(|open| self.resumed(open, claim.meta));
+        let look_again = match claim.by_id && self.is(Mutant::ByIdThenByEpoch) {
+            true => Step::Claim(Claim { by_id: false, epoch: account.epoch, others: 0, ..claim }),
+            false => self.look_again(claim.round),
+        };
+        self.write(self.claim_of(claim, send, drops), |state, done| match resumed {
             _ if done => made,
             _ if poor && balance_first => state.insufficient_balance(sid, claim),
-            _ if epoch_differs && epoch_first => look_again,
+            _ if stale && epoch_first => look_again,
             Some(Step::Ended) => {
                 state.refuse_reused(sid, content);
                 Step::Ended
             }
             Some(next) => next,
-            None if epoch_differs => look_again,
+            None if poor && balance_second => state.insufficient_balance(sid, claim),
+            None if stale => look_again,
             None if full => Step::DropAccount(Then::LookAgain(claim)),
-            None => state.insufficient_balance(sid, claim),
+            None if poor => state.insufficient_balance(sid, claim),
+            // `dropped_upto` would sink.
+            None => Step::Claim(Claim { others: 0, ..claim }),
         });
     }
 
-    fn look_again(&self, round: u8) -> Step {
+    /// `account_claim`, with what it drops.
+    fn claim_of(&self, claim: Claim, send: OpenSend, drops: Bits) -> Write {
+        let seen = if self.is(Mutant::ClaimByEpochUptoSinks) && !claim.by_id { 0 } else { claim.upto.dropped };
+        let raise = match time_of_last(drops & self.configuration.by_time) {
+            0 => Raise::Leave,
+            dropped if !claim.by_id => Raise::To(dropped.max(seen)),
+            dropped if dropped > seen => Raise::IfBelow(dropped),
+            _ => Raise::Leave,
+        };
+        let by = if claim.by_id { By::Id } else { By::Epoch(claim.epoch) };
+        Write::AccountClaim(AccountClaim { sid: self.sid(), send, by, drops, raise })
+    }
+
+    pub(super) fn look_again(&self, round: u8) -> Step {
         let round = round + 1;
         if round < self.configuration.looks_max { Step::Look(Look { round, ..Look::default() }) } else { Step::Ended }
     }
@@ -356,71 +421,25 @@ impl Process<'_> {
             _ => Step::DropAccount(Then::End),
         }
     }
+}
 
-    // ---- drop.rs ---------------------------------------------------------------------------------------------------
+/// What a look has seen, when it has read all but RECEIPT, and the claim that it would make.
+fn looked_at(look: Look) -> Option<(Seen, bool, Claim)> {
+    let Look { account: Some(account), base: Some(base), meta: Some(meta), conversation: Some(there), .. } = look
+    else {
+        return None;
+    };
+    let Seen { epoch, upto, others, .. } = account;
+    let claim = Claim { round: look.round, epoch, base, meta, settled: false, by_id: false, upto, others };
+    Some((account, there, claim))
+}
 
-    pub(super) fn drop_account(&mut self, then: Then) {
-        let user = self.user();
-        let epoch = self.db().accounts[usize::from(user)].epoch;
-        let todo = self.db().open_of(user);
-        let prices = self.db().open.map(|open| open.map_or(0, |open| open.price));
-        let prices = std::array::from_fn(|sid| if todo & (1 << sid) != 0 { prices[sid] } else { 0 });
-        let of_all = then == Then::Unlist;
-        let drop = Drop { then, epoch, prices, todo, finished: 0, refunds: [0; SENDS], of_all };
-        let next = match todo {
-            0 if of_all => Step::Unlist,
-            0 => self.after_drop(&drop),
-            _ => Step::DropReceipts(drop),
-        };
-        self.read(next, || format!("drop: reads ACCOUNT: epoch {epoch}, open {:?}", each(todo).collect::<Vec<_>>()));
-    }
-
-    pub(super) fn drop_receipts(&mut self, drop: Drop) {
-        for sid in each(drop.todo) {
-            let at = usize::from(sid);
-            let receipt = self.db().receipts[at];
-            let mut drop = Drop { todo: drop.todo & !(1 << sid), ..drop };
-            if receipt.is_some() || self.is(Mutant::DropWithoutReceipt) {
-                drop.finished |= 1 << sid;
-            } else {
-                drop.of_all = false;
-            }
-            if receipt.is_some_and(|receipt| receipt.void) && !self.is(Mutant::RefundNeverMade) {
-                drop.refunds[at] = drop.prices[at];
-            }
-            let next = match drop {
-                Drop { todo: 0, finished: 0, .. } => self.after_drop(&drop),
-                Drop { todo: 0, .. } => Step::DropWrite(drop),
-                _ => Step::DropReceipts(drop),
-            };
-            self.read(next, || format!("drop: reads RECEIPT of send {sid}: {}", found(receipt)));
-        }
-    }
-
-    pub(super) fn drop_write(&mut self, drop: Drop) {
-        let outside = self.is(Mutant::RefundOutsideDrop) && drop.refunds != [0; SENDS];
-        let after = self.after_drop(&drop);
-        let refunds = if outside { [0; SENDS] } else { drop.refunds };
-        let Drop { epoch, finished, of_all, .. } = drop;
-        let write = Write::AccountDrop { user: self.user(), epoch, finished, refunds, of_all };
-        let claimed = self.db().accounts[usize::from(self.user())].epoch == epoch;
-        self.write(write, |_, made| match made {
-            true if outside => Step::Refund(drop),
-            // Another send was claimed: it needs the place.
-            false if of_all && claimed => Step::DropWrite(Drop { of_all: false, ..drop }),
-            _ => after,
-        });
-    }
-
-    /// Who needed room looks again if there was something to drop, and is `rate_limited` if not.
-    pub(super) fn after_drop(&self, drop: &Drop) -> Step {
-        match drop.then {
-            Then::LookAgain(claim) if drop.finished != 0 && self.is(Mutant::ClaimAfterOwnDrop) => {
-                Step::Claim(Claim { epoch: drop.epoch + 1, ..claim })
-            }
-            Then::LookAgain(claim) if drop.finished != 0 => self.look_again(claim.round),
-            Then::End | Then::LookAgain(_) | Then::Unlist => Step::Ended,
-        }
+/// Where a send that was never claimed goes on.
+fn unclaimed(account: Seen, conversation: bool, claim: Claim) -> Step {
+    match conversation {
+        true => Step::Claim(claim),
+        false if account.poor => Step::Affordable(claim, Settle::START),
+        false => Step::CreateDirect(claim),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::Step;
-use super::store::{Bits, Write, each, found};
+use super::store::{Bits, each, found};
+use super::write::Write;
 
 /// Where a settling is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,8 @@
 use super::configurations::{Configuration, Role};
 use super::mutants::Mutant;
 use super::step::Step;
-use super::store::{Db, History, Rules, Write};
+use super::store::{Db, History};
+use super::write::{Rules, Write};
 
 /// The most processes of a configuration.
 pub(super) const PROCESSES: usize = 6;
@@ -57,6 +58,11 @@ impl Process<'_> {
 
     pub(super) fn role(&self) -> Role {
         self.configuration.roles[self.index]
+    }
+
+    /// Whether it is a function of the version before: it reads RECEIPT, drops in no claim, and leaves `dropped_upto`.
+    pub(super) fn is_old(&self) -> bool {
+        matches!(self.role(), Role::Attempt { old: true, .. } | Role::Sweep { old: true, .. })
     }
 
     pub(super) fn db(&self) -> &Db {

@@ -3,7 +3,8 @@
 use super::configurations::Role;
 use super::settle::Settle;
 use super::state::Process;
-use super::store::{A, Bits, Meta, NOBODY, OpenSend, Receipt, SENDERS, SENDS, SendId, Write, topup};
+use super::store::{A, Bits, Meta, NOBODY, OpenSend, Receipt, SENDERS, SENDS, SendId, Upto, topup};
+use super::write::Write;
 
 /// What `look` saw of ACCOUNT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +13,9 @@ pub(super) struct Seen {
     pub(super) open: Option<OpenSend>,
     /// Whether the balance is below the price; asked for only before a first message.
     pub(super) poor: bool,
+    pub(super) upto: Upto,
+    /// The sender's other open sends, where a claim may drop.
+    pub(super) others: Bits,
 }
 
 /// What `look` has read so far.
@@ -36,6 +40,11 @@ pub(super) struct Claim {
     pub(super) base: u8,
     pub(super) meta: Meta,
     pub(super) settled: bool,
+    /// Whether RECEIPT wasn't read: the claim goes by the id.
+    pub(super) by_id: bool,
+    pub(super) upto: Upto,
+    /// What it may drop, of that what has a RECEIPT.
+    pub(super) others: Bits,
 }
 
 /// `send::Decided`, and what the sweep has yet to end of the ACCOUNT that it read.
@@ -67,6 +76,8 @@ pub(super) struct Drop {
     pub(super) refunds: [u8; SENDS],
     /// Whether the account goes out of the index in the same write: the sweep's drop of all that the ACCOUNT read shows.
     pub(super) of_all: bool,
+    /// What the ACCOUNT read shows, made whole by what the query finds.
+    pub(super) upto: Upto,
 }
 
 /// Where a process is: the request that it sends next, with all that it knows. A process that has died is one that never
@@ -74,7 +85,7 @@ pub(super) struct Drop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Step {
     Ended,
-    /// `look`: ACCOUNT, the log's tail and META in any order, then RECEIPT.
+    /// `look`: ACCOUNT, the log's tail and META in any order, then RECEIPT unless the id says enough.
     Look(Look),
     /// `decide`: `conversation` once more, as META was read before the conversation was made, and ACCOUNT after the claim.
     ConversationAgain(OpenSend),
@@ -118,6 +129,10 @@ pub(super) enum Step {
     DropAccount(Then),
     /// `drop_finished`: `receipts`, each at a moment of its own.
     DropReceipts(Drop),
+    /// `drop_finished`: the highest RECEIPT of the user whose id sorts by time, where an earlier version has dropped.
+    DropQuery(Drop),
+    /// Only of a mutant: ACCOUNT, after the query.
+    DropAccountLast(Then, u8),
     /// `drop_finished`: `account_drop`.
     DropWrite(Drop),
     /// Only of a mutant: the refund, after the drop.
@@ -230,7 +245,9 @@ impl Process<'_> {
             }
             Step::Entries { decided, seq, todo } => self.entries(decided, seq, todo),
             Step::ReceiptPut { decided, seq, void } => self.receipt_put(decided, seq, void),
-            Step::DropAccount(then) => self.drop_account(then),
+            Step::DropAccount(then) => self.drop_account(then, None),
+            Step::DropAccountLast(then, last) => self.drop_account(then, Some(last)),
+            Step::DropQuery(drop) => self.drop_query(drop),
             Step::DropReceipts(drop) => self.drop_receipts(drop),
             Step::DropWrite(drop) => self.drop_write(drop),
             Step::Refund(drop) => {

@@ -4,7 +4,8 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::{Decided, Step, Then};
-use super::store::{Meta, OpenSend, SENDS, Write, each, found};
+use super::store::{Meta, OpenSend, SENDS, each, found};
+use super::write::Write;
 
 impl Process<'_> {
     /// `finish_open`. Every open send is old enough: the time to wait is patience, not safety.
