@@ -129,3 +129,43 @@ impl ConversationId {
         Self(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_sorts_by_time_that_looks_so_to_the_last_character() {
+        let is = |id: &str| id.parse::<ClientMessageId>().expect("an id").is_time_ordered();
+        let uuid = "0198a3b2-c4d5-7abc-8def-0123456789af";
+        let ulid = "01KDVTRJ00ABCDEFGHJKMNPQRS";
+        for id in [uuid, ulid, "7TVWXYZ0000000000000000000", "7fffffff-ffff-7fff-bfff-ffffffffffff"] {
+            assert!(is(id), "{id}");
+        }
+        for (at, other) in [
+            (0, '8'),
+            (0, 'G'),
+            (8, '0'),
+            (13, '0'),
+            (18, '0'),
+            (23, '0'),
+            (14, '4'),
+            (19, '7'),
+            (19, 'c'),
+            (35, 'F'),
+            (35, 'g'),
+        ] {
+            let mut id: Vec<char> = uuid.chars().collect();
+            id[at] = other;
+            assert!(!is(&String::from_iter(id)), "{other} at {at}");
+        }
+        for (at, other) in [(0, '8'), (25, 'I'), (25, 'L'), (25, 'O'), (25, 'U'), (25, 'a'), (25, '-')] {
+            let mut id: Vec<char> = ulid.chars().collect();
+            id[at] = other;
+            assert!(!is(&String::from_iter(id)), "{other} at {at}");
+        }
+        for id in [&uuid[1..], &ulid[1..], "0198a3b2c4d57abc8def0123456789af", "m"] {
+            assert!(!is(id), "{id}");
+        }
+    }
+}

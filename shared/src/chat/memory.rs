@@ -67,3 +67,26 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(n: usize) -> SendId {
+        let ann = "ann".parse().expect("a user id");
+        SendId::new(&ann, &format!("m{n}").parse().expect("a clientMessageId"))
+    }
+
+    #[test]
+    fn so_much_is_remembered_and_then_all_is_forgotten() {
+        let memory = Memory::default();
+        for n in 0..REMEMBERED_MAX {
+            memory.ended(send(n));
+        }
+        assert!(memory.has_ended(&send(0)) && memory.has_ended(&send(REMEMBERED_MAX - 1)));
+        memory.ended(send(REMEMBERED_MAX));
+        assert!(!memory.has_ended(&send(0)) && memory.has_ended(&send(REMEMBERED_MAX)));
+        memory.forget(&[send(REMEMBERED_MAX)]);
+        assert!(!memory.has_ended(&send(REMEMBERED_MAX)));
+    }
+}

@@ -34,9 +34,6 @@
 //! - **The version before** runs beside, where a configuration says so, or has written the account: it always reads RECEIPT,
 //!   drops in no claim, and its drops say nothing of `dropped_upto`.
 //!
-//! Claims by id, and claims that drop, are here ahead of the functions: those read RECEIPT for every send still, and drop by
-//! writes of their own.
-//!
 //! Whether a send's id sorts by time is up to the configuration; among those of one sender the order of the numbers is that
 //! of time. That `dropped_upto` is true wherever its epoch is the account's is held at each step, but only of the model
 //! without a mutant: a mutant is to show what harm comes of it.

@@ -43,15 +43,18 @@ fn send(base: u64) -> Value {
 
 #[test]
 fn an_account_counts_forward_and_what_is_open_stays() {
-    let account = json!({ "balance": 5, "open": { "one": send(3) }, "epoch": 4, "settle_version": 6 });
+    let account =
+        json!({ "balance": 5, "open": { "one": send(3) }, "epoch": 4, "settle_version": 6, "dropped_upto": "b" });
     let before: Account = image(&account, json!({}));
     let moves = |changes: Value| account_moves(&before, &image(&account, changes));
     keeps(moves(json!({})));
     keeps(moves(json!({ "epoch": 5, "settle_version": 7, "balance": 0, "open": { "two": send(1) } })));
     keeps(moves(json!({ "open": { "one": send(4), "two": send(1) } })));
+    keeps(moves(json!({ "dropped_upto": "c" })));
     for count in ["epoch", "settle_version"] {
         breaks("an account's counts move forward", moves(json!({ count: 3 })));
     }
+    breaks("an account's counts move forward", moves(json!({ "dropped_upto": "a" })));
     let mut other = send(3);
     other["price"] = 11.into();
     for changed in [send(2), other] {
