@@ -6,7 +6,7 @@ use super::state::{PROCESSES, State};
 use super::step::Step;
 use super::store::{
     A, B, Bits, Content, Db, ENTRIES, Entry, History, NO_EPOCH, OpenSend, PLACE_OF_CREATION, Receipt, SENDS, SLOTS,
-    Said, SendId, Slot, USERS, earn, time_of_last, topup,
+    Said, SendId, Slot, USERS, each, earn, set_of, time_of_last, topup,
 };
 use super::write::{AccountClaim, By, Raise, Write};
 
@@ -156,7 +156,7 @@ impl Configuration {
 
     /// The ids of these sends sort by time; and claims may drop.
     fn by_time(mut self, sends: &[SendId]) -> Self {
-        self.by_time = sends.iter().fold(0, |bits, sid| bits | 1 << sid);
+        self.by_time = set_of(sends.iter().copied());
         self.claims_drop = true;
         self
     }
@@ -215,7 +215,7 @@ impl Configuration {
         }
         if self.begun {
             begin(&mut db, &mut history);
-            db.accounts[usize::from(A)].dropped_upto = time_of_last(self.by_time & 0b10);
+            db.accounts[usize::from(A)].dropped_upto = time_of_last(each(self.by_time & 0b10));
         }
         for sid in self.finished.into_iter().chain(self.dropped) {
             finish(&mut db, &mut history, sid);

@@ -3,7 +3,7 @@
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::{Claim, Drop, Step, Then};
-use super::store::{SENDERS, SENDS, Upto, each, found, time_of};
+use super::store::{SENDERS, SENDS, Upto, each, found, time_of_last};
 use super::write::{AccountDrop, Write};
 
 impl Process<'_> {
@@ -72,14 +72,14 @@ impl Process<'_> {
     fn last_receipt(&self) -> u8 {
         let (user, db) = (self.user(), self.db());
         let theirs = |sid: &u8| SENDERS[usize::from(*sid)] == user && db.receipts[usize::from(*sid)].is_some();
-        each(self.configuration.by_time).filter(theirs).last().map_or(0, time_of)
+        time_of_last(each(self.configuration.by_time).filter(theirs))
     }
 
     /// What `dropped_upto` is after a drop, if it says so.
     fn upto_after(&self, drop: &Drop) -> Option<u8> {
         let void = |sid: &u8| drop.refunds[usize::from(*sid)] > 0 && self.is(Mutant::DropOfVoidLeavesUpto);
         let by_time = each(drop.finished & self.configuration.by_time).filter(|sid| !void(sid));
-        let dropped = by_time.last().filter(|_| !self.is(Mutant::DropLeavesUpto)).map_or(0, time_of);
+        let dropped = time_of_last(by_time.filter(|_| !self.is(Mutant::DropLeavesUpto)));
         let seen = if self.is(Mutant::DropUptoSinks) && dropped > 0 { 0 } else { drop.upto.dropped };
         (drop.upto.agrees && !self.is_old()).then_some(dropped.max(seen))
     }

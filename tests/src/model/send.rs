@@ -8,8 +8,8 @@ use super::settle::Settle;
 use super::state::{Process, State};
 use super::step::{Claim, Decided, Look, Seen, Step, Then};
 use super::store::{
-    Answer, Bits, Content, Fault, Meta, NOBODY, OpenSend, Receipt, SENDS, Said, SendId, Slot, each, earn, found, share,
-    time_of, time_of_last,
+    Answer, Bits, Content, Fault, Meta, NOBODY, OpenSend, Receipt, SENDS, Said, SendId, Slot, each, earn, found,
+    set_of, share, time_of, time_of_last,
 };
 use super::write::{AccountClaim, By, Raise, Write};
 
@@ -55,11 +55,9 @@ impl Process<'_> {
         let account = self.db().accounts[usize::from(user)];
         let upto = account.upto();
         let poor = self.configuration.first_message && account.balance < self.own_price().cast_signed();
-        let drops = self.configuration.claims_drop && !self.is_old();
-        let others = match upto.agrees || self.is(Mutant::ClaimDropRepairs) {
-            true if drops => self.db().open_of(user) & !(1 << sid),
-            _ => 0,
-        };
+        let may_drop = self.configuration.claims_drop && !self.is_old();
+        let drops = may_drop && (upto.agrees || self.is(Mutant::ClaimDropRepairs));
+        let others = if drops { self.db().open_of(user) & !(1 << sid) } else { 0 };
         Seen { epoch: account.epoch, open: self.db().open[usize::from(sid)], poor, upto, others }
     }
 
@@ -176,7 +174,7 @@ impl Process<'_> {
     /// `claim`: claims with one look. Which RECEIPTs a process knows of is up to its past: it drops nothing, or all that has
     /// one by now.
     pub(super) fn claim(&mut self, claim: Claim) {
-        let known = each(claim.others).filter(|sid| self.may_drop(*sid)).fold(0, |bits, sid| bits | 1 << sid);
+        let known = set_of(each(claim.others).filter(|sid| self.may_drop(*sid)));
         self.claim_and_drop(claim, 0);
         if known != 0 {
             self.claim_and_drop(claim, known);
@@ -234,7 +232,7 @@ impl Process<'_> {
     /// `account_claim`, with what it drops.
     fn claim_of(&self, claim: Claim, send: OpenSend, drops: Bits) -> Write {
         let seen = if self.is(Mutant::ClaimByEpochUptoSinks) && !claim.by_id { 0 } else { claim.upto.dropped };
-        let raise = match time_of_last(drops & self.configuration.by_time) {
+        let raise = match time_of_last(each(drops & self.configuration.by_time)) {
             0 => Raise::Leave,
             dropped if !claim.by_id => Raise::To(dropped.max(seen)),
             dropped if dropped > seen => Raise::IfBelow(dropped),

@@ -3,7 +3,7 @@
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::Step;
-use super::store::{Bits, each, found};
+use super::store::{Bits, each, found, set_of};
 use super::write::Write;
 
 /// Where a settling is.
@@ -127,7 +127,7 @@ impl Process<'_> {
     fn unsettled_of(&self, user: u8) -> Bits {
         let db = self.db();
         let flagged = |id: &u8| db.entries[usize::from(*id)].is_some_and(|entry| entry.unsettled);
-        each(db.entries_of(user)).filter(flagged).fold(0, |bits, id| bits | 1 << id)
+        set_of(each(db.entries_of(user)).filter(flagged))
     }
 
     fn again(&self, round: u8) -> Settle {

@@ -27,8 +27,8 @@ pub(super) const fn time_of(sid: SendId) -> u8 {
 }
 
 /// The highest [`time_of`] of some sends; 0 of none.
-pub(super) fn time_of_last(sends: Bits) -> u8 {
-    each(sends).last().map_or(0, time_of)
+pub(super) fn time_of_last(sends: impl Iterator<Item = SendId>) -> u8 {
+    sends.map(time_of).max().unwrap_or(0)
 }
 
 /// The `upto_epoch` of an account that no function of this version has written: no epoch is this.
@@ -36,6 +36,11 @@ pub(super) const NO_EPOCH: u8 = u8::MAX;
 
 /// Several of anything that is numbered below 16.
 pub(super) type Bits = u16;
+
+/// The set of some numbers.
+pub(super) fn set_of(numbers: impl Iterator<Item = u8>) -> Bits {
+    numbers.fold(0, |bits, number| bits | 1 << number)
+}
 
 /// The numbers in a set.
 pub(super) fn each(bits: Bits) -> impl Iterator<Item = u8> {
@@ -285,7 +290,8 @@ pub(super) fn found(item: Option<impl fmt::Display>) -> String {
 impl Db {
     /// The sends of a user that are in `open`.
     pub(super) fn open_of(&self, user: u8) -> Bits {
-        (0..SENDS).filter(|sid| SENDERS[*sid] == user && self.open[*sid].is_some()).fold(0, |bits, sid| bits | 1 << sid)
+        let theirs = |sid: &u8| SENDERS[usize::from(*sid)] == user && self.open[usize::from(*sid)].is_some();
+        set_of((0..SENDS as u8).filter(theirs))
     }
 
     /// `log_tail`: the highest number.
@@ -301,6 +307,6 @@ impl Db {
     /// The entries of a user that exist.
     pub(super) fn entries_of(&self, user: u8) -> Bits {
         let theirs = |id: &u8| owner(*id) == user && self.entries[usize::from(*id)].is_some();
-        (0..ENTRIES as u8).filter(theirs).fold(0, |bits, id| bits | 1 << id)
+        set_of((0..ENTRIES as u8).filter(theirs))
     }
 }
