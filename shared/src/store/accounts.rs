@@ -223,7 +223,8 @@ pub const CLAIM_BY_ID: Condition = Condition {
     parts: &[CLAIMED_ONCE, ABOVE_ALL_DROPPED, ALL_DROPS_TOLD, CAN_BE_PAID, THERE_IS_ROOM, RATE_HOLDS],
 };
 
-/// The same, and others are dropped of which one has a higher id than all that were dropped so far.
+/// The same, and others are dropped of which one has a higher id than all that were dropped so far. That one is still open, so
+/// this claim needs no more room than there is.
 pub const CLAIM_BY_ID_RAISES: Condition = Condition {
     name: "a claim by id that drops",
     parts: &[
@@ -232,7 +233,6 @@ pub const CLAIM_BY_ID_RAISES: Condition = Condition {
         ALL_DROPS_TOLD,
         Part { name: "what was dropped so far only rises", expression: "#dropped_upto < :upto" },
         CAN_BE_PAID,
-        THERE_IS_ROOM,
         RATE_HOLDS,
     ],
 };
@@ -351,19 +351,18 @@ impl Store {
         if let Some(upto) = claim.raises_to {
             update = update.value(":upto", text(upto));
         }
-        update = match claim.by {
-            ClaimBy::Epoch(epoch) => update.only_if(&CLAIM).value(":epoch", number(epoch)),
-            ClaimBy::Id => {
-                let raises = claim.raises_to.is_some();
-                let update = update.only_if(if raises { &CLAIM_BY_ID_RAISES } else { &CLAIM_BY_ID });
-                update.value(":cmid", text(claim.send.client_message_id.as_str()))
+        let (cmid, room) = (text(claim.send.client_message_id.as_str()), number(OPEN_MAX));
+        update = match (claim.by, claim.raises_to) {
+            (ClaimBy::Epoch(epoch), _) => {
+                update.only_if(&CLAIM).value(":epoch", number(epoch)).value(":open_max", room)
             }
+            (ClaimBy::Id, None) => update.only_if(&CLAIM_BY_ID).value(":cmid", cmid).value(":open_max", room),
+            (ClaimBy::Id, Some(_)) => update.only_if(&CLAIM_BY_ID_RAISES).value(":cmid", cmid),
         };
         let update = update
             .name("#sid", claim.id.as_str())
             .value(":send", attribute(claim.send)?)
             .value(":price", number(claim.send.price.0))
-            .value(":open_max", number(OPEN_MAX))
             .value(":rate_next", number(rate_next))
             .value(":rate_from", number(rate_from))
             .value(":rate_to", number(rate_to))

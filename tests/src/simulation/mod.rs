@@ -1,7 +1,7 @@
 //! Seeded worlds: the production handlers and the SDK on one thread, with everything that chance decides drawn from one
 //! number, so that whatever is found can be run again.
 //!
-//! 1. [`plan`] draws from the seed who is there, what they do, and which faults there are.
+//! 1. [`plan`] draws from the seed who is there, what they do, and which faults there are; `scenes` are its special cases.
 //! 2. [`workload`] does it: each action's frames, connections, operators, schedules.
 //! 3. `weather` is the network's edge: faults, reads that are behind, and everything written down.
 //! 4. `writes` checks each write, `clients` each answer and push, `rest` the healed world at the end.
@@ -15,6 +15,7 @@ pub mod mutants;
 mod past;
 pub mod plan;
 mod rest;
+mod scenes;
 pub mod shrink;
 mod trace;
 mod weather;

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::clients::{Id, Send};
 use super::past::{number, text};
-use super::plan::{CALM, DAY_MS, DEVICES, MONTHS_MS, NAMES, Plan};
+use super::plan::{CALM, DEVICES, NAMES, Plan};
+use super::scenes::{DAY_MS, MONTHS_MS};
 use super::weather::{SKEW_MS_MAX, State};
 use super::workload::Stage;
 use super::writes::first_end;

@@ -98,7 +98,8 @@ impl Asking<'_> {
     fn message_id(&mut self) -> String {
         let n = u64::from(self.step);
         let at = Time { ms: FIRST_ID_MS + i64::from(self.step) };
-        match self.chance.below(8) {
+        let drawn = if self.state.plan.ids_sort_by_time { 2 + self.chance.below(6) } else { self.chance.below(8) };
+        match drawn {
             0 | 1 => format!("m{n}"),
             2 => format!("01KDVTRJ00{n:016}"),
             3 => uuid_v7(at.after(A_YEAR), n),

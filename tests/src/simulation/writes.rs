@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use wire::{ConversationId, SendId, Seq, Time, TransactionKind, UserId};
 
 use super::past::{Past, Place, number, text};
-use super::plan::{Plan, WRONG_CLOCK_S};
+use super::plan::Plan;
+use super::scenes::WRONG_CLOCK_S;
 use crate::engine::plain_map;
 use crate::images;
 use crate::network::{Operation, kind_of};
