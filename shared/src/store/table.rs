@@ -2,7 +2,7 @@
 //!
 //! | item | pk | sk | holds |
 //! |---|---|---|---|
-//! | ACCOUNT | `USER#u` | `ACCOUNT` | balance, open sends, epoch, rate, settling |
+//! | ACCOUNT | `USER#u` | `ACCOUNT` | balance, open sends, epoch, up to which id all were dropped, rate, settling |
 //! | PROFILE | `USER#u` | `PROFILE` | price |
 //! | PRESENCE | `USER#u` | `PRESENCE` | map of live connections, last seen |
 //! | INBOX | `USER#u` | `INBOX#c` | last, delivered and read number |

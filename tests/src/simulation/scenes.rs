@@ -25,9 +25,10 @@ const WRONG_CLOCK_GAP_MS: u64 = 300;
 /// By so much a clock is wrong, in seconds.
 pub(super) const WRONG_CLOCK_S: i64 = 3_600;
 /// So many messages have ids that sort by time, and clocks that are a year apart; so far from each other they are sent, and sent
-/// again.
+/// again: each after the other has ended, or in a crowd, whose ends no claim knows in time.
 const SORTED_SENDS: usize = 12;
 const SORTED_GAP_MS: u64 = 200;
+const SORTED_CROWD_GAP_MS: u64 = 20;
 /// So many messages are decided and get no further.
 const DEAD_SENDS: u64 = 8;
 /// Who gives them up comes so often, so far apart.
@@ -114,7 +115,8 @@ impl Plan {
     }
 
     /// The first person's messages have ids that sort by time, of clocks that are a year apart, and each is sent more than once:
-    /// some are decided much later than they were looked up. In some plans half of the functions are of the version before.
+    /// some are decided much later than they were looked up. In some plans half of the functions are of the version before,
+    /// and many are open at once: so they drop, too.
     pub(super) fn whose_ids_sort_by_time(mut self, older: bool) -> Self {
         self.people = 2;
         self.default_price = 0;
@@ -125,8 +127,9 @@ impl Plan {
             self.faults.insert(Fault::Older, 500);
         }
         self.focus = Some("ACCOUNT".to_owned());
+        let gap_ms = if older { SORTED_CROWD_GAP_MS } else { SORTED_GAP_MS };
         let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Sweeps];
-        let acts = (0..).zip(send.repeat(SORTED_SENDS)).map(|(n, act)| (0, CONNECTED_MS + SORTED_GAP_MS * n, act));
+        let acts = (0..).zip(send.repeat(SORTED_SENDS)).map(|(n, act)| (0, CONNECTED_MS + gap_ms * n, act));
         self.is_just([(0, BEGINNING_MS, Act::Connects)].into_iter().chain(acts));
         self
     }
