@@ -24,11 +24,34 @@ const WRONG_CLOCK_TURNS: usize = 9;
 const WRONG_CLOCK_GAP_MS: u64 = 300;
 /// By so much a clock is wrong, in seconds.
 pub(super) const WRONG_CLOCK_S: i64 = 3_600;
-/// So many messages have ids that sort by time, and clocks that are a year apart; so far from each other they are sent, and sent
-/// again: each after the other has ended, or in a crowd, whose ends no claim knows in time.
-const SORTED_SENDS: usize = 12;
-const SORTED_GAP_MS: u64 = 200;
-const SORTED_CROWD_GAP_MS: u64 = 20;
+/// So often some messages are sent whose ids sort by time, so far from each other.
+const SORTED_TURNS: u64 = 8;
+const SORTED_GAP_MS: u64 = 3_000;
+/// So many of 1,000 calls take long.
+const SORTED_SLOW: u64 = 250;
+/// When each is sent, and sent again: one after another has ended, and another when it has;
+const SORTED_APART: [(u64, Act); 8] = [
+    (0, Act::Says("sendMessage")),
+    (100, Act::Says("sendMessage")),
+    (104, Act::Repeats),
+    (106, Act::Repeats),
+    (108, Act::Repeats),
+    (110, Act::Repeats),
+    (112, Act::Repeats),
+    (700, Act::Says("sendMessage")),
+];
+/// or all at once.
+const SORTED_CROWD: [(u64, Act); 9] = [
+    (0, Act::Says("sendMessage")),
+    (10, Act::Says("sendMessage")),
+    (14, Act::Repeats),
+    (16, Act::Repeats),
+    (18, Act::Repeats),
+    (20, Act::Repeats),
+    (22, Act::Repeats),
+    (30, Act::Says("sendMessage")),
+    (40, Act::Says("sendMessage")),
+];
 /// So many messages are decided and get no further.
 const DEAD_SENDS: u64 = 8;
 /// Who gives them up comes so often, so far apart.
@@ -114,22 +137,23 @@ impl Plan {
         self
     }
 
-    /// The first person's messages have ids that sort by time, of clocks that are a year apart, and each is sent more than once:
+    /// The first person's messages have ids that sort by time, nearly in their order, and each is sent more than once:
     /// some are decided much later than they were looked up. In some plans half of the functions are of the version before,
-    /// and many are open at once: so they drop, too.
+    /// and several are open at once: so they drop, too.
     pub(super) fn whose_ids_sort_by_time(mut self, older: bool) -> Self {
         self.people = 2;
         self.default_price = 0;
         self.rate = (20, 200);
         self.ids_sort_by_time = true;
-        self.faults = BTreeMap::from([(Fault::Slow, 40), (Fault::Paused, 10)]);
+        self.faults = BTreeMap::from([(Fault::Slow, SORTED_SLOW)]);
         if older {
             self.faults.insert(Fault::Older, 500);
         }
-        self.focus = Some("ACCOUNT".to_owned());
-        let gap_ms = if older { SORTED_CROWD_GAP_MS } else { SORTED_GAP_MS };
-        let send = [Act::Says("sendMessage"), Act::Repeats, Act::Repeats, Act::Sweeps];
-        let acts = (0..).zip(send.repeat(SORTED_SENDS)).map(|(n, act)| (0, CONNECTED_MS + gap_ms * n, act));
+        self.focus = None;
+        let turn: &[(u64, Act)] = if older { &SORTED_CROWD } else { &SORTED_APART };
+        let at_ms = |n: u64| CONNECTED_MS + SORTED_GAP_MS * n;
+        let acts =
+            (0..SORTED_TURNS).flat_map(|n| turn.iter().map(move |(after_ms, act)| (0, at_ms(n) + after_ms, *act)));
         self.is_just([(0, BEGINNING_MS, Act::Connects)].into_iter().chain(acts));
         self
     }

@@ -25,6 +25,8 @@ const OVERTAKEN_MS_MAX: u64 = 400;
 const PATIENCE_MS: [u64; 3] = [20, 300, 6_000];
 /// The time of the first message's id, by a clock that is right; and by how much one may be wrong.
 const FIRST_ID_MS: i64 = 1_767_225_600_000;
+/// Where ids nearly come in order their clocks differ by so much, of which a step takes one.
+const CLOCKS_DIFFER_MS: u64 = 12;
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
@@ -94,12 +96,16 @@ impl Asking<'_> {
         frame
     }
 
-    /// An id as clients make them: some sort by time, of one kind or the other, by clocks that may be wrong, and some don't.
+    /// An id as clients make them: some sort by time, of one kind or the other, by clocks that may be wrong, and some don't. Where
+    /// all sort by time, nearly in the order in which they are sent.
     fn message_id(&mut self) -> String {
         let n = u64::from(self.step);
         let at = Time { ms: FIRST_ID_MS + i64::from(self.step) };
-        let drawn = if self.state.plan.ids_sort_by_time { 2 + self.chance.below(6) } else { self.chance.below(8) };
-        match drawn {
+        if self.state.plan.ids_sort_by_time {
+            let differ = i64::try_from(self.chance.below(CLOCKS_DIFFER_MS)).unwrap_or_default();
+            return uuid_v7(Time { ms: at.ms + differ }, n);
+        }
+        match self.chance.below(8) {
             0 | 1 => format!("m{n}"),
             2 => format!("01KDVTRJ00{n:016}"),
             3 => uuid_v7(at.after(A_YEAR), n),

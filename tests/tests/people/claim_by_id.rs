@@ -1,9 +1,12 @@
 //! Ids that sort by time: a send with such an id is claimed without a look for its RECEIPT, where the account says up to which id
 //! all were dropped. An earlier version's accounts and drops don't say so.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::limits::UPTO_PAGES_MAX;
-use shared::store::accounts::CLAIM_BY_ID;
+use shared::store::accounts::{CLAIM_BY_ID, CLAIM_BY_ID_RAISES};
+use shared::store::guards::Condition;
 use tests::person::uuid_v7;
 use tests::{Call, Fault, Ids, Operation, Phone, World};
 use wire::Time;
@@ -228,6 +231,97 @@ async fn a_claim_by_id_is_made_once() {
         world.comes_to_rest().await;
         world.is_at_rest();
     }
+}
+
+/// Two devices send the same. One's look sees that it isn't open; before its claim arrives, the other's has become a message, and
+/// was dropped. HIGHER: the late claim drops another, which has a higher id, and which nobody else knows to have ended.
+/// Gives the calls.
+async fn claims_late(higher: bool, drops: impl AsyncFnOnce(&World, &Phone)) -> Vec<Call> {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    ann.sends_to("bob", "her account is there").await.data();
+    world.comes_to_rest().await;
+    let id = |n| uuid_v7(world.now(), n);
+    let (same, other) = (message(&id(TWICE), "twice"), message(&id(HIGHER), "another"));
+    let other_ends = format!("RECEIPT#{}", id(HIGHER));
+    let (mut looks, late_look) = (0, if higher { 2 } else { 1 });
+    world.breaks(move |call| {
+        looks += usize::from(reads_account(call));
+        if reads_account(call) && looks == late_look {
+            return Some(Fault::Late(Duration::from_millis(1_500)));
+        }
+        let ends = call.operation.is_put() && call.operation.sk() == Some(&*other_ends);
+        ends.then_some(Fault::Late(Duration::from_millis(1_000)))
+    });
+    world.calls();
+    let another = async {
+        if higher {
+            ann.says(other).await.data();
+        }
+    };
+    let late = async {
+        world.advance(Duration::from_millis(100)).await;
+        ann.says(same.clone()).await
+    };
+    let first = async {
+        world.advance(Duration::from_millis(200)).await;
+        let answer = ann.says(same.clone()).await;
+        drops(&world, &ann).await;
+        answer
+    };
+    let ((), late, first) = futures::join!(another, late, first);
+    assert_eq!((&first["duplicate"], &late["duplicate"]), (&json!(false), &json!(true)));
+    assert_eq!(first["message"], late["message"]);
+    let calls = world.calls();
+    world.heals();
+    world.comes_to_rest().await;
+    world.is_at_rest();
+    calls
+}
+
+/// Ids of the same moment: in this order.
+const TWICE: u64 = 1;
+const BETWEEN: u64 = 2;
+const HIGHER: u64 = 3;
+
+fn reads_account(call: &Call) -> bool {
+    matches!(&call.operation, Operation::Dynamo(name, _) if name == "GetItem")
+        && call.operation.item_kind() == Some("ACCOUNT")
+}
+
+/// As an earlier version's function drops all that is open.
+async fn an_earlier_version_drops(world: &World, _: &Phone) {
+    world.edits("USER#ann", "ACCOUNT", |account| {
+        account["open"] = json!({ "M": {} });
+        let epoch: u64 = account["epoch"]["N"].as_str().and_then(|epoch| epoch.parse().ok()).expect("a number");
+        account["epoch"] = json!({ "N": (epoch + 1).to_string() });
+    });
+}
+
+fn count(calls: &[Call], condition: &Condition) -> usize {
+    calls.iter().filter(|call| call.operation.is_on(condition)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_claim_by_id_meets_what_an_earlier_version_has_dropped() {
+    let calls = claims_late(false, an_earlier_version_drops).await;
+    assert_eq!(count(&calls, &CLAIM_BY_ID), 2, "the first one's, and the late one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_claim_that_drops_meets_what_an_earlier_version_has_dropped() {
+    let calls = claims_late(true, an_earlier_version_drops).await;
+    assert_eq!(count(&calls, &CLAIM_BY_ID_RAISES), 1, "the late one");
+}
+
+/// What it drops has a higher id than what was dropped meanwhile: so its own must be compared, too.
+#[tokio::test(start_paused = true)]
+async fn a_late_claim_that_drops_meets_what_another_claim_has_dropped() {
+    let calls = claims_late(true, async |world: &World, ann: &Phone| {
+        ann.says(message(&uuid_v7(world.now(), BETWEEN), "between")).await.data();
+    })
+    .await;
+    assert_eq!(count(&calls, &CLAIM_BY_ID_RAISES), 2, "the one that drops it, and the late one");
 }
 
 fn account(world: &World) -> Value {
