@@ -25,7 +25,7 @@ const WRONG_CLOCK_GAP_MS: u64 = 300;
 /// By so much a clock is wrong, in seconds.
 pub(super) const WRONG_CLOCK_S: i64 = 3_600;
 /// So often some messages are sent whose ids sort by time, so far from each other.
-const SORTED_TURNS: u64 = 8;
+const SORTED_TURNS: u64 = 5;
 const SORTED_GAP_MS: u64 = 3_000;
 /// So many of 1,000 calls take long.
 const SORTED_SLOW: u64 = 250;

@@ -2,12 +2,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::limits::{FOLD_AFTER, WORK_SHARDS};
+use shared::limits::{FOLD_AFTER, LIVELY, WORK_SHARDS};
+use shared::store::accounts::CLAIM;
 use shared::store::table::Key;
 use shared::store::work::Listing;
 use tests::years::item;
 use tests::{Fault, World};
 use wire::{Time, UserId};
+
+/// How long a look takes that meets what comes meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A world where Ann's message was decided, and its function died before it was published.
 async fn claimed_and_dead() -> (World, tests::Phone, serde_json::Value) {
@@ -171,4 +175,33 @@ async fn what_the_index_gives_in_parts_is_swept_all_the_same() {
     world.breaks(|call| call.operation.reads_index().then_some(Fault::Part(1)));
     world.sweeps().await;
     assert_eq!(listed_still(&world), 0);
+}
+
+/// A function that dropped the last open send has left its account in the index: the next sweep takes it out, but for a claim that
+/// comes after the sweep's look.
+#[tokio::test(start_paused = true)]
+async fn an_account_stays_in_the_index_for_a_send_that_dies_meanwhile() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    ann.sends_to("bob", "dropped").await.data();
+    world.edits("USER#ann", "ACCOUNT", |account| {
+        account["open"] = json!({ "M": {} });
+        account["epoch"] = json!({ "N": "1" });
+    });
+    world.advance(LIVELY).await;
+    let mut looked = false;
+    world.breaks(move |call| {
+        let looks = call.operation.item_kind() == Some("ACCOUNT") && !call.operation.is_write() && !looked;
+        looked |= looks;
+        if call.operation.is_on(&CLAIM) { Some(Fault::KillAfter) } else { looks.then_some(Fault::Late(LOOK)) }
+    });
+    let dies = async {
+        world.advance(LOOK / 2).await;
+        ann.tries(json!({ "action": "sendMessage", "to": "bob", "content": "dies", "clientMessageId": "m" })).await
+    };
+    let (_, dead) = futures::join!(world.sweeps(), dies);
+    assert!(dead.is_none(), "it has died");
+    world.heals();
+    world.comes_to_rest().await;
+    world.is_at_rest();
 }
