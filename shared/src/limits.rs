@@ -111,7 +111,7 @@ pub const WALK_PAGE_SLOTS: u32 = 250;
 /// After this an open send is the sweep's: it finishes it, or voids it. Patience, not safety.
 pub const VOID_AFTER: Duration = Duration::from_secs(60);
 /// Whoever has sent something in this time is likely to go on: the sweep leaves their account listed, with the sends that have
-/// ended, and only looks at it. Each look reads 2 to 5 units; to drop and to list again writes 4, so as much as 4 to 10 looks.
+/// ended, and only looks at it. Each look reads 2 units; to drop and to list again writes 3, so as much as 7 looks.
 pub const LIVELY: Duration = Duration::from_secs(300);
 
 // ---- the ledger ------------------------------------------------------------------------------------------------------

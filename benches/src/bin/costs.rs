@@ -21,6 +21,8 @@ const SENDERS: [u32; 4] = [1, 2, 4, 60];
 /// what only the first messages cost has been paid.
 const MESSAGES_MIN: u32 = 15;
 const FIRST_MINUTES: u32 = 5;
+/// After so long the sweep has done all that it does for somebody who says nothing more.
+const SILENT_MINUTES: u32 = 7;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Dollars a million, in us-east-1, November 2026 (<https://aws.amazon.com/dynamodb/pricing/on-demand>,
@@ -130,6 +132,7 @@ async fn main() -> ExitCode {
     costs.extend(messages(["paid message, a share to the house", "the first such"], sorted, 3, "70", (3, 10.0)).await);
     let other = ["free message, an id that doesn't sort by time", "the first such"];
     costs.extend(messages(other, Ids::Other, 0, "100", (4, 5.0)).await);
+    costs.push(silence().await);
     costs.extend(marks().await);
     costs.push(cleanup().await);
     let mut wholes = Vec::new();
@@ -199,6 +202,30 @@ async fn marks() -> Vec<Cost> {
     bob.marks_read(&conversation, 2).await;
     costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0)));
     costs
+}
+
+/// A message of somebody who has been silent, and is silent again: it lists the account, and the sweep looks at it each minute, drops
+/// it and takes the account out of the index.
+async fn silence() -> Cost {
+    let world = World::new().await;
+    let phone = world.person("ann").connects().await;
+    let _listening = world.person("bob").connects().await;
+    phone.sends_to("bob", "hello").await.data();
+    world.comes_to_rest().await;
+    world.calls();
+    world.sweeps().await;
+    let idle = units(&world.calls());
+    phone.sends_to("bob", "hello again").await.data();
+    let mut cost = Cost::of("free message between two silences", &world.calls(), &phone, 1, (3, 8.0));
+    for _ in 0..SILENT_MINUTES {
+        world.advance(MINUTE).await;
+        world.sweeps().await;
+        let (writes, reads) = units(&world.calls());
+        cost.writes += writes - idle.0;
+        cost.reads += reads - idle.1;
+    }
+    world.is_at_rest();
+    cost
 }
 
 /// What becomes of as few messages as are moved at once before their time: moved, deleted, and the conversation's last look.
