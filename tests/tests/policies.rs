@@ -18,6 +18,7 @@ async fn everything_that_is_allowed_is_used() {
     coins_are_earned_and_spent(&world).await;
     messages_are_read(&world).await;
     the_sweep_finishes_what_nobody_else_does(&world).await;
+    an_account_is_of_an_earlier_version(&world).await;
     connections_end(&world).await;
     a_conversation_is_left_half_made(&world).await;
     pushes_fail(&world).await;
@@ -80,6 +81,17 @@ async fn the_sweep_finishes_what_nobody_else_does(world: &World) {
         world.comes_to_rest().await;
         assert_eq!(bob.heard_messages().len(), heard);
     }
+}
+
+/// The sweep finds out up to which id an earlier version has dropped.
+async fn an_account_is_of_an_earlier_version(world: &World) {
+    let lea = world.person("lea").connects().await;
+    lea.sends_to("ann", "the earlier one has dropped this").await.data();
+    world.edits("USER#lea", "ACCOUNT", |account| {
+        account.remove("dropped_upto");
+        account.remove("upto_epoch");
+    });
+    world.comes_to_rest().await;
 }
 
 /// Pushes that fail are tried again; one never succeeds, one meets the end of its connection.
