@@ -95,14 +95,14 @@ pub const OPEN_MAX: usize = 128;
 /// Finished sends are dropped from `open` when it holds this many, if no claim has dropped them: so that ACCOUNT stays below 1 KB,
 /// one write unit.
 pub const DROP_BATCH: usize = 4;
-/// The most pages of 1 MB that are read of one user's RECEIPTs to find the highest time-ordered id: once, for an account of an
-/// earlier version. Each has about 4,000 RECEIPTs; with more of other ids in front, this user's sends go the longer way.
+/// The most pages of 1 MB that are read of one user's RECEIPTs to find the highest time-ordered id, after an earlier version
+/// has dropped. Each has about 4,000 RECEIPTs; with more of other ids in front, this user's sends go the longer way.
 pub const UPTO_PAGES_MAX: u32 = 8;
 /// How many sends, and how many conversations, a process remembers. With one more it forgets them all, and begins anew.
 pub const REMEMBERED_MAX: usize = 10_000;
 /// How often a send looks again because sends were dropped between its look and its claim.
 pub const LOOKS_MAX: u32 = 24;
-/// How often a claim is tried with one look (the rate's two forms, a balance that settling has raised).
+/// How often a claim is tried with one look (the rate's three forms, what was dropped meanwhile, a balance that settling has raised).
 pub const CLAIMS_PER_LOOK_MAX: u32 = 6;
 /// How many slots of a log one walk looks at before it leaves the rest to a retry or the sweep.
 pub const WALK_SLOTS_MAX: u64 = 2_000;
@@ -111,7 +111,7 @@ pub const WALK_PAGE_SLOTS: u32 = 250;
 /// After this an open send is the sweep's: it finishes it, or voids it. Patience, not safety.
 pub const VOID_AFTER: Duration = Duration::from_secs(60);
 /// Whoever has sent something in this time is likely to go on: the sweep leaves their account listed, with the sends that have
-/// ended, and only looks at it. Each look reads 2 units; to drop and to list again writes 3, so as much as 7 looks.
+/// ended, and only looks at it. Each look reads 2 units and seldom more; to drop and to list again writes 3, so as much as 7 looks.
 pub const LIVELY: Duration = Duration::from_secs(300);
 
 // ---- the ledger ------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ id!(
 
 impl ClientMessageId {
     /// Whether it is of a kind whose text sorts by the time at which it was made: a UUID of version 7 (RFC 9562) in small letters,
-    /// or a ULID (<https://github.com/ulid/spec>) in capitals, of any time before the year 6429. The text alone says so, no clock:
+    /// or a ULID (<https://github.com/ulid/spec>) in capitals; of any time up to the year 6429. The text alone says so, no clock:
     /// what is judged so once is judged so for ever.
     pub fn is_time_ordered(&self) -> bool {
         is_uuid_v7(self.0.as_bytes()) || is_ulid(self.0.as_bytes())

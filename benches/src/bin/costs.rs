@@ -12,7 +12,8 @@ use tests::network::{Call, Operation};
 use tests::person::{Ids, Phone};
 use tests::world::World;
 
-/// Messages over which a steady figure is the mean: some do more than others, as those with ids that don't sort by time drop several at once.
+/// Messages over which a steady figure is the mean: some do more than others, as those with ids that don't sort by time drop several
+/// at once.
 const MESSAGES: usize = 32;
 
 /// How many messages a minute the senders send of whom it is counted what a message costs with everything that follows.

@@ -96,12 +96,11 @@ pub fn account_unlisted(user: &UserId, account: &Account, listing: Option<&Listi
     unlisted(!account.open.is_empty(), due, listing)
 }
 
-/// A send that has ended, and was dropped, is one of those of which the account says so, where it says up to which id all were: else
-/// it could be claimed again. One that was claimed otherwise isn't looked for there.
+/// No account tells of a send that has ended, and was dropped, that it was never claimed: it would be claimed again.
 pub fn dropped_is_told(account: &Account, id: &SendId, client_message_id: &ClientMessageId) -> Holds {
     let told = !account.tells_that_unclaimed(id, client_message_id);
     holds("an account tells what was dropped", told, || {
-        format!("{client_message_id} has ended and isn't open, and {:?} was dropped at last", account.dropped_upto)
+        format!("{client_message_id} has ended and isn't open, and all up to {:?} were dropped", account.dropped_upto)
     })
 }
 

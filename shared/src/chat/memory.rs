@@ -1,5 +1,5 @@
-//! What a process has seen and what never changes: it saves reads, and no decision needs it. Each process has its own, and it ends
-//! with the process.
+//! What a process has seen and what never changes: it saves reads and writes. Nothing needs it, and only what a claim drops rests on
+//! it. Each process has its own, and it ends with the process.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -52,8 +52,8 @@ pub struct Account {
     pub open: BTreeMap<SendId, OpenSend>,
     /// Counts the drops.
     pub epoch: u64,
-    /// No time-ordered id above this was ever dropped, by what `upto_epoch` says: a send with such an id, which isn't open, was
-    /// never claimed.
+    /// No time-ordered id above this was ever dropped, where `upto_epoch` is the epoch: a send with such an id, which isn't open,
+    /// was never claimed.
     #[serde(default)]
     pub dropped_upto: String,
     /// At which epoch `dropped_upto` was true. Another epoch means that a function has dropped which didn't know of it; accounts
@@ -319,8 +319,8 @@ impl Store {
     }
 
     /// Decides a send: records it and takes its price, **if** it is not recorded (once only), **and** it was never dropped (the
-    /// epoch is the one seen, or its id is above all that were), **and** the balance covers it, **and** there is room, **and** the
-    /// rate holds. What has ended is dropped by the same write: that costs nothing more.
+    /// epoch is the one seen, or its id is above all that were), **and** the balance covers it, **and** there is room (or what it
+    /// drops makes some), **and** the rate holds. What has ended is dropped by the same write: that costs nothing more.
     ///
     /// The rate has three forms, as an expression knows no maximum: from now on, when the last send is long ago; from
     /// `rate_until` on otherwise; and as if a whole burst had just been sent, where `rate_until` was set by a clock that was

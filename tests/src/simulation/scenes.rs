@@ -138,7 +138,7 @@ impl Plan {
     }
 
     /// The first person's messages have ids that sort by time, nearly in their order, and each is sent more than once:
-    /// some are decided much later than they were looked up. In some plans half of the functions are of the version before,
+    /// some are decided much later than they were looked up. In some plans half of the functions drop as the version before,
     /// and several are open at once: so they drop, too.
     pub(super) fn whose_ids_sort_by_time(mut self, older: bool) -> Self {
         self.people = 2;

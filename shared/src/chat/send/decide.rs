@@ -197,8 +197,8 @@ struct Known {
 }
 
 impl Known {
-    /// Of what the look saw. Where an earlier version has dropped, nothing: a drop of its own must find out up to where. And
-    /// several at once where the claim is by epoch, as each drop makes those who claim so at the same moment look again.
+    /// Of what the look saw. Where an earlier version has dropped, nothing: step 6 must find out first up to where. And at least
+    /// three where the claim is by epoch, as each drop makes those who claim so at the same moment look again.
     fn of(app: &App, look: &Look) -> Self {
         let sends = look.account.open.iter().filter(|(id, _)| app.memory.has_ended(id));
         let ids: Vec<SendId> = sends.clone().map(|(id, _)| id.clone()).collect();

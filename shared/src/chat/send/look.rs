@@ -1,5 +1,5 @@
-//! Step 1: look. What the decision rests on, in one round trip where the send's id sorts by time and the receiver is known; else in
-//! two.
+//! Step 1: look. What the decision rests on, in one round trip where ACCOUNT tells that the send was never claimed and the receiver
+//! is known; else in two.
 //!
 //! The order matters: RECEIPT is read after ACCOUNT has answered. Whoever sees neither an open entry nor a RECEIPT has
 //! seen an epoch that any drop in between has changed, and the claim with it fails. It needn't be read where ACCOUNT itself tells
@@ -38,7 +38,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether the send was unclaimed also when ACCOUNT was read that is THERE now, in which it isn't open.
+    /// Whether the send was still unclaimed when ACCOUNT was as it is THERE, where it isn't open.
     pub fn is_unclaimed(&self, attempt: &Attempt, there: &Account) -> bool {
         match self.by {
             ClaimBy::Epoch(epoch) => there.epoch == epoch,
