@@ -6,9 +6,9 @@ use wire::Event;
 
 use crate::archive::Archive;
 use crate::auth::Caller;
-use crate::chat::memory::Memory;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::memory::Memory;
 use crate::push::Push;
 use crate::queue::PushQueue;
 use crate::store::Store;

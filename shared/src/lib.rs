@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 5 | [`run`]: from an AWS event to a handler and back. The only floor that knows Lambda's events |
 //! | 4 | [`chat`]: what handlers do together: one message's way, conversations, history, what waits, `verify` |
-//! | 3 | [`app`]: what a handler may touch; [`auth`]: who asks |
+//! | 3 | [`app`]: what a handler may touch; [`auth`]: who asks; [`memory`]: what a process remembers |
 //! | 2 | the outside, each the only place that knows its service: [`store`], [`push`], [`queue`], [`archive`], [`secret`] |
 //! | 1 | [`aws`]: the SDK's settings, S3's two calls, time limits, warming |
 //! | 0 | [`telemetry`], [`config`], [`clock`], `jitter`, [`error`], [`limits`] |
@@ -21,6 +21,7 @@ pub mod config;
 pub mod error;
 mod jitter;
 pub mod limits;
+pub mod memory;
 pub mod push;
 pub mod queue;
 pub mod run;

@@ -200,7 +200,7 @@ const FLOORS: [&[&str]; 6] = [
     &["limits", "clock", "jitter", "error", "config", "telemetry"],
     &["aws"],
     &["store", "secret", "push", "queue", "archive"],
-    &["auth", "app"],
+    &["auth", "memory", "app"],
     &["chat"],
     &["run"],
 ];
