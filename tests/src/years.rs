@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::person::uuid_v7;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Item;
 use serde::Serialize;
@@ -105,6 +106,7 @@ struct Person {
     first_at: i64,
     last_at: i64,
     sends: u64,
+    dropped_upto: String,
 }
 
 struct World {
@@ -194,7 +196,7 @@ impl World {
     fn message(&mut self, scene: &Scene, seq: Seq, sender: usize, at: Time, void: bool) {
         let (from, to) = (&scene.members[sender], &scene.members[1 - sender]);
         let price = self.people[to].price.unwrap_or_default();
-        let client_message_id: ClientMessageId = format!("{:032x}", self.chance.u128(..)).parse().expect("an id");
+        let client_message_id: ClientMessageId = uuid_v7(at, self.chance.u64(..)).parse().expect("an id");
         let sid = SendId::new(from, &client_message_id);
         let said = self.words();
         let reply_to = (seq > Seq(1) && self.chance.u8(..20) == 0).then(|| Seq(self.chance.u64(1..seq.0)));
@@ -213,7 +215,7 @@ impl World {
         let slot = LogItem {
             sender: from.clone(),
             sid: sid.clone(),
-            client_message_id,
+            client_message_id: client_message_id.clone(),
             content,
             reply_to,
             price: price_of,
@@ -225,6 +227,7 @@ impl World {
         person.sends += 1;
         person.first_at = person.first_at.min(at.ms);
         person.last_at = person.last_at.max(at.ms);
+        person.dropped_upto = client_message_id.as_str().max(&person.dropped_upto).to_owned();
         if price > 0 && !void {
             self.ledger(scene, [from, to], sid.as_str(), price, at);
         }
@@ -293,7 +296,10 @@ impl World {
             let mut item = HashMap::from([
                 ("balance".to_owned(), number(balance)),
                 ("open".to_owned(), AttributeValue::M(HashMap::new())),
-                ("epoch".to_owned(), number(person.sends.div_ceil(4))),
+                // Each was dropped by the next one's claim, and the last one by the sweep.
+                ("epoch".to_owned(), number(person.sends)),
+                ("upto_epoch".to_owned(), number(person.sends)),
+                ("dropped_upto".to_owned(), text(&person.dropped_upto)),
                 ("settle_version".to_owned(), number(u64::from(person.earned + topups > 0))),
             ]);
             if person.sends > 0 {
