@@ -62,7 +62,8 @@ impl Store {
     }
 
     /// An id that is at least as high as each time-ordered one of a user's RECEIPTs, strongly: the highest of them, where it is
-    /// among the first [`UPTO_PAGES_MAX`] pages; else what the last page has ended with; empty where there is none. Other ids lie between them.
+    /// among the first [`UPTO_PAGES_MAX`] pages; else what the last page has ended with; empty where there is none. Other ids lie
+    /// between them.
     pub async fn receipts_upto(&self, user: &UserId) -> Result<String, StoreError> {
         let [from, to] = TIME_ORDERED.map(|bound| format!("{RECEIPT_PREFIX}{bound}"));
         let (mut start, mut lowest) = (None, String::new());

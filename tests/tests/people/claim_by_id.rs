@@ -11,6 +11,8 @@ use tests::person::uuid_v7;
 use tests::{Call, Fault, Ids, Operation, Phone, World};
 use wire::Time;
 
+use super::to_the_last::item;
+
 /// Long after the worlds' time.
 const A_YEAR_AHEAD: Time = Time { ms: 1_800_000_000_000 };
 const ULID: &str = "01KDVTRJ00000000000000000M";
@@ -19,9 +21,15 @@ fn message(id: &str, content: &str) -> Value {
     json!({ "action": "sendMessage", "to": "bob", "content": content, "clientMessageId": id })
 }
 
-fn reads_receipt(call: &Call) -> bool {
+/// Whether a call reads one item of this kind.
+fn reads(call: &Call, kind: &str) -> bool {
     matches!(&call.operation, Operation::Dynamo(name, _) if name == "GetItem")
-        && call.operation.item_kind() == Some("RECEIPT")
+        && call.operation.item_kind() == Some(kind)
+}
+
+/// Whether a call asks RECEIPTs in a row.
+fn asks_receipts(call: &&Call) -> bool {
+    call.operation.range().is_some_and(|(from, _)| from.starts_with("RECEIPT#"))
 }
 
 /// How many round trips a message takes to its answer, and whether its RECEIPT is looked for.
@@ -30,7 +38,7 @@ async fn look_of(world: &World, phone: &Phone, frame: Value) -> (usize, bool) {
     phone.says(frame).await.data();
     let calls = world.calls();
     let answer = calls.iter().find(|call| call.operation == Operation::Push(phone.connection.clone()));
-    (answer.expect("an answer").round_trip - 1, calls.iter().any(reads_receipt))
+    (answer.expect("an answer").round_trip - 1, calls.iter().any(|call| reads(call, "RECEIPT")))
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,8 +163,7 @@ async fn the_receipts_are_asked_once_and_only_where_it_matters() {
         world.calls();
         world.comes_to_rest().await;
         let calls = world.calls();
-        let asks = |call: &&Call| call.operation.range().is_some_and(|(from, _)| from.starts_with("RECEIPT#"));
-        let found: Vec<&Call> = calls.iter().filter(asks).collect();
+        let found: Vec<&Call> = calls.iter().filter(asks_receipts).collect();
         assert_eq!(found.len(), asked, "{ids:?}");
         assert!(found.iter().all(|call| call.operation.is_strong()));
     }
@@ -184,10 +191,9 @@ async fn the_receipts_are_asked_in_so_many_pages() {
     world.calls();
     world.comes_to_rest().await;
     let calls = world.calls();
-    let asks = |call: &&Call| call.operation.range().is_some_and(|(from, _)| from.starts_with("RECEIPT#"));
-    assert_eq!(calls.iter().filter(asks).count(), UPTO_PAGES_MAX as usize);
+    assert_eq!(calls.iter().filter(asks_receipts).count(), UPTO_PAGES_MAX as usize);
     // The highest is never the one that was asked for last.
-    assert_eq!(account(&world)["dropped_upto"], "1001");
+    assert_eq!(item(&world, "USER#ann", "ACCOUNT")["dropped_upto"], "1001");
     assert_eq!(look_of(&world, &ann, message(&uuid_v7(world.now(), 3), "new")).await, (4, true));
     assert_eq!(ann.says(old).await["duplicate"], true);
 }
@@ -246,8 +252,9 @@ async fn claims_late(higher: bool, drops: impl AsyncFnOnce(&World, &Phone)) -> V
     let other_ends = format!("RECEIPT#{}", id(HIGHER));
     let (mut looks, late_look) = (0, if higher { 2 } else { 1 });
     world.breaks(move |call| {
-        looks += usize::from(reads_account(call));
-        if reads_account(call) && looks == late_look {
+        let is_look = reads(call, "ACCOUNT");
+        looks += usize::from(is_look);
+        if is_look && looks == late_look {
             return Some(Fault::Late(Duration::from_millis(1_500)));
         }
         let ends = call.operation.is_put() && call.operation.sk() == Some(&*other_ends);
@@ -284,11 +291,6 @@ const TWICE: u64 = 1;
 const BETWEEN: u64 = 2;
 const HIGHER: u64 = 3;
 
-fn reads_account(call: &Call) -> bool {
-    matches!(&call.operation, Operation::Dynamo(name, _) if name == "GetItem")
-        && call.operation.item_kind() == Some("ACCOUNT")
-}
-
 /// As an earlier version's function drops all that is open.
 async fn an_earlier_version_drops(world: &World, _: &Phone) {
     world.edits("USER#ann", "ACCOUNT", |account| {
@@ -322,9 +324,4 @@ async fn a_late_claim_that_drops_meets_what_another_claim_has_dropped() {
     })
     .await;
     assert_eq!(count(&calls, &CLAIM_BY_ID_RAISES), 2, "the one that drops it, and the late one");
-}
-
-fn account(world: &World) -> Value {
-    let items = world.items();
-    items.into_iter().find(|item| item["pk"] == "USER#ann" && item["sk"] == "ACCOUNT").expect("an account")
 }

@@ -50,7 +50,7 @@ fn writes(world: &World, sk: &str) -> usize {
     world.calls().iter().filter(|call: &&Call| call.operation.writes(sk)).count()
 }
 
-fn item(world: &World, pk: &str, sk: &str) -> Value {
+pub(super) fn item(world: &World, pk: &str, sk: &str) -> Value {
     let items = world.items();
     items.into_iter().find(|item| item["pk"] == pk && item["sk"] == sk).unwrap_or_default()
 }

@@ -103,7 +103,7 @@ impl Ends {
             (None, Some(_)) => Some(app.store.receipts_upto(sender).await?),
             (None, None) => None,
         };
-        let upto = before.map(|before| self.highest.clone().map_or(before.clone(), |highest| highest.max(before)));
+        let upto = before.max(self.highest.clone());
         Ok(Drop { epoch: self.epoch, ids: self.finished.clone(), refund: self.refund, upto })
     }
 }
