@@ -25,7 +25,7 @@ impl Memory {
     /// Remembers that a send has a RECEIPT with a number. RECEIPTs stay as they are and are never deleted.
     pub fn ended(&self, send: SendId) {
         let mut seen = self.seen();
-        if seen.ended.len() >= REMEMBERED_MAX {
+        if seen.ended.len() >= REMEMBERED_MAX && !seen.ended.contains(&send) {
             seen.ended.clear();
         }
         seen.ended.insert(send);
@@ -50,12 +50,13 @@ impl Memory {
             return;
         }
         let mut seen = self.seen();
+        if seen.members.contains_key(&meta.id) {
+            return;
+        }
         if seen.members.len() >= REMEMBERED_MAX {
             seen.members.clear();
         }
-        if !seen.members.contains_key(&meta.id) {
-            seen.members.insert(meta.id.clone(), meta.members.clone());
-        }
+        seen.members.insert(meta.id.clone(), meta.members.clone());
     }
 
     /// Who is in a direct conversation, if that is known.

@@ -100,7 +100,7 @@ async fn went_well(work: impl Future<Output = Result<(), Error>>) -> bool {
 /// wait for ever behind such, a sweep is PATIENT for a part of its time only.
 async fn finish_open(app: &App, key: Key, patient: bool) -> Result<(), Error> {
     let user = &key.owner()?;
-    let account = app.store.account(user).await?;
+    let mut account = app.store.account(user).await?;
     let now = app.clock.now();
     let is_old = |send: &OpenSend| send.claimed_at <= now.before(VOID_AFTER) || is_to_come(send.claimed_at, now);
     let mut ends = Ends::of(app, user, &account).await?;
@@ -115,6 +115,8 @@ async fn finish_open(app: &App, key: Key, patient: bool) -> Result<(), Error> {
         }
     }
     if ends.under_way.iter().any(|(_, send)| is_old(send)) {
+        // That took its time, and whoever is alive has claimed and dropped meanwhile: their refunds don't wait for another sweep.
+        account = app.store.account(user).await?;
         ends = Ends::of(app, user, &account).await?;
     } else if patient && ends.is_all_well() && is_lively(&account, now) {
         return Ok(());

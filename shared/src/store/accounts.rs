@@ -314,7 +314,7 @@ impl Store {
         ]);
         match self.put_new(Key::account(user), item).await? {
             Written::Refused(Some(item)) => from_item(item),
-            _ => Ok(Account::default()),
+            _ => Ok(Account { upto_epoch: Some(0), ..Account::default() }),
         }
     }
 

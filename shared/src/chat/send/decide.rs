@@ -110,7 +110,9 @@ async fn permit(app: &App, attempt: &Attempt, look: &Look, trace_id: &str) -> Re
     };
     acceptable(attempt, look)?;
     affordable(app, attempt, look).await?;
-    Ok(create_direct(app, &attempt.sender, to, trace_id).await?.0)
+    let meta = create_direct(app, &attempt.sender, to, trace_id).await?.0;
+    app.memory.met(&meta);
+    Ok(meta)
 }
 
 /// Whether the message fits what the look saw.

@@ -73,7 +73,7 @@ impl Ends {
     /// Those of the store.
     pub async fn drop(&self, app: &App, sender: &UserId) -> Result<usize, Error> {
         if !self.finished.is_empty() {
-            // A lost race means that another has dropped; its look is as good as ours.
+            // A lost race means that another has dropped. What it left is the next one's, at the latest the next sweep's.
             app.store.account_drop(sender, &self.of_finished(app, sender).await?).await?;
         }
         Ok(self.finished.len())
