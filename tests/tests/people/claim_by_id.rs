@@ -21,6 +21,10 @@ fn message(id: &str, content: &str) -> Value {
     json!({ "action": "sendMessage", "to": "bob", "content": content, "clientMessageId": id })
 }
 
+fn message_there(id: &str, conversation: &Value) -> Value {
+    json!({ "action": "sendMessage", "conversationId": conversation, "content": "hi", "clientMessageId": id })
+}
+
 /// Whether a call reads one item of this kind.
 fn reads(call: &Call, kind: &str) -> bool {
     matches!(&call.operation, Operation::Dynamo(name, _) if name == "GetItem")
@@ -52,11 +56,20 @@ async fn an_id_that_sorts_by_time_saves_a_round_trip() {
     for (id, wanted) in ids {
         assert_eq!(look_of(&world, &ann, message(&id, "hi")).await, wanted, "{id}");
     }
-    let mut there = message(&uuid_v7(A_YEAR_AHEAD, 1), "hi");
-    there.as_object_mut().expect("an object").remove("to");
-    there["conversationId"] = conversation;
     // This process has met the two.
+    let there = message_there(&uuid_v7(A_YEAR_AHEAD, 1), &conversation);
     assert_eq!(look_of(&world, &ann, there).await, short);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_message_of_all_is_not_looked_for_either() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    // Her account and the conversation are made: a round trip each.
+    assert_eq!(look_of(&world, &ann, message(&uuid_v7(world.now(), 1), "hi")).await, (5, false));
+    // This process has made the conversation: it knows who is in it.
+    let there = message_there(&uuid_v7(world.now(), 2), &ann.opens("bob").await);
+    assert_eq!(look_of(&world, &ann, there).await, (3, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,9 +79,7 @@ async fn who_is_in_a_conversation_is_read_by_whoever_has_not_met_them() {
     let conversation = ann.opens("bob").await;
     let bob = world.person("bob").connects().await;
     for wanted in [(4, false), (3, false)] {
-        let mut frame = message(&uuid_v7(world.now(), wanted.0 as u64), "hi");
-        frame.as_object_mut().expect("an object").remove("to");
-        frame["conversationId"] = conversation.clone();
+        let frame = message_there(&uuid_v7(world.now(), wanted.0 as u64), &conversation);
         // An account is made by the first send.
         if wanted.0 == 4 {
             world.tops_up("ann", 1).await;

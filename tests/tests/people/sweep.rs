@@ -10,6 +10,8 @@ use tests::years::item;
 use tests::{Fault, World};
 use wire::{Time, UserId};
 
+use super::to_the_last;
+
 /// How long a look takes that meets what comes meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,33 @@ async fn sweeps_that_overlap_give_up_and_refund_once() {
     futures::future::join_all((0..4).map(|_| world.sweeps())).await;
     world.is_at_rest();
     assert_eq!(ann.balance().await, 12);
+}
+
+/// Who goes on sending drops, too. What the sweep has given up comes back in the same sweep all the same.
+#[tokio::test(start_paused = true)]
+async fn a_refund_does_not_wait_because_another_drops_meanwhile() {
+    let (world, ann, _) = claimed_and_dead().await;
+    ann.sends_to("bob", "has ended").await.data();
+    assert_eq!(ann.balance().await, 2);
+    world.advance(Duration::from_secs(61)).await;
+    world.tops_up("ann", 5).await;
+    let mut published = false;
+    world.breaks(move |call| {
+        let publishes = call.operation.writes("MSG#") && !published;
+        published |= publishes;
+        publishes.then_some(Fault::Late(LOOK))
+    });
+    let goes_on = async {
+        world.advance(LOOK / 2).await;
+        ann.sends_to("bob", "meanwhile").await.data();
+        to_the_last::item(&world, "USER#ann", "ACCOUNT")["open"].as_object().map(serde_json::Map::len)
+    };
+    let ((), open) = futures::join!(world.sweeps(), goes_on);
+    assert_eq!(open, Some(2), "what had ended was dropped meanwhile");
+    assert_eq!(ann.balance().await, 7, "2, a top-up of 5, a message for 5, and the refund of 5");
+    world.heals();
+    world.comes_to_rest().await;
+    world.is_at_rest();
 }
 
 #[tokio::test(start_paused = true)]
