@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wire::{ConversationId, Kind, SendId, UserId};
+use wire::{ConversationId, SendId};
 
 use crate::limits::REMEMBERED_MAX;
-use crate::store::conversations::Meta;
+use crate::store::conversations::Who;
 
 /// What a process remembers.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,8 @@ pub struct Memory(Arc<Mutex<Seen>>);
 struct Seen {
     /// Sends with a RECEIPT that has a number: put or read by this process.
     ended: HashSet<SendId>,
-    /// Who is in a direct conversation.
-    members: HashMap<ConversationId, Vec<UserId>>,
+    /// Who is in a conversation, for good.
+    met: HashMap<ConversationId, Who>,
 }
 
 impl Memory {
@@ -44,24 +44,21 @@ impl Memory {
         }
     }
 
-    /// Remembers who is in a conversation, if it is direct: that never changes.
-    pub fn met(&self, meta: &Meta) {
-        if meta.kind != Kind::Direct {
-            return;
-        }
+    /// Remembers who is in a conversation where that never changes.
+    pub fn met(&self, conversation: &ConversationId, who: &Who) {
         let mut seen = self.seen();
-        if seen.members.contains_key(&meta.id) {
+        if seen.met.contains_key(conversation) {
             return;
         }
-        if seen.members.len() >= REMEMBERED_MAX {
-            seen.members.clear();
+        if seen.met.len() >= REMEMBERED_MAX {
+            seen.met.clear();
         }
-        seen.members.insert(meta.id.clone(), meta.members.clone());
+        seen.met.insert(conversation.clone(), who.clone());
     }
 
-    /// Who is in a direct conversation, if that is known.
-    pub fn members(&self, conversation: &ConversationId) -> Option<Vec<UserId>> {
-        self.seen().members.get(conversation).cloned()
+    /// Who is in a conversation, if that is known.
+    pub fn who(&self, conversation: &ConversationId) -> Option<Who> {
+        self.seen().met.get(conversation).cloned()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

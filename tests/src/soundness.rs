@@ -241,16 +241,16 @@ impl Kept {
         let Some(receipt) = receipt else { return Ok(()) };
         invariants::receipt_agrees(&meta.id, seq, item, receipt)?;
         if !item.void {
-            for user in &meta.members {
+            for user in meta.who.members() {
                 let inbox = self.inboxes.get(&(user.clone(), meta.id.clone())).map(|(inbox, _)| inbox);
                 of(user, invariants::inbox_knows(inbox, seq))?;
             }
         }
         let line = |user: &UserId, kind: &str| self.entry(user, &format!("{kind}#{}", item.sid.as_str()));
-        let receiver = meta.members.iter().find(|member| **member != item.sender);
+        let receiver = meta.who.paid_by(&item.sender);
         let charge = line(&item.sender, "charge");
         let house = charge.and_then(|charge| charge.split.as_ref()).and_then(|split| split.house.as_ref());
-        let earning = receiver.and_then(|receiver| line(receiver, "earn"));
+        let earning = receiver.and_then(|receiver| line(&receiver, "earn"));
         let share = house.and_then(|house| line(house, "share"));
         invariants::coins_have_arrived(item, Paid { charge, earning, share })
     }

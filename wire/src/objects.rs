@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ClientMessageId, ConversationId, UserId};
 use crate::values::{Coins, Seq, Time};
 
-/// How far a message has come: derived from the horizons of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How far a message has come: derived from the horizons of the others. In this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has its number.

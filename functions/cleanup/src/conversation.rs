@@ -97,7 +97,7 @@ struct Horizons {
 
 impl Horizons {
     async fn of(app: &App, meta: &Meta) -> Result<Self, Error> {
-        let keys: Vec<Key> = meta.members.iter().map(|member| Key::inbox(member, &meta.id)).collect();
+        let keys: Vec<Key> = meta.who.members().iter().map(|member| Key::inbox(member, &meta.id)).collect();
         let (tail, inboxes) = try_join(app.store.log_tail(&meta.id, Read::Strong), app.store.inboxes(&keys)).await?;
         let inboxes = inboxes.all()?;
         if inboxes.len() < keys.len() {

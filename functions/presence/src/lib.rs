@@ -40,15 +40,15 @@ pub async fn ping(app: &App, caller: Caller, _: Ping) -> Result<Answered, Error>
 pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answered, Error> {
     let Typing { conversation_id, typing } = request;
     let inbox = app.store.inbox(&caller.user, &conversation_id, Read::Eventual).await?;
-    let others = match inbox {
-        Some(inbox) => vec![inbox.peer],
+    let side = match inbox {
+        Some(inbox) => inbox.side,
         // A conversation's first push may have been faster than the write that makes the inbox; META knows who is in it.
-        None => Membership::find(app, &conversation_id, &caller.user).await?.others().cloned().collect(),
+        None => Membership::find(app, &conversation_id, &caller.user).await?.side,
     };
     let answered = app.answer(&caller, &Event::TypingOk {}).await;
     let expires_at = app.clock.now().after(TYPING_LIFE);
     let event = Event::Typing { conversation_id, user_id: caller.user, typing, expires_at };
-    if let Err(error) = tell(app, &others, &event, None).await {
+    if let Err(error) = tell(app, side.others(), &event, None).await {
         tracing::warn!(%error, cause = error.cause(), "typing could not be told");
     }
     Ok(answered)

@@ -97,7 +97,7 @@ async fn mark(
 /// [`Error::NotAParticipant`]; [`Error::NotFound`] when there is no message with this number.
 pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Result<Answered, Error> {
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
-    let members = &membership.meta.members;
+    let members = membership.meta.who.members();
     let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
     let inboxes = async { Ok(app.store.inboxes(&keys).await?.all()?) };
     let item = history::item(app, &membership.meta, request.seq);

@@ -7,9 +7,9 @@ use futures::future::{try_join, try_join_all};
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
-use shared::chat::conversation::shown;
 use shared::chat::history;
 use shared::chat::history::Page;
+use shared::chat::kinds::Progress;
 use shared::error::Error;
 use shared::limits::{SYNC_TAILS_MAX, SYNC_UNREADABLE_MAX};
 use shared::push::Pushed;
@@ -129,21 +129,22 @@ async fn unfinished(app: &App, mut even: Vec<Behind>) -> Result<Vec<Behind>, Err
 struct New {
     meta: Meta,
     inbox: Inbox,
-    theirs: Option<Inbox>,
+    theirs: HashMap<Key, Inbox>,
     since: Seq,
 }
 
 /// Reads what the pages of conversations are made with; those of which it can't be read are UNREADABLE.
 async fn around(app: &App, behind: Vec<Behind>, unreadable: &mut Vec<ConversationId>) -> Result<Vec<New>, Error> {
-    let keys: Vec<Key> = behind.iter().map(|it| Key::inbox(&it.inbox.peer, &it.id)).collect();
+    let keys: Vec<Key> = behind.iter().flat_map(|it| it.inbox.side.inboxes_of_others(&it.id)).collect();
     let metas = app.store.conversations(behind.iter().map(|it| &it.id));
     let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
     let mut theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
     let mut metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
     let mut new = Vec::with_capacity(behind.len());
-    for (Behind { id, inbox, since }, key) in behind.into_iter().zip(keys) {
+    for Behind { id, inbox, since } in behind {
+        let theirs = inbox.side.inboxes_of_others(&id).filter_map(|key| theirs.remove_entry(&key)).collect();
         match metas.remove(&id) {
-            Some(meta) => new.push(New { meta, inbox, theirs: theirs.remove(&key), since }),
+            Some(meta) => new.push(New { meta, inbox, theirs, since }),
             None => unreadable.push(id),
         }
     }
@@ -186,8 +187,8 @@ impl Pages<'_> {
     /// One page as the caller sees it.
     fn shown(&self, new: &New, page: Page, has_more: bool) -> Event {
         let id = &new.meta.id;
-        let message = |slot| shown(&self.caller.user, &new.inbox, new.theirs.as_ref(), id, slot);
-        let messages = page.slots.into_iter().map(message).collect();
+        let progress = Progress::new(&self.caller.user, &new.inbox, id, &new.theirs);
+        let messages = page.slots.into_iter().map(|slot| progress.message(id, slot)).collect();
         Event::SyncPage { conversation_id: id.clone(), messages, has_more, error: None }
     }
 }

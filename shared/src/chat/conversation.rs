@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use futures::future::{try_join, try_join3};
-use wire::{Coins, Conversation, ConversationId, Event, Kind, LogSlot, Message, Seq, Status, Time, UserId};
+use wire::{Coins, Conversation, ConversationId, Event, LogSlot, Message, Seq, Status, UserId};
 
+use super::kinds::Progress;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::store::conversations::{Created, Meta};
-use crate::store::inbox::Inbox;
+use crate::store::inbox::{Inbox, Side};
 use crate::store::log::LogItem;
 use crate::store::table::Key;
 use crate::store::{Read, StoreError};
@@ -21,6 +22,8 @@ pub struct Membership {
     pub meta: Meta,
     /// The member.
     pub user: UserId,
+    /// Who else is in it.
+    pub side: Side,
 }
 
 impl Membership {
@@ -29,8 +32,9 @@ impl Membership {
     /// # Errors
     /// [`Error::NotAParticipant`].
     pub fn new(meta: Option<Meta>, user: &UserId) -> Result<Self, Error> {
-        let meta = meta.filter(|meta| meta.members.contains(user)).ok_or(Error::NotAParticipant)?;
-        Ok(Self { meta, user: user.clone() })
+        let meta = meta.ok_or(Error::NotAParticipant)?;
+        let side = meta.who.side_of(user).ok_or(Error::NotAParticipant)?;
+        Ok(Self { meta, user: user.clone(), side })
     }
 
     /// Reads it from the store.
@@ -39,11 +43,6 @@ impl Membership {
     /// [`Error::NotAParticipant`]; those of the store.
     pub async fn find(app: &App, id: &ConversationId, user: &UserId) -> Result<Self, Error> {
         Self::new(find(app, id, user).await?, user)
-    }
-
-    /// Everybody else in it.
-    pub fn others(&self) -> impl Iterator<Item = &UserId> {
-        self.meta.members.iter().filter(|member| **member != self.user)
     }
 }
 
@@ -56,6 +55,13 @@ pub async fn find(app: &App, id: &ConversationId, user: &UserId) -> Result<Optio
     match app.store.conversation(id).await {
         Err(error) if error.is_unreadable() && !app.store.inbox_is_there(user, id).await? => Ok(None),
         found => Ok(found?),
+    }
+}
+
+/// Remembers who is in a conversation, where that never changes.
+pub fn remember(app: &App, meta: &Meta) {
+    if meta.who.is_for_good() {
+        app.memory.met(&meta.id, &meta.who);
     }
 }
 
@@ -74,16 +80,13 @@ pub async fn create_direct(app: &App, user: &UserId, other: &UserId, creation: &
     }
 }
 
-/// Makes what is missing of a direct conversation's inboxes.
+/// Makes what is missing of a conversation's inboxes.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn create_inboxes(app: &App, meta: &Meta) -> Result<(), StoreError> {
-    let inboxes = meta.members.iter().flat_map(|user| {
-        let others = meta.members.iter().filter(move |member| *member != user);
-        others.map(move |peer| app.store.inbox_create(user, &meta.id, peer, meta.created_at))
-    });
-    futures::future::try_join_all(inboxes).await.map(drop)
+    let create = async |(user, side)| app.store.inbox_create(user, &meta.id, &side, meta.created_at).await;
+    futures::future::try_join_all(meta.who.inboxes().map(create)).await.map(drop)
 }
 
 /// How conversations look to one participant, in the order given, without those that can't be read now. Four reads at the same
@@ -96,17 +99,17 @@ pub async fn views(
     user: &UserId,
     inboxes: Vec<(ConversationId, Inbox)>,
 ) -> Result<Vec<Conversation>, Error> {
-    let peers: Vec<UserId> = inboxes.iter().map(|(_, inbox)| inbox.peer.clone()).collect();
+    let paid: Vec<UserId> = inboxes.iter().filter_map(|(_, inbox)| inbox.side.paid_by().cloned()).collect();
     let last: Vec<LogSlot> = inboxes
         .iter()
         .filter(|(_, inbox)| inbox.last_seq > Seq(0))
         .map(|(id, inbox)| (id.clone(), inbox.last_seq))
         .collect();
-    let peer_keys: Vec<Key> = inboxes.iter().map(|(id, inbox)| Key::inbox(&inbox.peer, id)).collect();
+    let others: Vec<Key> = inboxes.iter().flat_map(|(id, inbox)| inbox.side.inboxes_of_others(id)).collect();
     let (metas, (last, theirs), prices) = try_join3(
         app.store.conversations(inboxes.iter().map(|(id, _)| id)),
-        try_join(app.store.log_items(&last), app.store.inboxes(&peer_keys)),
-        app.store.profile_prices(&peers),
+        try_join(app.store.log_items(&last), app.store.inboxes(&others)),
+        app.store.profile_prices(&paid),
     )
     .await?;
     let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
@@ -115,39 +118,34 @@ pub async fn views(
     let mut last: HashMap<LogSlot, LogItem> = last.into_iter().collect();
     let theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
     let view = |(id, inbox): (ConversationId, Inbox)| {
-        let meta = metas.get(&id).filter(|_| !unpriced.contains(&Key::profile(&inbox.peer)))?;
-        let theirs = theirs.get(&Key::inbox(&inbox.peer, &id));
+        let meta = metas.get(&id)?;
+        let paid = inbox.side.paid_by();
+        if paid.is_some_and(|user| unpriced.contains(&Key::profile(user))) {
+            return None;
+        }
+        let set = paid.and_then(|user| prices.get(user).copied().flatten());
+        let price = price(app, paid, set);
         let item = last.remove(&(id.clone(), inbox.last_seq));
-        let message = item.map(|item| shown(user, &inbox, theirs, &id, (inbox.last_seq, item)));
-        let price = prices.get(&inbox.peer).copied().flatten().unwrap_or(app.config.default_price);
+        let progress = Progress::new(user, &inbox, &id, &theirs);
+        let message = item.map(|item| progress.message(&id, (inbox.last_seq, item)));
         Some(seen(meta, &inbox, message, price))
     };
     Ok(inboxes.into_iter().filter_map(view).collect())
 }
 
-/// A slot of a direct conversation as one of the two sees it: how far a message has come with the one who didn't write it.
-pub fn shown(
-    user: &UserId,
-    own: &Inbox,
-    theirs: Option<&Inbox>,
-    id: &ConversationId,
-    (seq, item): (Seq, LogItem),
-) -> Message {
-    let status = match (item.sender == *user, theirs) {
-        (true, Some(theirs)) => theirs.status_of(seq),
-        (true, None) => Status::Sent,
-        (false, _) => own.status_of(seq),
-    };
-    item.message(id, seq, status)
+/// What a message costs: what the one who is PAID for it has SET, else the deployment's price; nothing where nobody is paid.
+pub fn price(app: &App, paid: Option<&UserId>, set: Option<Coins>) -> Coins {
+    paid.map_or(Coins(0), |_| set.unwrap_or(app.config.default_price))
 }
 
 /// A conversation as its participant sees it.
 fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins) -> Conversation {
+    let members = meta.who.members();
     Conversation {
         conversation_id: meta.id.clone(),
-        kind: meta.kind,
-        participants: meta.members.clone(),
-        participant_count: meta.members.len(),
+        kind: meta.who.kind(),
+        participants: members.to_vec(),
+        participant_count: members.len(),
         created_by: meta.created_by.clone(),
         created_at: meta.created_at,
         last_seq: inbox.last_seq,
@@ -166,23 +164,18 @@ fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins)
 /// [`Error::Unreadable`]; those of the store.
 pub async fn view(app: &App, membership: &Membership) -> Result<Conversation, Error> {
     let (id, user) = (&membership.meta.id, &membership.user);
-    let inbox = match app.store.inbox(user, id, Read::Strong).await? {
-        Some(inbox) => inbox,
-        None => empty_inbox(membership)?,
-    };
+    let inbox = app.store.inbox(user, id, Read::Strong).await?.unwrap_or_else(|| empty_inbox(membership));
     let mut views = views(app, user, vec![(id.clone(), inbox)]).await?;
     views.pop().ok_or_else(|| Error::Unreadable(format!("{id}, or what a message there costs, can't be read")))
 }
 
 /// The inbox of somebody who hasn't been told anything yet: its creator stopped before making it.
-fn empty_inbox(membership: &Membership) -> Result<Inbox, Error> {
-    let peer = membership.others().next().ok_or_else(|| Error::Internal("a conversation of one".to_owned()))?;
-    let (kind, last_at): (Kind, Time) = (membership.meta.kind, membership.meta.created_at);
-    let none = Seq(0);
-    Ok(Inbox { kind, peer: peer.clone(), last_seq: none, delivered_seq: none, read_seq: none, last_at })
+fn empty_inbox(membership: &Membership) -> Inbox {
+    let (side, last_at) = (membership.side.clone(), membership.meta.created_at);
+    Inbox { side, last_seq: Seq(0), delivered_seq: Seq(0), read_seq: Seq(0), last_at }
 }
 
-/// Tells the other in a conversation, and the user's devices, that all up to a number has this STATUS for the user; but not
+/// Tells the others in a conversation, and the user's devices, that all up to a number has this STATUS for the user; but not
 /// the one whose connection got the answer.
 pub async fn tell_status(
     app: &App,
@@ -193,7 +186,7 @@ pub async fn tell_status(
     answered: Option<&Caller>,
 ) {
     let event = Event::MessageStatus { conversation_id, user_id: user.clone(), status, seq, at: app.clock.now() };
-    if let Err(error) = tell(app, &[inbox.peer.clone(), user.clone()], &event, answered).await {
+    if let Err(error) = tell(app, &inbox.side.told_of_status(user), &event, answered).await {
         // The horizon is kept; whoever asks sees it.
         tracing::warn!(%error, cause = error.cause(), "a status could not be told");
     }
@@ -218,12 +211,9 @@ pub async fn tell(app: &App, users: &[UserId], event: &Event, answered: Option<&
 /// Those of the store.
 pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogItem)>) -> Result<Vec<Message>, Error> {
     let (id, user) = (&membership.meta.id, &membership.user);
-    let keys: Vec<Key> = membership.meta.members.iter().map(|member| Key::inbox(member, id)).collect();
-    let inboxes: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.read.into_iter().collect();
-    let own = match inboxes.get(&Key::inbox(user, id)) {
-        Some(own) => own.clone(),
-        None => empty_inbox(membership)?,
-    };
-    let theirs = inboxes.get(&Key::inbox(&own.peer, id));
-    Ok(slots.into_iter().map(|slot| shown(user, &own, theirs, id, slot)).collect())
+    let keys: Vec<Key> = membership.side.inboxes_of_others(id).chain([Key::inbox(user, id)]).collect();
+    let mut inboxes: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.read.into_iter().collect();
+    let own = inboxes.remove(&Key::inbox(user, id)).unwrap_or_else(|| empty_inbox(membership));
+    let progress = Progress::new(user, &own, id, &inboxes);
+    Ok(slots.into_iter().map(|slot| progress.message(id, slot)).collect())
 }

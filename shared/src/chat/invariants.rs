@@ -9,9 +9,7 @@ use std::collections::hash_map;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use wire::{
-    ClientMessageId, Coins, ConversationId, Fingerprint, Kind, SendId, Seq, Time, TransactionKind, UserId, direct_id,
-};
+use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Time, TransactionKind, UserId};
 
 use crate::limits::{CONNECTIONS_MAX, OPEN_MAX};
 use crate::store::accounts::{Account, OpenSend};
@@ -288,8 +286,8 @@ pub fn horizons_move_forward(before: &Inbox, after: &Inbox) -> Holds {
 
 /// An inbox's peer is the other of the conversation.
 pub fn inbox_names_the_other(user: &UserId, inbox: &Inbox, meta: &Meta) -> Holds {
-    let other = meta.members.contains(&inbox.peer) && inbox.peer != *user;
-    holds("an inbox names the other one", other, || format!("peer {}", inbox.peer))
+    let right = meta.who.side_of(user).is_some_and(|side| side == inbox.side);
+    holds("an inbox names the other one", right, || format!("{:?}", inbox.side))
 }
 
 /// Where an inbox in which something waits must be listed, if it isn't.
@@ -315,12 +313,9 @@ pub fn inbox_knows(inbox: Option<&Inbox>, ended: Seq) -> Holds {
 
 /// Who is in it gives a conversation's id, so two people have one.
 pub fn pair_has_one_conversation(id: &ConversationId, meta: &Meta) -> Holds {
-    let derived = match (meta.kind, meta.members.as_slice()) {
-        (Kind::Direct, [one, other]) => one != other && direct_id(one, other) == *id && meta.id == *id,
-        _ => false,
-    };
+    let derived = meta.who.has_id(id) && meta.id == *id;
     holds("two people have one conversation", derived, || {
-        let members: Vec<&str> = meta.members.iter().map(UserId::as_str).collect();
+        let members: Vec<&str> = meta.who.members().iter().map(UserId::as_str).collect();
         format!("members {members:?}")
     })
 }
@@ -389,7 +384,7 @@ pub fn slot_has_its_id(item: &LogItem) -> Holds {
 
 /// Who writes is in the conversation.
 pub fn writer_is_in(meta: &Meta, item: &LogItem) -> Holds {
-    holds("who writes is in the conversation", meta.members.contains(&item.sender), || {
+    holds("who writes is in the conversation", meta.who.side_of(&item.sender).is_some(), || {
         format!("sender {}", item.sender)
     })
 }

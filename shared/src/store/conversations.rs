@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use wire::{ConversationId, Kind, Seq, Time, UserId, direct_id};
+use wire::{ConversationId, Seq, Time, UserId, direct_id};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
@@ -15,15 +15,25 @@ use super::work::{LIST, Listing, UNLIST, before, latest_look};
 use crate::clock::is_to_come;
 use crate::limits::{CLEANUP_LOOK_EVERY, DELETE_AFTER};
 
+/// Who is in a conversation. What each kind answers stands in `chat/kinds.rs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Who {
+    /// Two people.
+    Direct {
+        /// Who made it, and the other.
+        members: [UserId; 2],
+    },
+}
+
 /// What a conversation is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Which; also in the key.
     pub id: ConversationId,
-    /// What kind.
-    pub kind: Kind,
-    /// Who is in it.
-    pub members: Vec<UserId>,
+    /// Who is in it, as its kind keeps that.
+    #[serde(flatten)]
+    pub who: Who,
     /// Who made it.
     pub created_by: UserId,
     /// When.
@@ -56,9 +66,8 @@ impl Meta {
     pub fn direct(members: [UserId; 2], created_at: Time, creation: String) -> Self {
         Self {
             id: direct_id(&members[0], &members[1]),
-            kind: Kind::Direct,
             created_by: members[0].clone(),
-            members: members.to_vec(),
+            who: Who::Direct { members },
             created_at,
             creation,
             first_seq: first(),

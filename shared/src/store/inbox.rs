@@ -13,13 +13,23 @@ use super::table::{INBOX_PREFIX, Key, user_pk};
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
 use crate::limits::INBOX_PAGES_MAX;
 
+/// What an inbox keeps of the others in its conversation. What each kind answers stands in `chat/kinds.rs`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Side {
+    /// Of two people.
+    Direct {
+        /// The other.
+        peer: UserId,
+    },
+}
+
 /// How far a user is in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Inbox {
-    /// What kind of conversation it is.
-    pub kind: Kind,
-    /// The other of a direct one.
-    pub peer: UserId,
+    /// Of which kind the conversation is, and who else is in it.
+    #[serde(flatten)]
+    pub side: Side,
     /// The highest number that it has been told of.
     pub last_seq: Seq,
     /// What the user's devices have.
@@ -113,7 +123,7 @@ pub struct Arrival<'a> {
     /// Its time.
     pub at: Time,
     /// Who else is in the conversation.
-    pub peer: &'a UserId,
+    pub side: Side,
 }
 
 /// A message is told of, once; the inbox may not be there yet.
@@ -169,7 +179,7 @@ impl Store {
         &self,
         user: &UserId,
         conversation: &ConversationId,
-        peer: &UserId,
+        Side::Direct { peer }: &Side,
         at: Time,
     ) -> Result<(), StoreError> {
         let item = Item::from([
@@ -308,12 +318,13 @@ impl Store {
 
 /// What the two kinds of arrival have in common.
 fn arrives<'a>(update: Update<'a>, arrival: &Arrival<'_>) -> Result<Update<'a>, StoreError> {
+    let Side::Direct { peer } = &arrival.side;
     Ok(update
         .only_if(&ARRIVES)
         .value(":seq", number(arrival.seq))
         .value(":at", number(arrival.at.ms))
         .value(":kind", attribute(Kind::Direct)?)
-        .value(":peer", text(arrival.peer.as_str())))
+        .value(":peer", text(peer.as_str())))
 }
 
 /// The conversation that an INBOX's key names.

@@ -290,11 +290,11 @@ impl Write<'_> {
         invariants::receipt_agrees(id, receipt.seq, &item, &receipt)?;
         let meta = self.now::<Meta>(Key::meta(id))?;
         let meta = meta.ok_or_else(|| Broken { rule: "an item's conversation is there", seen: id.to_string() })?;
-        let receiver = meta.members.iter().find(|member| **member != user);
+        let receiver = meta.who.paid_by(&user);
         let charge = self.line(&user, "charge", &item)?;
         let house = charge.as_ref().and_then(|charge| charge.entry.split.as_ref()?.house.as_ref());
         let line = |user: Option<&UserId>, kind| user.map_or(Ok(None), |user| self.line(user, kind, &item));
-        let (earning, share) = (line(receiver, "earn")?, line(house, "share")?);
+        let (earning, share) = (line(receiver.as_ref(), "earn")?, line(house, "share")?);
         let [charge, earning, share] = [&charge, &earning, &share].map(|line| line.as_ref().map(|line| &line.entry));
         invariants::coins_have_arrived(&item, Paid { charge, earning, share })?;
         if item.void {
@@ -302,7 +302,7 @@ impl Write<'_> {
         }
         let is_listed = self.past.now(&Key::meta(id).pk, "META").is_some_and(is_listed);
         holds(LISTED, is_listed, || format!("{meta:?} with {receipt:?}"))?;
-        for member in &meta.members {
+        for member in meta.who.members() {
             invariants::inbox_knows(self.now::<Inbox>(Key::inbox(member, id))?.as_ref(), receipt.seq)?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::drop::{drop_finished, highest_time_ordered};
 use super::look::{Look, look};
 use super::{Attempt, Decided};
 use crate::app::App;
-use crate::chat::conversation::{Membership, create_direct};
+use crate::chat::conversation::{Membership, create_direct, remember};
 use crate::chat::settle::settle_before_refusing;
 use crate::error::Error;
 use crate::limits::{CLAIMS_PER_LOOK_MAX, DROP_BATCH, LOOKS_MAX, OPEN_MAX};
@@ -111,7 +111,7 @@ async fn permit(app: &App, attempt: &Attempt, look: &Look, trace_id: &str) -> Re
     acceptable(attempt, look)?;
     affordable(app, attempt, look).await?;
     let meta = create_direct(app, &attempt.sender, to, trace_id).await?.0;
-    app.memory.met(&meta);
+    remember(app, &meta);
     Ok(meta)
 }
 

@@ -11,7 +11,7 @@ use crate::auth::Caller;
 use crate::chat::marks::mark;
 use crate::error::Error;
 use crate::queue::Delivery;
-use crate::store::inbox::{Arrival, Horizon, Told};
+use crate::store::inbox::{Arrival, Horizon, Side, Told};
 use crate::store::ledger::{Entry, Split};
 use crate::store::presence::Connected;
 use crate::store::{Read, StoreError};
@@ -63,11 +63,11 @@ async fn deliver(
     told: &[Connected],
     answered: Option<&Caller>,
 ) -> Result<(), StoreError> {
-    let members = &decided.meta.members;
-    try_join_all(members.iter().map(|user| arrive(app, decided, user, message.seq))).await?;
+    let who = &decided.meta.who;
+    try_join_all(who.inboxes().map(|(user, side)| arrive(app, decided, user, side, message.seq))).await?;
     let told: BTreeSet<&Connected> = told.iter().collect();
     let now = app.clock.now();
-    let there = app.store.connected(members, now, Read::Strong).await?;
+    let there = app.store.connected(who.members(), now, Read::Strong).await?;
     let late: Vec<Connected> =
         there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
     push(app, message, &late).await;
@@ -103,9 +103,8 @@ async fn relist(app: &App, decided: &Decided) -> Result<(), StoreError> {
 }
 
 /// Tells one participant's inbox.
-async fn arrive(app: &App, decided: &Decided, user: &UserId, seq: Seq) -> Result<(), StoreError> {
-    let peer = decided.other_than(user)?;
-    let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, peer };
+async fn arrive(app: &App, decided: &Decided, user: &UserId, side: Side, seq: Seq) -> Result<(), StoreError> {
+    let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, side };
     if *user != decided.sender {
         return app.store.inbox_receive(user, &arrival).await;
     }
@@ -121,7 +120,8 @@ async fn entries(app: &App, decided: &Decided) -> Result<(), StoreError> {
     if send.price == Coins(0) {
         return Ok(());
     }
-    let receiver = decided.other_than(&decided.sender)?;
+    let receiver = decided.meta.who.paid_by(&decided.sender);
+    let receiver = &receiver.ok_or_else(|| StoreError::broken("a price that nobody is paid"))?;
     let signed = |coins: Coins| i64::try_from(coins.0).map_err(|_| StoreError::broken("coins overflow"));
     let (price, earning) = (signed(send.price)?, signed(send.earning)?);
     let mut lines = vec![(&decided.sender, "charge", TransactionKind::Charge, -price, receiver)];

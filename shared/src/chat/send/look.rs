@@ -10,11 +10,11 @@ use wire::{Coins, Seq, UserId};
 
 use super::Attempt;
 use crate::app::App;
-use crate::chat::conversation::{Membership, find};
+use crate::chat::conversation::{find, price, remember};
 use crate::error::Error;
 use crate::store::Read;
 use crate::store::accounts::{Account, ClaimBy};
-use crate::store::conversations::Meta;
+use crate::store::conversations::{Meta, Who};
 use crate::store::presence::Connected;
 use crate::store::receipts::Receipt;
 
@@ -58,14 +58,14 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
         async { Ok(store.account(&attempt.sender).await?) },
         async { Ok(store.log_tail(&attempt.conversation, Read::Strong).await?) },
         find(app, &attempt.conversation, &attempt.sender),
-        async { OptionFuture::from(expected.as_ref().map(|people| around(app, attempt, people))).await.transpose() },
+        async { OptionFuture::from(expected.as_ref().map(|who| around(app, attempt, Some(who)))).await.transpose() },
     )
     .await?;
     if let Some(meta) = &meta {
-        app.memory.met(meta);
+        remember(app, meta);
     }
-    let people = people(attempt, meta.as_ref());
-    let early = early.filter(|_| expected.is_some_and(|expected| is_same(&expected, &people)));
+    let who = who(attempt, meta.as_ref());
+    let early = early.filter(|_| expected.zip(who.as_ref()).is_some_and(|(expected, who)| expected.is_same(who)));
     let by = match account.tells_that_unclaimed(&attempt.id, &attempt.client_message_id) {
         true => ClaimBy::Id,
         false => ClaimBy::Epoch(account.epoch),
@@ -79,7 +79,7 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
     let around = async {
         match early {
             Some(early) => Ok(early),
-            None => around(app, attempt, &people).await,
+            None => around(app, attempt, who.as_ref()).await,
         }
     };
     let (receipt, (price, connected)) = try_join(receipt, around).await?;
@@ -87,35 +87,33 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
 }
 
 /// What the message costs, and where these people are connected.
-async fn around(app: &App, attempt: &Attempt, people: &[UserId]) -> Result<(Coins, Vec<Connected>), Error> {
-    let others: Vec<UserId> = people.iter().filter(|user| **user != attempt.sender).cloned().collect();
-    let connected = app.store.connected(people, app.clock.now(), Read::Eventual);
-    let (prices, connected) = try_join(app.store.profile_prices(&others), connected).await?;
+async fn around(app: &App, attempt: &Attempt, who: Option<&Who>) -> Result<(Coins, Vec<Connected>), Error> {
+    let paid = who.and_then(|who| who.paid_by(&attempt.sender));
+    let members = who.map_or(&[][..], Who::members);
+    let connected = app.store.connected(members, app.clock.now(), Read::Eventual);
+    let (prices, connected) = try_join(app.store.profile_prices(paid.as_slice()), connected).await?;
     // Nobody is charged another price because theirs can't be read.
-    let price = prices.all()?.into_iter().find_map(|(_, price)| price).unwrap_or(app.config.default_price);
-    Ok((price, connected))
+    let set = prices.all()?.into_iter().find_map(|(_, price)| price);
+    Ok((price(app, paid.as_ref(), set), connected))
 }
 
 /// Who will turn out to be in the conversation, before META has answered: named, or remembered.
-fn expected(app: &App, attempt: &Attempt) -> Option<Vec<UserId>> {
+fn expected(app: &App, attempt: &Attempt) -> Option<Who> {
     match &attempt.to {
-        Some(to) => Some(vec![attempt.sender.clone(), to.clone()]),
-        None => app.memory.members(&attempt.conversation).filter(|members| members.contains(&attempt.sender)),
+        Some(to) => Some(with(attempt, to)),
+        None => app.memory.who(&attempt.conversation).filter(|who| who.side_of(&attempt.sender).is_some()),
     }
 }
 
 /// Who is in the conversation, or will be; nobody when the sender is not.
-fn people(attempt: &Attempt, meta: Option<&Meta>) -> Vec<UserId> {
+fn who(attempt: &Attempt, meta: Option<&Meta>) -> Option<Who> {
     match (meta, &attempt.to) {
-        (None, None) => Vec::new(),
-        (None, Some(to)) => vec![attempt.sender.clone(), to.clone()],
-        (Some(meta), _) => {
-            Membership::new(Some(meta.clone()), &attempt.sender).map(|it| it.meta.members).unwrap_or_default()
-        }
+        (None, to) => to.as_ref().map(|to| with(attempt, to)),
+        (Some(meta), _) => Some(meta.who.clone()).filter(|who| who.side_of(&attempt.sender).is_some()),
     }
 }
 
-/// Whether these are the same people, in any order.
-fn is_same(some: &[UserId], others: &[UserId]) -> bool {
-    some.len() == others.len() && some.iter().all(|user| others.contains(user))
+/// The sender and the one whom `to` names.
+fn with(attempt: &Attempt, to: &UserId) -> Who {
+    Who::Direct { members: [attempt.sender.clone(), to.clone()] }
 }

@@ -16,7 +16,6 @@ use wire::{
 };
 
 use crate::error::Error;
-use crate::store::StoreError;
 use crate::store::accounts::OpenSend;
 use crate::store::conversations::Meta;
 use crate::store::log::LogItem;
@@ -105,15 +104,6 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// The other of the two in the conversation.
-    ///
-    /// # Errors
-    /// [`StoreError`] for a conversation of one: there is none.
-    pub fn other_than(&self, user: &UserId) -> Result<&UserId, StoreError> {
-        let other = self.meta.members.iter().find(|member| *member != user);
-        other.ok_or_else(|| StoreError::broken("a conversation of one"))
-    }
-
     /// What is published when the content is known.
     pub fn log_item(&self, attempt: &Attempt) -> LogItem {
         let content = attempt.content.as_str().to_owned();

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::{VERIFY_LOG_PAGE, VERIFY_SEGMENTS_PAGE};
 use crate::store::Read;
 use crate::store::conversations::Meta;
-use crate::store::inbox::Inbox;
+use crate::store::inbox::{Inbox, Side};
 use crate::store::log::{LogItem, LogPage};
 use crate::store::scan::Due;
 use crate::store::segments::Segment;
@@ -223,8 +223,8 @@ impl Check<'_> {
             Key::entry(user, item.created_at, &format!("{kind}#{}", item.sid.as_str()))
         };
         let keys = |item: &LogItem| {
-            let receiver = walk.meta.members.iter().find(|member| **member != item.sender)?;
-            Some([line(&item.sender, "charge", item), line(receiver, "earn", item)])
+            let receiver = walk.meta.who.paid_by(&item.sender)?;
+            Some([line(&item.sender, "charge", item), line(&receiver, "earn", item)])
         };
         let wanted: Vec<(Seq, &LogItem, [Key; 2])> =
             paid.iter().filter_map(|(seq, item)| Some((*seq, *item, keys(item)?))).collect();
@@ -247,7 +247,7 @@ impl Check<'_> {
 
     async fn inboxes(&self, meta: &Meta) -> Result<Vec<(UserId, Inbox, Option<Listing>)>, Error> {
         let mut inboxes = Vec::new();
-        for user in &meta.members {
+        for user in meta.who.members() {
             let inbox = self.app.store.kept::<Inbox>(Key::inbox(user, &meta.id)).await?;
             inboxes.extend(inbox.map(|(inbox, listing)| (user.clone(), inbox, listing)));
         }
@@ -269,23 +269,22 @@ impl Check<'_> {
             self.unlisted(&mut walk.checked, key, Due::Waiting, due, seen).await?;
         }
         if walk.ended > Seq(0) {
-            for user in &meta.members {
-                self.reached(walk, user).await?;
+            for (user, side) in meta.who.inboxes() {
+                self.reached(walk, user, &side).await?;
             }
         }
         Ok(())
     }
 
     /// An inbox knows of the last message that has ended.
-    async fn reached(&self, walk: &mut Walk<'_>, user: &UserId) -> Result<(), Error> {
+    async fn reached(&self, walk: &mut Walk<'_>, user: &UserId, side: &Side) -> Result<(), Error> {
         let (meta, store) = (walk.meta, &self.app.store);
         let inbox = store.inbox(user, &meta.id, Read::Strong).await?;
         let Err(broken) = invariants::inbox_knows(inbox.as_ref(), walk.ended) else { return Ok(()) };
         let mut finding = Finding::new(Key::inbox(user, &meta.id), broken);
         finding.repair = Some("tell the inbox of it");
-        let peer = meta.members.iter().find(|member| *member != user);
-        if let Some(peer) = peer.filter(|_| self.repair) {
-            store.inbox_create(user, &meta.id, peer, meta.created_at).await?;
+        if self.repair {
+            store.inbox_create(user, &meta.id, side, meta.created_at).await?;
             store.inbox_raise_last(user, &meta.id, walk.ended, self.now).await?;
             finding.mended = true;
         }

@@ -42,9 +42,9 @@ impl Check<'_> {
         let metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
         let mut findings = Vec::new();
         for ((id, user), key) in named {
-            let members = metas.get(id).map(|meta| &meta.members);
-            if members.is_none_or(|members| user.is_some_and(|user| !members.contains(user))) {
-                let seen = if members.is_some() { "its user isn't in it" } else { "there is no such conversation" };
+            let who = metas.get(id).map(|meta| &meta.who);
+            if who.is_none_or(|who| user.is_some_and(|user| who.side_of(user).is_none())) {
+                let seen = if who.is_some() { "its user isn't in it" } else { "there is no such conversation" };
                 let broken = Broken { rule: "an item's conversation is there", seen: format!("{id}: {seen}") };
                 findings.push(Finding::new(key, broken));
             }
