@@ -145,7 +145,7 @@ pub fn shown(
 fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins) -> Conversation {
     Conversation {
         conversation_id: meta.id.clone(),
-        kind: meta.kind,
+        kind: meta.kind.into(),
         participants: meta.members.clone(),
         participant_count: meta.members.len(),
         created_by: meta.created_by.clone(),
