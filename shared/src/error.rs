@@ -175,9 +175,9 @@ mod tests {
     fn each_code_has_the_details_that_its_row_in_wire_names() {
         let errors = [
             Error::bad_request("seq", "wrong"),
+            Error::UnknownAction("fly".to_owned()),
             Error::Invalid(Invalid::ContentTooLong),
             Error::Invalid(Invalid::ContentEmpty),
-            Error::UnknownAction("fly".to_owned()),
             Error::Unauthorized,
             Error::TokenExpired,
             Error::Forbidden,
