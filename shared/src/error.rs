@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use wire::limits::ERROR_TEXT_CHARS_MAX;
-use wire::{Code, Coins, Invalid};
+use wire::{Code, Coins, ErrorDetails, ErrorObject, Invalid};
 
 /// Why a request was refused. Its text is for a person; [`Error::code`] is for a program.
 #[derive(Debug)]
@@ -99,22 +98,26 @@ impl Error {
     }
 
     /// The protocol's `error` object. `trace_id` finds an internal cause in the log.
-    pub fn body(&self, trace_id: &str) -> serde_json::Value {
+    pub fn body(&self, trace_id: &str) -> ErrorObject {
         let code = self.code();
-        let mut body =
-            json!({ "code": code.as_str(), "message": cut(&self.to_string()), "retryable": code.is_retryable() });
+        let nothing = ErrorDetails::default();
         let details = match self {
-            Self::Invalid(Invalid::Field { field, .. }) if !field.is_empty() => Some(json!({ "field": cut(field) })),
-            Self::InsufficientBalance { balance, price } => Some(json!({ "balance": balance, "price": price })),
-            Self::PriceChanged { price } => Some(json!({ "price": price })),
-            Self::RateLimited { retry_after_ms } => Some(json!({ "retryAfterMs": retry_after_ms })),
-            Self::Unavailable(_) | Self::Unreadable(_) | Self::Internal(_) => Some(json!({ "requestId": trace_id })),
+            Self::Invalid(Invalid::Field { field, .. }) if !field.is_empty() => {
+                Some(ErrorDetails { field: Some(cut(field)), ..nothing })
+            }
+            Self::InsufficientBalance { balance, price } => {
+                Some(ErrorDetails { balance: Some(*balance), price: Some(*price), ..nothing })
+            }
+            Self::PriceChanged { price } => Some(ErrorDetails { price: Some(*price), ..nothing }),
+            Self::RateLimited { retry_after_ms } => {
+                Some(ErrorDetails { retry_after_ms: Some(*retry_after_ms), ..nothing })
+            }
+            Self::Unavailable(_) | Self::Unreadable(_) | Self::Internal(_) => {
+                Some(ErrorDetails { request_id: Some(trace_id.to_owned()), ..nothing })
+            }
             _ => None,
         };
-        if let Some(details) = details {
-            body["details"] = details;
-        }
-        body
+        ErrorObject { code: code.into(), message: cut(&self.to_string()), retryable: code.is_retryable(), details }
     }
 }
 
@@ -161,5 +164,41 @@ impl std::error::Error for Error {}
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid(invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_the_details_that_its_row_in_wire_names() {
+        let errors = [
+            Error::bad_request("seq", "wrong"),
+            Error::UnknownAction("fly".to_owned()),
+            Error::Invalid(Invalid::ContentTooLong),
+            Error::Invalid(Invalid::ContentEmpty),
+            Error::Unauthorized,
+            Error::TokenExpired,
+            Error::Forbidden,
+            Error::NotAParticipant,
+            Error::NotFound,
+            Error::SelfConversation,
+            Error::InsufficientBalance { balance: Coins(1), price: Coins(2) },
+            Error::PriceChanged { price: Coins(2) },
+            Error::ClientMessageIdReused,
+            Error::SendExpired,
+            Error::rate_limited(Duration::from_millis(7)),
+            Error::IdempotencyKeyReused,
+            Error::Unavailable(String::new()),
+            Error::Internal(String::new()),
+        ];
+        assert_eq!(errors.iter().map(Error::code).collect::<Vec<_>>(), Code::ALL, "one of each code, in their order");
+        for error in errors.iter().chain([&Error::Unreadable(String::new())]) {
+            let details = serde_json::to_value(error.body("trace").details).expect("JSON");
+            let names: Vec<&String> = details.as_object().into_iter().flat_map(|details| details.keys()).collect();
+            assert_eq!(names, error.code().details(), "{error:?}");
+        }
+        assert_eq!(Error::bad_request("", "wrong").body("trace").details, None, "the whole frame");
     }
 }

@@ -15,6 +15,7 @@ use local::invoker::Invoker;
 use local::template::HttpRoute;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use wire::{ERROR_EVENTS, Echo, Request as _, SendMessage, ServerFrame, error_frame};
 
 use crate::lock::lock;
 use crate::world::{Failed, World, encoded};
@@ -89,6 +90,21 @@ pub struct Connections {
     news: Arc<Notify>,
 }
 
+/// Whoever uses `wire` reads each frame that is sent, and knows every field of it.
+fn is_read_by_clients(frame: &Value) {
+    let again = match ServerFrame::parse(&frame.to_string()) {
+        Ok(ServerFrame::Event { event, request_id }) => event.frame(request_id.as_ref()),
+        Ok(ServerFrame::Refused { error, request_id, client_message_id }) => {
+            let sends = frame["event"] == ERROR_EVENTS[0];
+            let action = sends.then(|| SendMessage::ACTION.to_owned());
+            error_frame(&error, &Echo { action, request_id, client_message_id })
+        }
+        other => panic!("{frame} is read as {other:?}"),
+    };
+    let again: Value = serde_json::from_slice(&again).expect("JSON");
+    assert_eq!(again, *frame, "what is read, sent again, is the same");
+}
+
 /// One connection.
 struct Wire {
     peer: Peer,
@@ -103,6 +119,7 @@ impl Connections {
             return Exception::PayloadTooLarge as u16;
         }
         let json: Value = serde_json::from_slice(body).expect("a frame is JSON");
+        is_read_by_clients(&json);
         let mut wires = lock(&self.wires);
         let Some(wire) = wires.get_mut(id).filter(|wire| wire.open) else { return Exception::Gone as u16 };
         let data = &json["data"];

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::CONTENT_CHARS_MAX;
 
-/// Defines the codes, a row each: its name on the wire, whether the same request may succeed later, and the HTTP status.
+/// Defines the codes, a row each: its name on the wire, whether the same request may succeed later, the HTTP status, and what
+/// its details may hold.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $code:ident $name:literal $retryable:literal $status:literal,)*) => {
+    ($($(#[$doc:meta])* $code:ident $name:literal $retryable:literal $status:literal $details:tt,)*) => {
         /// Why a request was refused, for a program.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Code {
-            $($(#[$doc])* $code,)*
+            $($(#[$doc])* #[serde(rename = $name)] $code,)*
         }
 
         impl Code {
@@ -37,47 +40,54 @@ macro_rules! codes {
                     $(Self::$code => $status,)*
                 }
             }
+
+            /// What its details may hold, as it is called on the wire.
+            pub const fn details(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$code => &$details,)*
+                }
+            }
         }
     };
 }
 
 codes! {
     /// The request itself is wrong.
-    BadRequest "bad_request" false 400,
+    BadRequest "bad_request" false 400 ["field"],
     /// No such action.
-    UnknownAction "unknown_action" false 400,
+    UnknownAction "unknown_action" false 400 [],
     /// The text is too long.
-    ContentTooLong "content_too_long" false 400,
+    ContentTooLong "content_too_long" false 400 [],
     /// There is no text.
-    ContentEmpty "content_empty" false 400,
+    ContentEmpty "content_empty" false 400 [],
     /// No token, or a bad one.
-    Unauthorized "unauthorized" false 401,
+    Unauthorized "unauthorized" false 401 [],
     /// The token was good, once.
-    TokenExpired "token_expired" false 401,
+    TokenExpired "token_expired" false 401 [],
     /// The token is good, but not for this.
-    Forbidden "forbidden" false 403,
+    Forbidden "forbidden" false 403 [],
     /// Not in this conversation, or there is none: both look the same.
-    NotAParticipant "not_a_participant" false 403,
+    NotAParticipant "not_a_participant" false 403 [],
     /// There is no such thing.
-    NotFound "not_found" false 404,
+    NotFound "not_found" false 404 [],
     /// A conversation with oneself.
-    SelfConversation "self_conversation" false 400,
+    SelfConversation "self_conversation" false 400 [],
     /// Not enough coins.
-    InsufficientBalance "insufficient_balance" false 402,
+    InsufficientBalance "insufficient_balance" false 402 ["balance", "price"],
     /// It costs more than the sender would pay.
-    PriceChanged "price_changed" false 409,
+    PriceChanged "price_changed" false 409 ["price"],
     /// The same clientMessageId with something else.
-    ClientMessageIdReused "client_message_id_reused" false 409,
+    ClientMessageIdReused "client_message_id_reused" false 409 [],
     /// The send was given up; nothing was sent or charged.
-    SendExpired "send_expired" false 409,
+    SendExpired "send_expired" false 409 [],
     /// Too fast, or too much at once.
-    RateLimited "rate_limited" true 429,
+    RateLimited "rate_limited" true 429 ["retryAfterMs"],
     /// The same idempotencyKey with another amount.
-    IdempotencyKeyReused "idempotency_key_reused" false 409,
+    IdempotencyKeyReused "idempotency_key_reused" false 409 [],
     /// Something we need didn't answer in time. Trying again is right.
-    Unavailable "unavailable" true 503,
+    Unavailable "unavailable" true 503 ["requestId"],
     /// A bug, or something that an operator must see. The cause is logged, never sent.
-    Internal "internal" true 500,
+    Internal "internal" true 500 ["requestId"],
 }
 
 /// What is wrong with what a client said.

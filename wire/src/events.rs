@@ -1,15 +1,15 @@
 //! What a client is told: one enum, and the frames that carry it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::echo::Echo;
 use crate::ids::{ConversationId, RequestId, UserId};
-use crate::objects::{Conversation, Message, Status, Transaction, UserPresence};
+use crate::objects::{Conversation, ErrorObject, Message, Status, Transaction, UserPresence};
 use crate::requests::{Request as _, SendMessage};
 use crate::values::{Coins, Cursor, Seq, Time};
 
 /// What a client is told.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data", rename_all_fields = "camelCase")]
 pub enum Event {
     /// Answers `ping`.
@@ -29,7 +29,7 @@ pub enum Event {
         has_more: bool,
         /// Why the conversation can't be read now: the client's number stays where it is.
         #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<serde_json::Value>,
+        error: Option<ErrorObject>,
     },
     /// Answers `sync`.
     #[serde(rename = "sync:done")]
@@ -60,7 +60,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<Cursor>,
         /// How many are left out because they can't be read now.
-        #[serde(skip_serializing_if = "is_none")]
+        #[serde(default, skip_serializing_if = "is_none")]
         skipped: usize,
     },
     /// Answers `getConversation`.
@@ -161,7 +161,7 @@ pub enum Event {
 }
 
 /// A page of a ledger, newest first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TransactionsList {
     /// Newest first.
@@ -170,7 +170,7 @@ pub struct TransactionsList {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<Cursor>,
     /// How many lines of this page are left out because they can't be read now.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub skipped: usize,
 }
 
@@ -196,9 +196,13 @@ impl Event {
     }
 }
 
+/// What the frame of an error calls itself: first where a message was to be sent.
+pub const ERROR_EVENTS: [&str; 2] = ["message:error", "error"];
+
 /// The frame that tells a client why its request was refused: with an `error` object, and what it echoes of its request.
-pub fn error_frame(error: &serde_json::Value, echo: &Echo) -> Vec<u8> {
-    let event = if echo.action.as_deref() == Some(SendMessage::ACTION) { "message:error" } else { "error" };
+pub fn error_frame(error: &ErrorObject, echo: &Echo) -> Vec<u8> {
+    let [of_message, of_others] = ERROR_EVENTS;
+    let event = if echo.action.as_deref() == Some(SendMessage::ACTION) { of_message } else { of_others };
     let mut body = serde_json::json!({ "event": event, "success": false, "error": error });
     if let Some(id) = &echo.request_id {
         body["requestId"] = id.as_str().into();

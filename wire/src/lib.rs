@@ -2,8 +2,8 @@
 //! generators use it, too.
 //!
 //! In reading order: [`ids`] and [`values`], types that exist only if valid; [`requests`], one type per action, the table of all
-//! [`actions`], and the [`frame`] that carries one, as it was [`written`]; [`events`] with the [`objects`] that they hold, and the [`echo`] of what
-//! they answer; [`error`] codes; ids that are [`derived`] from others; [`limits`].
+//! [`actions`], and the [`frame`] that carries one, as it was [`written`]; [`events`] with the [`objects`] that they hold, the [`echo`] of what
+//! they answer, and the [`server_frame`] as a client reads it; [`error`] codes; ids that are [`derived`] from others; [`limits`].
 
 pub mod actions;
 pub mod derived;
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod limits;
 pub mod objects;
 pub mod requests;
+pub mod server_frame;
 pub mod values;
 pub mod written;
 
@@ -22,13 +23,16 @@ pub use actions::{ACTIONS, Action, AskedBy};
 pub use derived::{Fingerprint, SendId, direct_id, hash};
 pub use echo::Echo;
 pub use error::{Code, Invalid};
-pub use events::{Event, TransactionsList, error_frame};
+pub use events::{ERROR_EVENTS, Event, TransactionsList, error_frame};
 pub use frame::Frame;
 pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
-pub use objects::{Conversation, Kind, Message, Status, Transaction, TransactionKind, UserPresence};
+pub use objects::{
+    Conversation, ErrorDetails, ErrorObject, Kind, Message, Open, Status, Transaction, TransactionKind, UserPresence,
+};
 pub use requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
     GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
 };
+pub use server_frame::ServerFrame;
 pub use values::{Coins, Content, Cursor, Limit, LogSlot, Reason, Seq, Time};
 pub use written::{parse, parse_body};

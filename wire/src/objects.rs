@@ -1,12 +1,39 @@
-//! What events hold: messages, conversations, transactions, people.
+//! What events hold: messages, conversations, transactions, people; and why something was refused.
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error as NoSuchWord, StringDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::error::Code;
 use crate::ids::{ClientMessageId, ConversationId, UserId};
 use crate::values::{Coins, Seq, Time};
 
+/// A word of which a later version may have more. Whoever reads one that it doesn't know keeps it, and goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Open<T> {
+    /// One of this version's.
+    Known(T),
+    /// Another one.
+    Unknown(String),
+}
+
+impl<T> From<T> for Open<T> {
+    fn from(word: T) -> Self {
+        Self::Known(word)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Open<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let known: StringDeserializer<NoSuchWord> = word.clone().into_deserializer();
+        Ok(T::deserialize(known).map_or(Self::Unknown(word), Self::Known))
+    }
+}
+
 /// How far a message has come: derived from the horizons of the others. In this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// It has its number.
@@ -18,7 +45,7 @@ pub enum Status {
 }
 
 /// One message, as a client sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Where it was said.
@@ -41,7 +68,7 @@ pub struct Message {
     /// How far it has come.
     pub status: Status,
     /// Whether it was deleted or given up.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
@@ -54,13 +81,13 @@ pub enum Kind {
 }
 
 /// One conversation, as one participant sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversation {
     /// Its id.
     pub conversation_id: ConversationId,
     /// What kind it is.
-    pub kind: Kind,
+    pub kind: Open<Kind>,
     /// Who is in it.
     pub participants: Vec<UserId>,
     /// How many are in it.
@@ -101,13 +128,13 @@ pub enum TransactionKind {
 }
 
 /// One ledger entry.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transaction {
     /// Its id, unique for this user.
     pub id: String,
     /// What it is for.
-    pub kind: TransactionKind,
+    pub kind: Open<TransactionKind>,
     /// Whole coins; negative when they were spent.
     pub amount: i64,
     /// The conversation, of a message.
@@ -121,7 +148,7 @@ pub struct Transaction {
 }
 
 /// Whether somebody is here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserPresence {
     /// Who.
@@ -131,4 +158,40 @@ pub struct UserPresence {
     /// When the last device went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
+}
+
+/// Why a request was refused, or why something can't be read now: the wire's `error` object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorObject {
+    /// For a program.
+    pub code: Open<Code>,
+    /// For a person.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// What else a program may want to know; which of it, [`Code::details`] says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<ErrorDetails>,
+}
+
+/// What else a program may want to know of an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorDetails {
+    /// The field that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What the sender can spend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Coins>,
+    /// What the message costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Coins>,
+    /// How long to wait before the next try, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// What finds the cause in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }

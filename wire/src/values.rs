@@ -129,6 +129,15 @@ impl Serialize for Time {
     }
 }
 
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment: jiff::Timestamp =
+            text.parse().map_err(|_| serde::de::Error::custom("expected a time of RFC 3339"))?;
+        Ok(Self { ms: moment.as_millisecond() })
+    }
+}
+
 /// A message's text: 1 to [`CONTENT_CHARS_MAX`] characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Content(String);

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::value::StringDeserializer;
+use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IgnoredAny, IntoDeserializer as _,
     MapAccess, SeqAccess, Unexpected, Visitor,
@@ -52,6 +52,24 @@ pub(crate) fn read<T: DeserializeOwned>(json: &RawValue) -> Result<T, Invalid> {
     T::deserialize(Written(json)).map_err(|Wrong { field, problem }| Invalid::Field { field, problem })
 }
 
+/// Reads one of the variants of an enum: which one, a member called TAG says, and the others hold the rest. Nothing where there is
+/// no such variant. As it says first which it is, what is wrong behind that is named.
+///
+/// # Errors
+/// [`Invalid::Field`] that names the field.
+pub(crate) fn read_tagged<T: DeserializeOwned>(json: &RawValue, tag: &str) -> Result<Option<T>, Invalid> {
+    let read = || {
+        let mut members: Vec<_> = Written(json).members()?.into_iter().collect();
+        members.sort_by_key(|(Name(name), _)| name != tag);
+        T::deserialize(MapAccessDeserializer::new(Members { rest: members.into_iter(), next: None }))
+    };
+    match read() {
+        Ok(read) => Ok(Some(read)),
+        Err(Wrong { field, .. }) if field == tag => Ok(None),
+        Err(Wrong { field, problem }) => Err(Invalid::Field { field, problem }),
+    }
+}
+
 /// What is wrong, and in which field.
 #[derive(Debug)]
 struct Wrong {
@@ -73,6 +91,7 @@ impl Wrong {
             "f32" | "f64" => "a number",
             other => match other.strip_prefix("a tuple of size ") {
                 Some(size) => &format!("a list of {size}"),
+                None if other.starts_with("struct variant ") => "an object",
                 None => other,
             },
         };
@@ -155,7 +174,8 @@ impl<'de> Deserializer<'de> for Written<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let text = self.0.get();
         match text.as_bytes().first() {
-            Some(b'{') => visitor.visit_map(Members { rest: self.members()?.into_iter(), next: None }),
+            // Unless something asks for a map, an object's members are fields.
+            Some(b'{') => self.deserialize_struct("", &[], visitor),
             Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).map_err(Wrong::custom)?;
                 let mut items = Items { rest: items.into_iter().enumerate() };
@@ -192,6 +212,10 @@ impl<'de> Deserializer<'de> for Written<'de> {
         visitor.visit_map(Members { rest: members.into_iter(), next: None })
     }
 
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_map(Members { rest: self.members()?.into_iter(), next: None })
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         if self.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
@@ -218,7 +242,7 @@ impl<'de> Deserializer<'de> for Written<'de> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map identifier
+        tuple_struct identifier
     }
 }
 
@@ -259,12 +283,12 @@ impl<'de> serde::Deserialize<'de> for Names {
 }
 
 /// An object's members, one after the other.
-struct Members<'de> {
-    rest: std::collections::btree_map::IntoIter<Name, &'de RawValue>,
+struct Members<'de, I> {
+    rest: I,
     next: Option<(Name, &'de RawValue)>,
 }
 
-impl<'de> MapAccess<'de> for Members<'de> {
+impl<'de, I: Iterator<Item = (Name, &'de RawValue)>> MapAccess<'de> for Members<'de, I> {
     type Error = Wrong;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {

@@ -143,7 +143,7 @@ fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins)
     let members = meta.who.members();
     Conversation {
         conversation_id: meta.id.clone(),
-        kind: meta.who.kind(),
+        kind: meta.who.kind().into(),
         participants: members.to_vec(),
         participant_count: members.len(),
         created_by: meta.created_by.clone(),

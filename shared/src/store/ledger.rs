@@ -199,7 +199,7 @@ fn transaction(sk: &str, entry: Entry) -> Transaction {
     let id = sk.splitn(3, '#').nth(2).unwrap_or(sk).to_owned();
     Transaction {
         id,
-        kind: entry.kind,
+        kind: entry.kind.into(),
         amount: entry.amount,
         conversation_id: entry.conversation,
         counterparty: entry.counterparty,

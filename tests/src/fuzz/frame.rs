@@ -6,7 +6,7 @@ use shared::error::Error;
 use wire::limits::{CLIENT_ID_CHARS_MAX, ERROR_TEXT_CHARS_MAX, MESSAGE_BYTES_MAX};
 use wire::{
     ACTIONS, ConversationId, Cursor, Echo, Event, Frame, GetConversations, GetOrCreateDirect, GetTransactions,
-    RequestId, SendMessage, Seq, Time, UserId, direct_id, error_frame, parse,
+    RequestId, SendMessage, Seq, ServerFrame, Time, UserId, direct_id, error_frame, parse,
 };
 
 /// Who says it.
@@ -24,6 +24,8 @@ const RULES: [Rule; 4] = [get_or_create_direct, get_conversations, send_message,
 /// When a rule is broken.
 pub fn frame(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    // A client reads whatever comes, too.
+    let _ = ServerFrame::parse(&text);
     let echo = Echo::of(&text);
     echoes_what_is_there(&text, &echo);
     let frame = match Frame::new(&text) {
@@ -64,10 +66,10 @@ fn echoes_what_is_there(text: &str, echo: &Echo) {
 fn is_told(error: &Error, echo: &Echo) {
     let frame = error_frame(&error.body("trace"), echo);
     is_sendable(&frame);
+    let Echo { request_id, client_message_id, .. } = echo.clone();
+    is_read_as(&frame, ServerFrame::Refused { error: error.body("trace"), request_id, client_message_id });
     let frame: Value = serde_json::from_slice(&frame).expect("a frame is JSON");
     assert_eq!(frame["success"], false, "{frame:#}");
-    assert_eq!(frame["requestId"].as_str(), echo.request_id.as_ref().map(RequestId::as_str), "{frame:#}");
-    assert_eq!(frame["clientMessageId"].as_str(), echo.client_message_id.as_deref(), "{frame:#}");
     let text = frame["error"]["message"].as_str().unwrap_or_default();
     assert!((1..=ERROR_TEXT_CHARS_MAX + 1).contains(&text.chars().count()), "a text for a person is short: {frame:#}");
     assert!(error.cause().is_none(), "what a client says is no fault of ours: {error:?}");
@@ -75,6 +77,11 @@ fn is_told(error: &Error, echo: &Echo) {
 
 fn is_sendable(frame: &[u8]) {
     assert!(frame.len() <= MESSAGE_BYTES_MAX, "{} bytes can't be sent", frame.len());
+}
+
+/// A client reads what was meant.
+fn is_read_as(frame: &[u8], meant: ServerFrame) {
+    assert_eq!(ServerFrame::parse(&String::from_utf8_lossy(frame)), Ok(meant));
 }
 
 /// The conversation is the same one, whoever asks.
@@ -106,8 +113,10 @@ fn send_message(text: &str, request_id: Option<&RequestId>) -> Result<(), Error>
     let content = request.content.clone();
     let attempt = Attempt::new(&speaker(), request)?;
     let message = attempt.message(Seq(1), attempt.max_price.unwrap_or_default(), Time::default());
-    let sent = Event::MessageSent { message, duplicate: false, balance: None }.frame(request_id);
+    let event = Event::MessageSent { message, duplicate: false, balance: None };
+    let sent = event.frame(request_id);
     is_sendable(&sent);
+    is_read_as(&sent, ServerFrame::Event { event, request_id: request_id.cloned() });
     let sent: Value = serde_json::from_slice(&sent).expect("a frame is JSON");
     assert_eq!(sent["data"]["message"]["content"], content);
     Ok(())
