@@ -1,6 +1,7 @@
 //! The one table of actions. Whatever goes over all of them reads it: tests, the simulation, the search for bad input.
 
 use crate::error::Invalid;
+use crate::ids::RequestId;
 use crate::requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
     GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing,
@@ -23,8 +24,8 @@ pub struct Action {
     pub samples: &'static [&'static str],
     /// The fields of its [`Request`].
     pub fields: &'static [&'static str],
-    /// Reads a frame's fields as its [`Request`].
-    pub read: fn(&str) -> Result<(), Invalid>,
+    /// Reads a frame's fields as its [`Request`]; the frame that asks the same again.
+    pub read: fn(&str) -> Result<String, Invalid>,
 }
 
 /// Who may ask something.
@@ -120,7 +121,7 @@ const fn action<R: Request>(
     answer: &'static str,
     samples: &'static [&'static str],
 ) -> Action {
-    let read = |text: &str| parse::<R>(text).map(drop);
+    let read = |text: &str| Ok(parse::<R>(text)?.frame(&RequestId::from(1)));
     Action { name: R::ACTION, function, asked_by, answer, samples, fields: R::FIELDS, read }
 }
 
@@ -149,7 +150,11 @@ mod tests {
         for action in &ACTIONS {
             let mut named = BTreeSet::new();
             for (frame, sample) in action.frames().zip(action.samples) {
-                assert_eq!((action.read)(sample), Ok(()), "{}: {sample}", action.name);
+                let again = (action.read)(sample).expect("it is right");
+                let again: serde_json::Value = serde_json::from_str(&again).expect("JSON");
+                let kept = frame.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+                kept.for_each(|(name, value)| assert_eq!(again[name], *value, "{}: {name}", action.name));
+                assert_eq!(again["requestId"], "1");
                 assert_eq!(Echo::of(&frame.to_string()).action.as_deref(), Some(action.name));
                 let there = frame.get("conversationId").and_then(|id| id.as_str());
                 assert!(there.is_none_or(|id| id == conversation.as_str()), "{sample}: the one of ann and bob");

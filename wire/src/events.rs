@@ -181,6 +181,11 @@ fn is_none(skipped: &usize) -> bool {
 }
 
 impl Event {
+    /// Whether it can be the final answer to a request: a page of `sync` comes before that.
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Self::SyncPage { .. })
+    }
+
     /// The frame that carries this event: as an answer when it names a request, as a push otherwise.
     pub fn frame(&self, request_id: Option<&RequestId>) -> Vec<u8> {
         #[derive(Serialize)]

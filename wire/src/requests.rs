@@ -3,26 +3,40 @@
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
-use crate::ids::{ClientMessageId, ConversationId, UserId};
+use crate::ids::{ClientMessageId, ConversationId, RequestId, UserId};
 use crate::limits::{PRESENCE_USERS_MAX, SYNC_SINCE_MAX};
 use crate::values::{Coins, Cursor, Limit, Seq};
 
 /// What a client may ask: one type per action.
-pub trait Request: DeserializeOwned {
+pub trait Request: DeserializeOwned + Serialize {
     /// The `action` that names it.
     const ACTION: &'static str;
     /// Its fields, as they are called here: in a frame their names are in camelCase.
     const FIELDS: &'static [&'static str];
+
+    /// The frame that asks it. What isn't given stands as `null`, which counts as not given.
+    fn frame(&self, request_id: &RequestId) -> String {
+        #[derive(Serialize)]
+        struct Envelope<'a, R> {
+            action: &'a str,
+            #[serde(rename = "requestId")]
+            request_id: &'a RequestId,
+            #[serde(flatten)]
+            fields: &'a R,
+        }
+        // Strings, numbers, lists and maps with texts for keys: serialising them can't fail.
+        serde_json::to_string(&Envelope { action: Self::ACTION, request_id, fields: self }).unwrap_or_default()
+    }
 }
 
 /// Defines a request: its action and its fields.
 macro_rules! request {
     ($(#[$doc:meta])* $action:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize)]
+        #[derive(Clone, Debug, Deserialize, Serialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
@@ -86,6 +100,7 @@ request!(
         /// The sender's id of it.
         client_message_id: ClientMessageId,
         /// Not offered: see [`SendMessage::target`].
+        #[serde(skip_serializing)]
         attachment: Option<serde::de::IgnoredAny>,
         /// The number of the message that it answers.
         reply_to: Option<Seq>,

@@ -186,7 +186,7 @@ impl TryFrom<String> for Reason {
 }
 
 /// How many items a page may have: 1 to [`PAGE_ITEMS_MAX`], [`PAGE_ITEMS_DEFAULT`] when not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limit(pub u32);
 
 impl Limit {

@@ -11,7 +11,7 @@ use local::template::{DEPLOYED, TABLE_NAME, Template};
 use serde_json::json;
 use tests::years::{Made, Plan, generate};
 
-use crate::problem::Problem;
+use benches::problem::Problem;
 
 /// So many items are written at once.
 const PORTION: usize = 5_000;

@@ -6,18 +6,16 @@
 //! cargo run -p benches --bin years -- --data-dir DIR --prove    # fills DIR, uses it, cleans up and kills meanwhile
 //! ```
 
-mod client;
 mod directory;
-mod machine;
-mod problem;
+mod logs;
 mod prove;
 mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use benches::problem::Problem;
 use clap::Parser;
-use problem::Problem;
 use shared::clock::Clock;
 use tests::years::Plan;
 

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use benches::machine::{Figures, Machine, token};
+use benches::problem::Problem;
+use client::Connection;
 use futures::StreamExt as _;
 use local::operator::Summary;
 use serde_json::{Value, json};
 use tests::years::{Made, Plan};
 use tokio::task::JoinSet;
+use wire::{Code, ConversationId, Event, Request, SendMessage};
 
-use crate::client::{Client, Digest, Logs, Tokens, digest};
-use crate::machine::{Figures, Machine};
-use crate::problem::Problem;
+use crate::logs::{Digest, Logs, Tokens, connect, digest, page_above, read};
 use crate::{directory, web};
 
 /// How many people read everything at the same time.
@@ -48,7 +50,7 @@ pub(crate) async fn prove(
     kills: u32,
     in_web: usize,
 ) -> Result<(), Problem> {
-    let mut machine = Machine::start(directory).await?;
+    let mut machine = Machine::start(directory, &["--no-schedules"]).await?;
     let tokens = tokens(&machine, made).await?;
     verify(&machine, "as it was made").await?;
     let began = Instant::now();
@@ -120,7 +122,7 @@ async fn tokens(machine: &Machine, made: &[Made]) -> Result<Tokens, Problem> {
     let names: BTreeSet<&str> = made.iter().flat_map(|made| &made.members).map(|name| name.as_str()).collect();
     let mut tokens = Tokens::new();
     for name in names {
-        tokens.insert(name.to_owned(), Client::token(machine, name).await?);
+        tokens.insert(name.to_owned(), token(&machine.address, &json!({ "sub": name, "ttlSeconds": 86_400 })).await?);
     }
     Ok(tokens)
 }
@@ -150,23 +152,23 @@ async fn read_all(machine: &Machine, tokens: &Tokens, made: &[Made]) -> Result<L
     let of_person = |name: &str| {
         let theirs =
             made.iter().enumerate().filter(|(_, made)| made.members.iter().any(|member| member.as_str() == name));
-        theirs.map(|(at, made)| (at, made.id.as_str().to_owned())).collect::<Vec<_>>()
+        theirs.map(|(at, made)| (at, made.id.clone())).collect::<Vec<_>>()
     };
     let readers = tokens.iter().map(|(name, token)| {
         let theirs = of_person(name);
         async move {
-            let mut client = Client::connect(&machine.address, token).await?;
-            let mut read = Vec::new();
+            let mut connection = connect(&machine.address, token).await?;
+            let mut logs = Vec::new();
             for (at, id) in theirs {
-                read.push((at, client.reads(&id).await?));
+                logs.push((at, read(&mut connection, &id).await?));
             }
-            Ok::<_, Problem>(read)
+            Ok::<_, Problem>(logs)
         }
     });
     let mut readers = futures::stream::iter(readers).buffer_unordered(READERS);
     let mut logs: Vec<Option<Vec<Digest>>> = vec![None; made.len()];
-    while let Some(read) = readers.next().await {
-        for (at, log) in read? {
+    while let Some(theirs) = readers.next().await {
+        for (at, log) in theirs? {
             match &logs[at] {
                 Some(other) if *other != log => {
                     return Err(format!("{}: its two see different logs", made[at].id).into());
@@ -230,10 +232,10 @@ impl People {
             let person = Somebody {
                 address: machine.address.clone(),
                 token: tokens[&name].clone(),
-                theirs: theirs.map(|(at, made)| (at, made.id.as_str().to_owned())).collect(),
+                theirs: theirs.map(|(at, made)| (at, made.id.clone())).collect(),
                 before: before.clone(),
                 chance: fastrand::Rng::with_seed(seed ^ n as u64),
-                client: None,
+                connection: None,
             };
             let end = end.clone();
             at_it.spawn(async move { person.goes_on(n, &end).await.map_err(|problem| problem.to_string()) });
@@ -254,10 +256,10 @@ impl People {
 struct Somebody {
     address: String,
     token: String,
-    theirs: Vec<(usize, String)>,
+    theirs: Vec<(usize, ConversationId)>,
     before: Arc<Logs>,
     chance: fastrand::Rng,
-    client: Option<Client>,
+    connection: Option<Connection>,
 }
 
 impl Somebody {
@@ -267,18 +269,19 @@ impl Somebody {
         while !end.load(Ordering::Relaxed) {
             let (at, id) = self.theirs[self.chance.usize(..self.theirs.len())].clone();
             count += 1;
-            let message = json!({
-                "action": "sendMessage", "conversationId": id, "content": format!("meanwhile {count}"),
-                "clientMessageId": format!("meanwhile-{n}-{count}"),
-            });
-            let answer = self.persists(message).await?;
-            match (answer["success"].as_bool(), answer["error"]["code"].as_str()) {
-                (Some(true), _) => {
-                    let message = answer["data"]["message"].clone();
-                    said.0.push((at, message["seq"].as_u64().ok_or("no number")?, digest(message)));
-                }
-                (_, Some("insufficient_balance")) => {}
-                _ => return Err(format!("refused: {answer}").into()),
+            let request = SendMessage {
+                conversation_id: Some(id.clone()),
+                to: None,
+                content: format!("meanwhile {count}"),
+                client_message_id: format!("meanwhile-{n}-{count}").parse()?,
+                attachment: None,
+                reply_to: None,
+                max_price: None,
+            };
+            match self.persists(&request).await {
+                Ok(Event::MessageSent { message, .. }) => said.0.push((at, message.seq.0, digest(&message)?)),
+                Err(client::Problem::Refused(error)) if error.code == Code::InsufficientBalance.into() => {}
+                other => return Err(format!("answered with {other:?}").into()),
             }
             self.looks_back(at, &id).await?;
             tokio::time::sleep(BACKOFF).await;
@@ -287,33 +290,41 @@ impl Somebody {
     }
 
     /// Reads a page from somewhere: it must be what it was.
-    async fn looks_back(&mut self, at: usize, id: &str) -> Result<(), Problem> {
+    async fn looks_back(&mut self, at: usize, id: &ConversationId) -> Result<(), Problem> {
         let known = self.before.clone();
         let after = self.chance.usize(..known[at].len());
-        let asks = json!({ "action": "getMessages", "conversationId": id, "after": after, "limit": 100 });
-        let mut answer = self.persists(asks).await?;
-        let messages = answer["data"]["messages"].take();
-        let messages = messages.as_array().ok_or_else(|| format!("no page: {answer}"))?;
-        let same = messages.iter().zip(&known[at][after..]).all(|(message, known)| digest(message.clone()) == *known);
-        if same && !messages.is_empty() { Ok(()) } else { Err(format!("{id}: another page above {after}").into()) }
+        let Event::MessagesPage { messages, .. } = self.persists(&page_above(id, after)).await? else {
+            return Err(format!("no page of {id} above {after}").into());
+        };
+        let page: Vec<Digest> = messages.iter().map(digest).collect::<Result<_, _>>()?;
+        let same = page.iter().zip(&known[at][after..]).all(|(message, known)| message == known);
+        if same && !page.is_empty() { Ok(()) } else { Err(format!("{id}: another page above {after}").into()) }
     }
 
     /// Asks until there is a final answer, as the protocol says: the machine may be dead for a while.
-    async fn persists(&mut self, request: Value) -> Result<Value, Problem> {
+    async fn persists<R: Request>(&mut self, request: &R) -> Result<Event, client::Problem> {
+        let mut missing = client::Problem::Lost("never connected".to_owned());
         for _ in 0..600 {
-            if self.client.is_none() {
-                self.client = Client::connect(&self.address, &self.token).await.ok();
-            }
-            if let Some(client) = &mut self.client {
-                match client.asks(request.clone()).await {
-                    Ok(answer) if answer["error"]["retryable"] != true => return Ok(answer),
-                    Ok(_) => {}
-                    Err(_) => self.client = None,
+            let asked = match &mut self.connection {
+                Some(connection) => connection.ask(request).await,
+                None => match connect(&self.address, &self.token).await {
+                    Ok(connection) => self.connection.insert(connection).ask(request).await,
+                    Err(problem) => Err(problem),
+                },
+            };
+            match asked {
+                Err(client::Problem::Refused(error)) if error.retryable => {
+                    missing = client::Problem::Refused(error);
                 }
+                Err(problem) if problem.is_retryable() => {
+                    self.connection = None;
+                    missing = problem;
+                }
+                done => return done,
             }
             tokio::time::sleep(BACKOFF).await;
         }
-        Err(format!("no final answer to {}", request["action"]).into())
+        Err(missing)
     }
 }
 
@@ -343,25 +354,29 @@ async fn repeat(machine: &Machine, tokens: &Tokens, made: &[Made]) -> Result<usi
     let mut repeated = 0;
     // The longest are the first.
     for made in made.iter().take(REPEATS) {
-        let mut clients = BTreeMap::new();
+        let mut connections = BTreeMap::new();
         for member in &made.members {
-            let client = Client::connect(&machine.address, &tokens[member.as_str()]).await?;
-            clients.insert(member.as_str(), client);
+            connections.insert(member, connect(&machine.address, &tokens[member.as_str()]).await?);
         }
-        let reader = clients.values_mut().next().ok_or("nobody")?;
-        let (messages, _) = reader.page(made.id.as_str(), 0).await?;
-        let Some(first) = messages.into_iter().find(|message| message["deleted"] != true) else { continue };
-        let sender = first["senderId"].as_str().and_then(|name| clients.get_mut(name)).ok_or("a stranger's message")?;
-        let answer = sender
-            .asks(json!({
-                "action": "sendMessage", "conversationId": made.id.as_str(), "content": first["content"],
-                "clientMessageId": first["clientMessageId"], "replyTo": first["replyTo"],
-            }))
-            .await?;
-        if answer["data"]["duplicate"] != true || answer["data"]["message"]["seq"] != first["seq"] {
-            return Err(format!("{}: a repeat of {} got {answer}", made.id, first["seq"]).into());
+        let reader = connections.values_mut().next().ok_or("nobody")?;
+        let Event::MessagesPage { messages, .. } = reader.ask(&page_above(&made.id, 0)).await? else {
+            return Err(format!("no page of {}", made.id).into());
+        };
+        let Some(first) = messages.into_iter().find(|message| !message.deleted) else { continue };
+        let sender = connections.get_mut(&first.sender_id).ok_or("a stranger's message")?;
+        let request = SendMessage {
+            conversation_id: Some(made.id.clone()),
+            to: None,
+            content: first.content,
+            client_message_id: first.client_message_id,
+            attachment: None,
+            reply_to: first.reply_to,
+            max_price: None,
+        };
+        match sender.ask(&request).await? {
+            Event::MessageSent { message, duplicate: true, .. } if message.seq == first.seq => repeated += 1,
+            other => return Err(format!("{}: a repeat of {} got {other:?}", made.id, first.seq).into()),
         }
-        repeated += 1;
     }
     Ok(repeated)
 }

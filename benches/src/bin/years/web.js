@@ -2,7 +2,7 @@
  * Reads conversations as the page does, through the web client's own wire, and prints what it holds of them, hashed.
  *
  * Stdin has a line of JSON for each person, `{url, user, token, others: [userId]}`; stdout a line for each of their
- * conversations, `{user, conversationId, messages, digest}`. A message's digest is that of `client.rs`.
+ * conversations, `{user, conversationId, messages, digest}`. A message's digest is that of `logs.rs`.
  */
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';

@@ -10,8 +10,8 @@ use tests::years::Made;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::client::{Digest, Logs, Tokens};
-use crate::problem::Problem;
+use crate::logs::{Digest, Logs, Tokens};
+use benches::problem::Problem;
 
 /// What reads conversations through `local/web/wire.js`.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/years/web.js");

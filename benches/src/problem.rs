@@ -1,4 +1,4 @@
 //! What goes wrong.
 
 /// It ends the whole run: it is for whoever reads the sentence.
-pub(crate) type Problem = Box<dyn std::error::Error>;
+pub type Problem = Box<dyn std::error::Error>;

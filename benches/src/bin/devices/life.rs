@@ -1,0 +1,199 @@
+//! What people do with their devices, by a seed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use benches::machine::{posts, token};
+use benches::problem::Problem;
+use client::{Device, Problem as Unanswered};
+use fastrand::Rng;
+use futures::future::join_all;
+use serde_json::json;
+use shared::clock::Clock;
+use tokio::time::{Instant, sleep};
+use wire::{ClientMessageId, Event, MarkDelivered, MarkRead, Message, SendMessage, UserId};
+
+use crate::judge;
+use crate::proxy::{Proxy, Weather};
+
+/// Who there is, and how many devices they have.
+const PEOPLE: [(&str, usize); 3] = [("ann", 2), ("bob", 2), ("carl", 1)];
+/// What everybody is given: more than they can spend.
+pub(crate) const COINS: u64 = 10_000;
+/// How many things each device does.
+const STEPS: usize = 16;
+/// How long a device waits for an answer. Shorter than a function may take, so that it asks again while the first still runs.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// By then everything that was asked has its final answer, however the weather was.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(150);
+
+/// The machine, as its people know it.
+pub(crate) struct World {
+    /// Where it listens, as `ADDRESS:PORT`.
+    pub(crate) machine: String,
+    operator: String,
+    clock: Clock,
+    sent: AtomicU64,
+}
+
+impl World {
+    pub(crate) async fn new(machine: &str) -> Result<Self, Problem> {
+        let operator = token(machine, &json!({ "sub": "operator", "roles": ["admin"] })).await?;
+        Ok(Self { machine: machine.to_owned(), operator, clock: Clock::system(), sent: AtomicU64::new(0) })
+    }
+
+    /// How many messages were sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Somebody.
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+    pub(crate) token: String,
+}
+
+/// A message that was answered, with what it said.
+pub(crate) struct Sent {
+    pub(crate) to: UserId,
+    pub(crate) content: String,
+    pub(crate) message: Message,
+}
+
+/// A device with its network.
+struct Phone<'a> {
+    world: &'a World,
+    people: &'a [Person],
+    owner: &'a Person,
+    number: usize,
+    device: Device,
+    network: Proxy,
+    draws: Rng,
+}
+
+/// Lives one seed; what is wrong in the end.
+pub(crate) async fn lives(world: &World, seed: u64) -> (u64, Result<(), Problem>) {
+    (seed, live(world, seed).await)
+}
+
+async fn live(world: &World, seed: u64) -> Result<(), Problem> {
+    let mut draws = Rng::with_seed(seed);
+    let mut people = Vec::new();
+    for (name, _) in PEOPLE {
+        let user = format!("{name}-{seed}");
+        let token = retried(async || token(&world.machine, &json!({ "sub": user })).await).await?;
+        let path = format!("/api/wallets/{user}/credits");
+        let credit = json!({ "amount": COINS, "idempotencyKey": "first" });
+        retried(async || posts(&world.machine, &path, Some(&world.operator), &credit).await).await?;
+        people.push(Person { user: user.parse()?, token });
+    }
+    let mut phones = Vec::new();
+    for (owner, (_, devices)) in people.iter().zip(PEOPLE) {
+        for number in 0..devices {
+            let network = Proxy::start(&world.machine).await?;
+            let device = Device::new(&format!("ws://{}/ws", network.address), &owner.token).with_patience(PATIENCE);
+            let draws = Rng::with_seed(draws.u64(..));
+            phones.push(Phone { world, people: &people, owner, number, device, network, draws });
+        }
+    }
+    let sent: Result<Vec<Vec<Sent>>, Problem> =
+        join_all(phones.iter_mut().map(Phone::is_used)).await.into_iter().collect();
+    let sent: Vec<Sent> = sent?.into_iter().flatten().collect();
+    world.sent.fetch_add(sent.len() as u64, Ordering::Relaxed);
+    let devices = phones.into_iter().map(|phone| (phone.owner, phone.device, phone.network));
+    judge::agree(world, &people, devices.collect(), &sent).await
+}
+
+/// What an operator asks is asked again while the machine is away.
+async fn retried<T>(mut ask: impl AsyncFnMut() -> Result<T, Problem>) -> Result<T, Problem> {
+    let until = Instant::now() + ANSWERED_WITHIN;
+    loop {
+        match ask().await {
+            Err(_) if Instant::now() < until => sleep(PATIENCE / 4).await,
+            done => return done,
+        }
+    }
+}
+
+impl Phone<'_> {
+    /// Does what its seed says; the messages that it has sent.
+    async fn is_used(&mut self) -> Result<Vec<Sent>, Problem> {
+        let mut sent = Vec::new();
+        for step in 0..STEPS {
+            match self.draws.u8(0..20) {
+                0..8 => sent.push(self.sends(step).await?),
+                8..12 => self.listens().await?,
+                12..15 => self.marks().await?,
+                15 => self.device.loses_connection(),
+                16 => self.network.cuts(),
+                17 => self.network.turns(Weather::Slow),
+                18 => self.network.turns(Weather::Fair),
+                _ => {
+                    let weather = if self.draws.bool() { Weather::Deaf } else { Weather::Mute };
+                    self.network.turns(weather);
+                    self.listens().await?;
+                    self.network.turns(Weather::Fair);
+                }
+            }
+        }
+        self.network.turns(Weather::Fair);
+        Ok(sent)
+    }
+
+    /// Sends something to somebody, and asks until it is answered.
+    async fn sends(&mut self, step: usize) -> Result<Sent, Problem> {
+        let others: Vec<&Person> = self.people.iter().filter(|person| person.user != self.owner.user).collect();
+        let to = self.draws.choice(others).ok_or("nobody else")?.user.clone();
+        let content = format!("{} {} {step}", self.owner.user, self.number);
+        let request = SendMessage {
+            conversation_id: None,
+            to: Some(to.clone()),
+            content: content.clone(),
+            client_message_id: self.next_id()?,
+            attachment: None,
+            reply_to: None,
+            max_price: None,
+        };
+        match self.device.persists(&request, Instant::now() + ANSWERED_WITHIN).await {
+            Ok(Event::MessageSent { message, .. }) => Ok(Sent { to, content, message }),
+            Ok(other) => Err(format!("{content}: answered with {other:?}").into()),
+            Err(problem) => Err(format!("{content}: {problem}").into()),
+        }
+    }
+
+    /// An id that sorts by time, or one that doesn't.
+    fn next_id(&mut self) -> Result<ClientMessageId, Problem> {
+        Ok(match self.draws.bool() {
+            true => ClientMessageId::time_ordered(self.world.clock.now(), self.draws.u128(..)),
+            false => format!("m{:016x}", self.draws.u64(..)).parse()?,
+        })
+    }
+
+    /// Listens for a moment. Where the connection is lost the next step makes another.
+    async fn listens(&mut self) -> Result<(), Problem> {
+        let until = Instant::now() + Duration::from_millis(self.draws.u64(..300));
+        lost_or(self.device.listens(until).await)
+    }
+
+    /// Says of one conversation how far it holds it.
+    async fn marks(&mut self) -> Result<(), Problem> {
+        let numbered = |(id, held): (_, &client::Held)| Some((Clone::clone(id), held.number?));
+        let numbered: BTreeMap<_, _> = self.device.kept().conversations().filter_map(numbered).collect();
+        let Some((conversation_id, seq)) = self.draws.choice(numbered) else { return Ok(()) };
+        let marked = match self.draws.bool() {
+            true => self.device.asks(&MarkRead { conversation_id, seq }).await,
+            false => self.device.asks(&MarkDelivered { conversation_id, seq }).await,
+        };
+        lost_or(marked.map(drop))
+    }
+}
+
+/// What may succeed later is no fault: it is bad weather.
+fn lost_or(done: Result<(), Unanswered>) -> Result<(), Problem> {
+    match done {
+        Err(problem) if !problem.is_retryable() => Err(problem.to_string().into()),
+        _ => Ok(()),
+    }
+}
