@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wire::Time;
+use wire::{ClientMessageId, Time};
 
 use crate::gateway::{Frame, Handshake};
 use crate::network::Fault;
@@ -295,6 +295,8 @@ impl Phone {
 
 /// A UUID of version 7 of a moment; the number stands for its random bits.
 pub fn uuid_v7(at: Time, n: u64) -> String {
-    let (high, low) = (at.ms >> 16, at.ms & 0xffff);
-    format!("{high:08x}-{low:04x}-7{:03x}-8{:03x}-{:012x}", n >> 24 & 0xfff, n >> 12 & 0xfff, n & 0xfff)
+    let n = u128::from(n);
+    ClientMessageId::time_ordered(at.ms, (n >> 24 & 0xfff) << 62 | (n >> 12 & 0xfff) << 48 | n & 0xfff)
+        .as_str()
+        .to_owned()
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{CLIENT_ID_CHARS_MAX, CONVERSATION_ID_CHARS_MAX, USER_ID_BYTES_MAX};
-use crate::values::Time;
 
 /// Defines an id: a string that exists only if its rule holds.
 macro_rules! id {
@@ -105,10 +104,11 @@ impl From<u64> for RequestId {
 }
 
 impl ClientMessageId {
-    /// One that sorts by the time at which it was made: a UUID of version 7 (RFC 9562). RANDOM is drawn anew for each.
-    pub fn time_ordered(at: Time, random: u128) -> Self {
-        let (high, low) = (at.ms >> 16 & 0xffff_ffff, at.ms & 0xffff);
-        let (a, b, c) = (random & 0xfff, random >> 12 & 0x3fff | 0x8000, random >> 26 & 0xffff_ffff_ffff);
+    /// One that sorts by the time at which it was made, in milliseconds since 1970: a UUID of version 7 (RFC 9562). RANDOM is drawn
+    /// anew for each.
+    pub fn time_ordered(unix_ms: i64, random: u128) -> Self {
+        let (high, low) = (unix_ms >> 16 & 0xffff_ffff, unix_ms & 0xffff);
+        let (a, b, c) = (random >> 62 & 0xfff, random >> 48 & 0x3fff | 0x8000, random & 0xffff_ffff_ffff);
         Self(format!("{high:08x}-{low:04x}-7{a:03x}-{b:04x}-{c:012x}"))
     }
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_id_that_is_made_to_sort_by_time_does() {
-        let made = |ms, random| ClientMessageId::time_ordered(Time { ms }, random);
+        let made = ClientMessageId::time_ordered;
         assert_eq!(made(0x0198_a3b2_c4d5, 0).as_str(), "0198a3b2-c4d5-7000-8000-000000000000");
         let ids =
             [made(0, u128::MAX), made(1_700_000_000_000, 7), made(1_700_000_000_001, 6), made(4_000_000_000_000, 0)];

@@ -166,7 +166,7 @@ impl Phone<'_> {
     /// An id that sorts by time, or one that doesn't.
     fn next_id(&mut self) -> Result<ClientMessageId, Problem> {
         Ok(match self.draws.bool() {
-            true => ClientMessageId::time_ordered(self.world.clock.now(), self.draws.u128(..)),
+            true => ClientMessageId::time_ordered(self.world.clock.now().ms, self.draws.u128(..)),
             false => format!("m{:016x}", self.draws.u64(..)).parse()?,
         })
     }
