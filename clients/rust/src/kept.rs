@@ -10,6 +10,8 @@ use wire::{ConversationId, Event, Message, Seq, Status, UserId};
 pub struct Held {
     /// The number up to which it holds everything since its pages began, if it can name one.
     pub number: Option<Seq>,
+    /// Where its pages began, as soon as it can name a number: what is below is history.
+    pub began: Option<Seq>,
     /// What it holds; also what came out of order, above its number.
     pub messages: BTreeMap<Seq, Message>,
 }
@@ -66,6 +68,7 @@ impl Kept {
         let (first, last) = (first.seq, last.seq);
         let held = self.0.entry(conversation).or_default();
         if held.number.is_none() {
+            held.began = Some(first);
             // What was pushed before may stand below, with something missing in between.
             held.messages.retain(|seq, _| *seq >= first);
         }
@@ -84,9 +87,13 @@ impl Kept {
 }
 
 impl Held {
-    /// Keeps a message once, however often it comes. Its number goes on over what is held without a gap.
+    /// Keeps a message once, however often it comes. Its number goes on over what is held without a gap. A late push of what stands
+    /// before its pages is history: kept, it would stand beside what doesn't follow on it.
     fn keep(&mut self, message: Message) {
         let seq = message.seq;
+        if self.began.is_some_and(|began| seq < began) {
+            return;
+        }
         match self.messages.get_mut(&seq) {
             Some(there) => there.status = there.status.max(message.status),
             None => drop(self.messages.insert(seq, message)),
@@ -179,11 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_before_its_pages_is_not_kept() {
+        let answer = Event::MessageSent { message: said("c", "ann", 3), duplicate: true, balance: None };
+        assert_eq!(held(&taken([page(5..7), push(2), answer, push(7)])), (Some(7), vec![5, 6, 7]));
+    }
+
+    #[test]
     fn a_late_page_takes_nothing_back() {
-        let mut kept = taken([page(1..6), push(6), page(2..4)]);
-        assert_eq!(held(&kept), (Some(6), (1..7).collect()));
+        let mut kept = taken([page(2..6), push(6), page(1..4)]);
+        assert_eq!(held(&kept), (Some(6), (2..7).collect()));
         kept.page(id("c"), Vec::new());
-        assert_eq!(held(&kept), (Some(6), (1..7).collect()));
+        assert_eq!(held(&kept), (Some(6), (2..7).collect()));
     }
 
     #[test]

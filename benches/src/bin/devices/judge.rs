@@ -160,10 +160,14 @@ fn holds(device: &Device, shown: &Shown) -> Result<(), Problem> {
         if held.0.unwrap_or(last) != last {
             return Err(format!("{id} is held up to {:?}, and shown up to {last}", held.0).into());
         }
-        let held = held.1.iter().map(|(seq, message)| (*seq, without_status(message.clone())));
-        let wanted = messages.range(first..).map(|(seq, message)| (*seq, message.clone()));
-        if !held.eq(wanted) {
-            return Err(format!("{id} is held otherwise than it is shown").into());
+        for (seq, shown) in messages.range(first..) {
+            let held = held.1.get(seq).map(|message| without_status(message.clone()));
+            if held.as_ref() != Some(shown) {
+                return Err(format!("{id} {seq} is held as {held:?}, and shown as {shown:?}").into());
+            }
+        }
+        if held.1.len() > messages.len() {
+            return Err(format!("{id}: {} are held, and {} shown", held.1.len(), messages.len()).into());
         }
     }
     Ok(())
