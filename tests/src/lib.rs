@@ -15,7 +15,7 @@
 //! 11. [`simulation`] runs such worlds from a seed, with faults everywhere.
 //! 12. [`fuzz`] says what must hold for any bytes.
 //!
-//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
+//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state, by [`search`].
 
 pub mod bucket;
 pub mod engine;
@@ -29,6 +29,7 @@ pub mod operation;
 pub mod person;
 pub mod planted;
 pub mod policy;
+pub mod search;
 pub mod simulation;
 pub mod soundness;
 mod unsigned;

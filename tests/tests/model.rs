@@ -1,7 +1,8 @@
 //! The model of the send protocol and of settling: nothing is broken in any order of requests, and without one of its guards
 //! something is. The large configurations: `cargo run -p tests --release --bin model`.
 
-use tests::model::{Configuration, Ending, Mutant, Report, configurations, explore};
+use tests::model::{Configuration, Mutant, configurations, explore};
+use tests::search::{Ending, Report};
 
 /// No small configuration has half as many.
 const STATES_MAX: usize = 100_000;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tests::model::{Configuration, Ending, Mutant, Progress, Report, configurations, explore};
+use tests::model::{Configuration, Mutant, configurations, explore};
+use tests::search::{Ending, Progress, Report};
 
 /// How often progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
