@@ -2,7 +2,7 @@
 
 use super::configurations::{Role, What};
 use super::mutants::Mutant;
-use super::state::Process;
+use super::state::{Process, State};
 use super::step::{Change, Step, Work};
 use super::store::{A, Bits, Fault, Member, USERS, found, has, name};
 use super::write::{MemberPut, Write};
@@ -45,7 +45,14 @@ impl Process<'_> {
         let tells = self.is(Mutant::ToldBeforeWhole) && user != A;
         let told = self.effects(Work::of(user, member));
         let put = MemberPut { user, seen: None, member, request: None, tail_then: 0 };
-        self.write(Write::MemberPut(put), |_, _| if tells { told } else { next });
+        let answers = self.is(Mutant::AnsweredBeforeWhole) && next == Step::CreateWhole;
+        let others = self.others();
+        self.write(Write::MemberPut(put), |state, _| {
+            if answers {
+                answer_create(state, others);
+            }
+            if tells { told } else { next }
+        });
     }
 
     /// Answers as soon as META says `whole`; inboxes and telling are effects.
@@ -206,7 +213,8 @@ const fn created(user: u8) -> Work {
 }
 
 /// `createGroup` is answered.
-fn answer_create(state: &mut super::state::State, others: Bits) {
+fn answer_create(state: &mut State, others: Bits) {
+    state.history.created = true;
     if invited(others).any(|user| state.db.members[usize::from(user)].is_none()) {
         state.history.fault = Some(Fault::CreatedInPart);
     }

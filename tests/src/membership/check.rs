@@ -76,6 +76,9 @@ fn not_quiet(configuration: &Configuration, state: &State) -> Option<&'static st
     if db.meta.is_some_and(|meta| meta.gone) && db.members.iter().any(Option::is_some) {
         return Some("once quiet, a group that was given up has a MEMBER");
     }
+    if state.history.created && !db.meta.is_some_and(|meta| meta.whole) {
+        return Some("once quiet, a group isn't whole though createGroup was answered");
+    }
     // Of a group that never became whole nobody knows.
     let meta = db.meta.filter(|meta| meta.whole)?;
     if db.open != 0 {

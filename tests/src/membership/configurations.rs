@@ -63,6 +63,8 @@ pub struct Configuration {
     pub(super) counts: bool,
     /// Whether the caller's MEMBER is read.
     pub(super) asks: bool,
+    /// Whether what a device is told is only a hint, without a version: it syncs again.
+    pub(super) hints: bool,
     /// Whether A has said something before: send 1 is finished.
     pub(super) said: bool,
 }
@@ -89,6 +91,7 @@ impl Configuration {
             counts: false,
             asks: false,
             said: false,
+            hints: false,
         }
     }
 
@@ -117,6 +120,11 @@ impl Configuration {
 
     fn asks(mut self) -> Self {
         self.asks = true;
+        self
+    }
+
+    fn hints(mut self) -> Self {
+        self.hints = true;
         self
     }
 
@@ -242,6 +250,8 @@ const SAID: u8 = 1;
 const CREATE: Role = Role::Create { others: 1 << B };
 const SWEEP: Role = Role::Sweep { user: C };
 const SEND: Role = Role::Send { sid: 0, sender: B };
+const OTHER_SEND: Role = Role::Send { sid: 1, sender: A };
+const READ: Role = Role::Read { user: C };
 const DEVICE: Role = Role::Device { user: C, ready: false };
 const READY: Role = Role::Device { user: C, ready: true };
 
@@ -280,6 +290,15 @@ fn told_small() -> Vec<Configuration> {
             .group(all, &[A])
             .small(),
         new("told-late", "an add, a removal, a send, a device", vec![ADD, REMOVE, SEND, READY]).small(),
+        new("hints", "an add and a removal of who is told by hints", vec![ADD, REMOVE, READY]).hints().small(),
+        new(
+            "hints-late",
+            "a removal, an add, a send, a device that is told by hints",
+            vec![REMOVE, REJOIN, SEND, DEVICE],
+        )
+        .group(all, &[A])
+        .hints()
+        .small(),
         new("joins", "an add, while the device connects", vec![ADD, DEVICE]).repeats(1).small(),
         new("hears", "an add, a send, a device", vec![ADD, SEND, DEVICE]).small(),
         new("rejoins", "a removal, an add and a send", vec![REMOVE, REJOIN, SEND, READY]).group(all, &[A]).small(),
@@ -287,10 +306,8 @@ fn told_small() -> Vec<Configuration> {
             .group(all, &[A])
             .small(),
         new("goes", "a removal, a send, a device", vec![REMOVE, SEND, DEVICE]).group(all, &[A]).small(),
-        new("reads", "a removal, a send, a page", vec![REMOVE, SEND, Role::Read { user: C }]).group(all, &[A]).small(),
-        new("returns", "a removal, an add, a send, a page", vec![REMOVE, REJOIN, SEND, Role::Read { user: C }])
-            .group(all, &[A])
-            .small(),
+        new("reads", "a removal, a send, a page", vec![REMOVE, SEND, READ]).group(all, &[A]).small(),
+        new("returns", "a removal, an add, a send, a page", vec![REMOVE, REJOIN, SEND, READ]).group(all, &[A]).small(),
         new(
             "sends",
             "a removal of who sends",
@@ -353,6 +370,14 @@ fn groups_small() -> Vec<Configuration> {
             .counts()
             .small(),
         new(
+            "swap",
+            "two admins hand over to each other",
+            vec![change(0, A, What::HandOver, B), change(2, B, What::HandOver, A)],
+        )
+        .group(all, &[A, B])
+        .counts()
+        .small(),
+        new(
             "hands-over",
             "the admin hands over, and makes sure of another",
             vec![change(0, C, What::HandOver, B), change(2, C, What::Dismiss, A)],
@@ -381,21 +406,28 @@ fn groups_small() -> Vec<Configuration> {
 fn large() -> Vec<Configuration> {
     let new = Configuration::new;
     let all = &[A, B, C];
-    let again = vec![ADD, ADD, REMOVE, REMOVE, SWEEP, READY];
+    let messages = vec![REMOVE, REJOIN, SEND, OTHER_SEND, READ, DEVICE];
+    let changes = vec![ADD, ADD, REMOVE, REMOVE, SWEEP, READY];
+    let both = vec![REMOVE, REJOIN, SWEEP, SEND, SEND, Role::SweepSends, DEVICE];
+    let creates = vec![CREATE, CREATE, Role::Cleanup, Role::Sweep { user: B }, Role::Device { user: B, ready: false }];
+    let counts = vec![leave(1, A), leave(2, B), ADD, Role::Sweep { user: A }];
     vec![
-        new("many-changes", "an add, a removal, their retries, the sweep, a device", again).repeats(1),
+        new("many-changes", "an add, a removal, their retries, the sweep, a device", changes).repeats(1),
+        new("many-messages", "a removal, an add, two sends, a page, a device", messages).group(all, &[A]),
         new(
-            "many-messages",
-            "a removal, an add, two sends, a page, a device",
-            vec![REMOVE, REJOIN, SEND, Role::Send { sid: 1, sender: A }, Role::Read { user: C }, DEVICE],
+            "many-hints",
+            "a removal, an add, two sends, a device that is told by hints",
+            vec![REMOVE, REJOIN, SEND, OTHER_SEND, DEVICE],
         )
-        .group(all, &[A]),
-        new(
-            "many-counts",
-            "the admins leave, somebody joins, the sweep",
-            vec![leave(1, A), leave(2, B), ADD, Role::Sweep { user: A }],
-        )
-        .group(&[A, B], &[A, B])
-        .counts(),
+        .group(all, &[A])
+        .hints(),
+        new("many-sweeps", "a removal, an add, a send, its retry, the sweeps, a device", both).group(all, &[A]),
+        new("many-creates", "createGroup, its retry, the cleanup, the sweep, a device", creates)
+            .group(&[], &[])
+            .repeats(1),
+        new("many-counts", "the admins leave, somebody joins, the sweep", counts)
+            .group(&[A, B], &[A, B])
+            .counts()
+            .repeats(1),
     ]
 }

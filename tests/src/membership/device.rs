@@ -4,7 +4,7 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::state::{Process, State};
 use super::step::{Step, Work};
-use super::store::{Member, found, name};
+use super::store::{Hint, Member, found, name};
 use super::write::Write;
 
 impl Process<'_> {
@@ -48,7 +48,7 @@ impl Process<'_> {
         let words = || format!("sync: reads the messages up to TAIL: {to}");
         match member {
             None => self.read(Step::SyncMember { to }, words),
-            Some(member) => self.step(words, |state| synced(state, user, Some(member), to, false)),
+            Some(member) => self.step(words, |state| synced(state, user, Some(member), to, false, false)),
         }
     }
 
@@ -57,17 +57,27 @@ impl Process<'_> {
         let member = self.db().members[usize::from(user)];
         let words = || format!("sync: reads MEMBER: {}", found(member));
         let (first, below) = (self.is(Mutant::SyncMemberFirst), self.is(Mutant::SyncBelowFirstSeq));
+        let forgets = self.is(Mutant::HintForgotten);
         self.step(words, |state| match member {
             Some(member) if first && member.joined => Step::SyncLog(Some(member)),
-            member => synced(state, user, member, to, below),
+            member => synced(state, user, member, to, below, forgets),
         });
     }
 
-    /// The page that it was told to read: its messages were all there before.
+    /// The page that it was told to read: its messages were all there before. Where it was only given a hint, it syncs again.
     pub(super) fn waiting(&mut self) {
-        let to = self.state.devices[usize::from(self.person())].to_read;
-        if to > 0 {
-            self.page_member(to);
+        let user = self.person();
+        let device = self.state.devices[usize::from(user)];
+        if device.hint != Hint::Nothing {
+            self.step(
+                || "heeds the hint".to_owned(),
+                |state| {
+                    state.devices[usize::from(user)].hint = Hint::Syncing;
+                    Step::SyncLog(None)
+                },
+            );
+        } else if device.to_read > 0 {
+            self.page_member(device.to_read);
         }
     }
 
@@ -136,7 +146,7 @@ impl Process<'_> {
 }
 
 /// A `sync` is answered.
-fn synced(state: &mut State, user: u8, member: Option<Member>, to: u8, below: bool) -> Step {
+fn synced(state: &mut State, user: u8, member: Option<Member>, to: u8, below: bool, forgets: bool) -> Step {
     if let Some(member) = member {
         let device = &mut state.devices[usize::from(user)];
         if member.version >= device.version {
@@ -146,7 +156,11 @@ fn synced(state: &mut State, user: u8, member: Option<Member>, to: u8, below: bo
             shown(state, user, if below { 1 } else { member.first_seq }, to);
         }
     }
-    state.devices[usize::from(user)].synced = true;
+    let device = &mut state.devices[usize::from(user)];
+    device.synced = true;
+    if device.hint == Hint::Syncing || forgets {
+        device.hint = Hint::Nothing;
+    }
     Step::Waiting
 }
 

@@ -4,7 +4,7 @@ use super::configurations::Role;
 use super::mutants::Mutant;
 use super::state::Process;
 use super::step::{Count, Step, Work};
-use super::store::{Fault, Member, USERS, found, has, name};
+use super::store::{Fault, Hint, Member, USERS, found, has, name};
 use super::write::{MemberPut, Write};
 
 impl Process<'_> {
@@ -66,6 +66,7 @@ impl Process<'_> {
         let next = self.told(work);
         let any = self.is(Mutant::TellingWithoutVersion);
         let newer = self.is(Mutant::KnownVersionUnread);
+        let hints = self.configuration.hints;
         let told = if joined { "conversation:created" } else { "conversation:left" };
         let words = || format!("pushes {told} to {}, version {version}, lastSeq {last}", name(user));
         self.step(words, |state| {
@@ -74,6 +75,10 @@ impl Process<'_> {
             }
             let device = &mut state.devices[usize::from(user)];
             // A version that a `sync` has brought may have come with messages that were read before.
+            if hints {
+                device.hint = Hint::Told;
+                return next;
+            }
             let known = version == device.version;
             let listens = version > device.version || known && !newer || any;
             let held = device.holds;

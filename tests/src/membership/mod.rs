@@ -22,12 +22,20 @@
 //! late, processes that pause for however long, reads of many items that are no snapshot, an index that is behind. A push
 //! arrives when it is sent, which may be long after what it was sent for was read.
 //!
-//! **What it asks for.** Whoever is out when a send is decided is never shown its message, unless they join before it has a
-//! number. A person sees nothing below their `first_seq`. A request changes a membership once, however often and late it is
-//! repeated. Nobody is told of a group that isn't whole. Nobody is made an admin while there is one. Once quiet: a device that
-//! is connected and has synced shows the group if its person is in, with all messages from `first_seq` on, and doesn't if they
-//! are out; INBOX says what MEMBER says; a mark isn't lost; META has the count; a group with members has an admin; nothing is
-//! due.
+//! **What it asks for.** Whoever is out when a send is decided is never shown its message, unless somebody has begun to add
+//! them before it got its number. A person sees nothing below their `first_seq`. A request changes a membership once, however
+//! often and late it is repeated. Nobody is told of a group that isn't whole. Nobody is made an admin while there always was
+//! one. Once quiet: a device that is connected and has synced shows the group if its person is in, with all messages from
+//! `first_seq` on, and doesn't if they are out; INBOX says what MEMBER says; a mark isn't lost; META has the count; a group
+//! with members has an admin; nothing is due.
+//!
+//! **What it doesn't ask for.** Who was read as a member, and is removed just then, may still decide a send or a change of the
+//! group: no write has a condition on two items. It ends with the function's time. And a message that was decided before a
+//! removal may be pushed after `conversation:left`, which may come twice.
+//!
+//! **Two ways to tell a device.** What it is told carries the membership's version, and it heeds nothing older. Or what it is
+//! told is a hint without a version, and it syncs again at each: some configurations try that. One of both is needed, as a
+//! push may be late.
 //!
 //! **What it takes as given.** What [`model`](super::model) shows of sends: a claim is made once, whoever tries, and each claim
 //! gets one number. So ACCOUNT and RECEIPT are one item here, and publishing is one step.

@@ -20,6 +20,7 @@ pub enum Mutant {
     TellBeforeInbox,
     TellingWithoutVersion,
     KnownVersionUnread,
+    HintForgotten,
     ViewBeforeMember,
     ViewWithoutMember,
     FirstSeqOne,
@@ -42,6 +43,7 @@ pub enum Mutant {
     CreateTrustsMeta,
     CreateOverwrites,
     WholeBeforeMembers,
+    AnsweredBeforeWhole,
     ToldBeforeWhole,
     SweepTellsEarly,
     CleanupOfWhole,
@@ -87,6 +89,7 @@ impl Mutant {
             Self::TellBeforeInbox => "PRESENCE is read, and somebody told, before the INBOX is put",
             Self::TellingWithoutVersion => "what a device is told has no version: the last to arrive wins",
             Self::KnownVersionUnread => "a device that knows the version it is told of reads nothing",
+            Self::HintForgotten => "a hint that comes while a device syncs is forgotten",
             Self::ViewBeforeMember => "the new member's view was read before MEMBER was put",
             Self::ViewWithoutMember => "MEMBER isn't read again after the new member's view",
             Self::FirstSeqOne => "who joins may see everything",
@@ -116,6 +119,7 @@ impl Mutant {
             Self::CreateTrustsMeta => "a retry of createGroup takes META for the whole group",
             Self::CreateOverwrites => "createGroup puts MEMBER though there is one",
             Self::WholeBeforeMembers => "META says `whole` before the MEMBERs are put",
+            Self::AnsweredBeforeWhole => "createGroup is answered before META says `whole`",
             Self::ToldBeforeWhole => "createGroup tells each member as soon as their MEMBER is put",
             Self::SweepTellsEarly => "the sweep doesn't ask whether the group is whole",
             Self::CleanupOfWhole => "the cleanup doesn't ask that the group isn't whole",
@@ -154,6 +158,7 @@ impl Mutant {
             Self::InboxPutResets => "marks-on",
             Self::TellBeforeInbox => "joins",
             Self::TellingWithoutVersion => "told",
+            Self::HintForgotten => "hints-late",
             Self::KnownVersionUnread => "comes-back",
             Self::ViewBeforeMember
             | Self::ReceiversBeforeTail
@@ -169,7 +174,7 @@ impl Mutant {
             Self::ReceiptBeforeTail => "hears",
             Self::ChangeOfPart => "creates-part",
             Self::MarkAnyInbox => "marks",
-            Self::CreateTrustsMeta | Self::WholeBeforeMembers => "creates",
+            Self::CreateTrustsMeta | Self::WholeBeforeMembers | Self::AnsweredBeforeWhole => "creates",
             Self::ToldBeforeWhole | Self::SweepTellsEarly => "creates-due",
             Self::CleanupOfWhole | Self::CleanupDeletesMeta => "given-up",
             Self::CountWithoutRoster

@@ -3,7 +3,7 @@
 
 use super::configurations::Role;
 use super::mutants::Mutant;
-use super::state::Process;
+use super::state::{Process, State};
 use super::step::{Push, Step};
 use super::store::{Bits, Db, Fault, Slot, USERS, found, has, name};
 use super::write::Write;
@@ -225,7 +225,7 @@ fn place(db: &Db, sid: u8) -> Option<u8> {
 }
 
 /// A send is refused for good.
-fn refuse(state: &mut super::state::State, sid: u8) {
+fn refuse(state: &mut State, sid: u8) {
     if has(state.db.open, sid) || state.db.place(sid).is_some() {
         state.history.fault = Some(Fault::RefusedThoughDecided);
     }

@@ -92,6 +92,17 @@ pub(super) struct Db {
     pub(super) connected: Bits,
 }
 
+/// What a device does about what it was told, where that is only a hint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Hint {
+    #[default]
+    Nothing,
+    /// It is yet to sync again.
+    Told,
+    /// It is syncing again, and was told nothing since.
+    Syncing,
+}
+
 /// What a person's device has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Device {
@@ -105,6 +116,7 @@ pub(super) struct Device {
     pub(super) holds: Bits,
     /// Up to where it was told to read; 0 if nothing is to be read.
     pub(super) to_read: u8,
+    pub(super) hint: Hint,
 }
 
 /// What the checkers remember of the past.
@@ -116,6 +128,8 @@ pub(super) struct History {
     pub(super) done: Bits,
     /// Whether the group was ever without an admin.
     pub(super) adminless: bool,
+    /// Whether createGroup was answered.
+    pub(super) created: bool,
     /// The highest mark that each person was answered, of the membership that there is.
     pub(super) marked: [u8; USERS],
     /// What has gone wrong in a step, if anything.
