@@ -1,5 +1,5 @@
-//! The models in one list, for the test and the program: [`model`](crate::model), of sends and settling, and
-//! [`membership`](crate::membership), of groups.
+//! The models in one list, for the test and the program: [`model`], of sends and settling, and
+//! [`membership`], of groups.
 
 use std::sync::LazyLock;
 
@@ -12,9 +12,9 @@ use crate::{membership, model};
 /// A world of one of the models.
 #[derive(Clone, Debug)]
 pub enum Configuration {
-    /// Of [`model`](crate::model).
+    /// Of [`model`].
     Sends(model::Configuration),
-    /// Of [`membership`](crate::membership).
+    /// Of [`membership`].
     Membership(membership::Configuration),
 }
 
@@ -73,9 +73,9 @@ pub fn configurations() -> Vec<Configuration> {
 /// One guard or order less, of one of the models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// Of [`model`](crate::model).
+    /// Of [`model`].
     Sends(model::Mutant),
-    /// Of [`membership`](crate::membership).
+    /// Of [`membership`].
     Membership(membership::Mutant),
 }
 

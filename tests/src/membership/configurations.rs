@@ -261,7 +261,7 @@ const fn leave(request: u8, user: u8) -> Role {
 
 /// All configurations, the small ones first.
 pub fn configurations() -> Vec<Configuration> {
-    [members_small(), told_small(), groups_small(), large()].concat()
+    [members_small(), told_small(), groups_small(), counts_small(), large()].concat()
 }
 
 fn members_small() -> Vec<Configuration> {
@@ -331,7 +331,6 @@ fn told_small() -> Vec<Configuration> {
 
 fn groups_small() -> Vec<Configuration> {
     let new = Configuration::new;
-    let all = &[A, B, C];
     vec![
         new("creates", "two attempts of createGroup, a removal", vec![CREATE, CREATE, leave(1, B)])
             .group(&[], &[])
@@ -359,6 +358,13 @@ fn groups_small() -> Vec<Configuration> {
         .group(&[], &[])
         .counts()
         .small(),
+    ]
+}
+
+fn counts_small() -> Vec<Configuration> {
+    let new = Configuration::new;
+    let all = &[A, B, C];
+    vec![
         new("counts", "an add and a leave", vec![ADD, leave(1, B)]).counts().repeats(1).small(),
         new("admins", "the admins leave", vec![leave(1, A), leave(2, B)]).group(all, &[A, B]).counts().small(),
         new("admins-all", "the admin leaves, and who is to follow", vec![leave(1, A), leave(2, B)])
