@@ -15,7 +15,8 @@
 //! 11. [`simulation`] runs such worlds from a seed, with faults everywhere.
 //! 12. [`fuzz`] says what must hold for any bytes.
 //!
-//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state.
+//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state, and [`membership`],
+//! where a group's is: both by [`search`], and both in the list of [`models`].
 
 pub mod bucket;
 pub mod engine;
@@ -23,12 +24,15 @@ pub mod fuzz;
 pub mod gateway;
 mod images;
 mod lock;
+pub mod membership;
 pub mod model;
+pub mod models;
 pub mod network;
 pub mod operation;
 pub mod person;
 pub mod planted;
 pub mod policy;
+pub mod search;
 pub mod simulation;
 pub mod soundness;
 mod unsigned;

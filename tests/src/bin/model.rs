@@ -1,4 +1,4 @@
-//! Explores the model of the send protocol and of settling: see `tests::model`.
+//! Explores the models: of the send protocol and of settling, see `tests::model`, and of groups, see `tests::membership`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tests::model::{Configuration, Ending, Mutant, Progress, Report, configurations, explore};
+use tests::models::{Configuration, Mutant, configurations};
+use tests::search::{Ending, Progress, Report};
 
 /// How often progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -14,7 +15,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Set by Ctrl-C; the search stops at its next report of progress.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Explores every order of requests that the attempts of a send, the sweep and settlers can have.
+/// Explores every order of requests that the attempts of a send, the sweep and settlers can have, and those of a group.
 ///
 /// Without options all configurations are explored, the small ones first. Fails if anything is found to be broken, if a
 /// mutant isn't caught, or if a search is cut short.
@@ -42,7 +43,7 @@ struct Options {
 }
 
 fn names() -> clap::builder::PossibleValuesParser {
-    configurations().iter().map(|configuration| configuration.name).collect::<Vec<_>>().into()
+    configurations().iter().map(|configuration| configuration.name()).collect::<Vec<_>>().into()
 }
 
 fn main() -> ExitCode {
@@ -55,8 +56,8 @@ fn main() -> ExitCode {
 fn list() -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
     for configuration in configurations() {
-        let size = if configuration.small { "small" } else { "large" };
-        writeln!(out, "{:15} {size}  {}", configuration.name, configuration.about)?;
+        let size = if configuration.is_small() { "small" } else { "large" };
+        writeln!(out, "{:15} {size}  {}", configuration.name(), configuration.about())?;
     }
     Ok(true)
 }
@@ -66,8 +67,8 @@ fn run(options: &Options) -> std::io::Result<bool> {
     stop_at_ctrl_c();
     let mutants = if options.mutants { Mutant::all().to_vec() } else { options.mutant.into_iter().collect() };
     let chosen = |configuration: &Configuration| {
-        let named = options.configuration.iter().any(|name| name == configuration.name);
-        named || options.configuration.is_empty() && (mutants.is_empty() || configuration.small)
+        let named = options.configuration.iter().any(|name| name == configuration.name());
+        named || options.configuration.is_empty() && (mutants.is_empty() || configuration.is_small())
     };
     let configurations: Vec<Configuration> = configurations().into_iter().filter(chosen).collect();
     let mut well = true;
@@ -85,8 +86,9 @@ fn run(options: &Options) -> std::io::Result<bool> {
 /// Tries a mutant on each configuration and shows the shortest way to what it breaks; says whether that is as expected.
 fn caught(mutant: Mutant, configurations: &[Configuration], states_max: usize) -> std::io::Result<bool> {
     let mut out = std::io::stdout();
-    writeln!(out, "\n{mutant:?}: {}", mutant.about())?;
-    let reports = configurations.iter().take_while(|_| !STOPPED.load(Ordering::Relaxed));
+    writeln!(out, "\n{}: {}", mutant.name(), mutant.about())?;
+    let reports = configurations.iter().filter(|configuration| mutant.is_of(configuration));
+    let reports = reports.take_while(|_| !STOPPED.load(Ordering::Relaxed));
     let reports = reports.map(|configuration| (configuration, watched(configuration, Some(mutant), states_max)));
     let violations = reports.filter(|(_, report)| matches!(report.ending, Ending::Violation(_)));
     match (violations.min_by_key(|(_, report)| report.trace.len()), mutant.harmless()) {
@@ -118,7 +120,7 @@ fn show(configuration: &Configuration, report: &Report) -> std::io::Result<()> {
     writeln!(
         out,
         "{:15} {states:>10} states, depth {depth:>2}, {quiet:>5} ends, {took:>7.1} s: {ending}",
-        configuration.name
+        configuration.name()
     )?;
     for (n, step) in report.trace.iter().enumerate() {
         writeln!(out, "{:>4}. {step}", n + 1)?;
@@ -129,12 +131,12 @@ fn show(configuration: &Configuration, report: &Report) -> std::io::Result<()> {
 /// Explores, and shows how far it is on standard error.
 fn watched(configuration: &Configuration, mutant: Option<Mutant>, states_max: usize) -> Report {
     let (mut shown, mut before) = (Instant::now(), 0);
-    explore(configuration, mutant, states_max, |Progress { states, waiting, depth }| {
+    configuration.explore(mutant, states_max, |Progress { states, waiting, depth }| {
         let since = shown.elapsed();
         if since >= PROGRESS_EVERY {
             let rate = ((states - before) as f64 / since.as_secs_f64()) as u64;
             let line =
-                format!("{}: {states} states, {waiting} waiting, depth {depth}, {rate} a second", configuration.name);
+                format!("{}: {states} states, {waiting} waiting, depth {depth}, {rate} a second", configuration.name());
             // Nobody may be there to read it.
             let _ = writeln!(std::io::stderr(), "{line}");
             (shown, before) = (Instant::now(), states);

@@ -5,11 +5,12 @@ use wire::Seq;
 
 use super::configurations::Configuration;
 use super::mutants::Mutant;
-use super::state::{Out, State, successors};
+use super::state::{State, successors};
 use super::step::Step;
 use super::store::{
     Answer, Content, Db, ENTRIES, SENDERS, SENDS, SLOTS, Said, Slot, earn, owner, share, time_of, topup,
 };
+use crate::search::Out;
 
 /// The most steps that the world may take until it is quiet, when the sweep and the settlers are alone.
 const STEPS_TO_QUIET_MAX: usize = 400;
@@ -148,7 +149,7 @@ fn calm(
     state: &mut State,
     words: &mut Option<Vec<String>>,
 ) -> Option<&'static str> {
-    let mut out = Out { with_words: words.is_some(), next: Vec::new() };
+    let mut out = Out::new(words.is_some());
     let mut sweeps = 0;
     for _ in 0..STEPS_TO_QUIET_MAX {
         successors(survivors, mutant, state, &mut out);

@@ -496,10 +496,3 @@ fn settling_large() -> Vec<Configuration> {
         new("market", "who answers must first earn what it costs", market).balances(1, 0).repeats(1),
     ]
 }
-
-impl Configuration {
-    /// The configuration of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        configurations().into_iter().find(|configuration| configuration.name == name)
-    }
-}

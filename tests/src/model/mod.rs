@@ -17,7 +17,8 @@
 //! | `check` | what must hold: at every step, and once the world is quiet |
 //! | `configurations` | who takes part |
 //! | `mutants` | the same without one guard, or in another order: each must be caught |
-//! | `search` | the search |
+//!
+//! [`search`](super::search) explores it.
 //!
 //! What can go wrong, and where it is here:
 //! - **A process dies** anywhere: it is one that never takes its next step. In every state the world is also brought to its
@@ -52,7 +53,6 @@ mod configurations;
 mod drop;
 mod mutants;
 mod rest;
-mod search;
 mod send;
 mod settle;
 mod state;
@@ -63,4 +63,4 @@ mod write;
 
 pub use configurations::{Configuration, configurations};
 pub use mutants::Mutant;
-pub use search::{Ending, Progress, Report, explore};
+pub use state::explore;

@@ -1,10 +1,14 @@
 //! A state of the model: the table, what the checkers remember, where each process is, and what is still on its way.
 
+use std::hash::{Hash, Hasher};
+
+use super::check::{broken, broken_once_quiet, quiet_key};
 use super::configurations::{Configuration, Role};
 use super::mutants::Mutant;
 use super::step::Step;
 use super::store::{Db, History};
 use super::write::{Rules, Write};
+use crate::search::{self, Out, Progress, Report};
 
 /// The most processes of a configuration.
 pub(super) const PROCESSES: usize = 6;
@@ -21,34 +25,13 @@ pub(super) struct State {
     pub(super) repeats: u8,
 }
 
-/// A state that follows, and the step in words (empty unless asked for).
-pub(super) struct Next {
-    pub(super) state: State,
-    pub(super) words: String,
-}
-
-/// Where the next states are put.
-#[derive(Default)]
-pub(super) struct Out {
-    /// Whether the steps are wanted in words; the search asks only for the one trace that it shows.
-    pub(super) with_words: bool,
-    pub(super) next: Vec<Next>,
-}
-
-impl Out {
-    fn push(&mut self, state: State, words: impl FnOnce() -> String) {
-        let words = if self.with_words { words() } else { String::new() };
-        self.next.push(Next { state, words });
-    }
-}
-
 /// One process at one of its steps, in a state.
 pub(super) struct Process<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) rules: Rules,
     pub(super) state: &'a State,
     pub(super) index: usize,
-    pub(super) out: &'a mut Out,
+    pub(super) out: &'a mut Out<State>,
 }
 
 impl Process<'_> {
@@ -103,7 +86,7 @@ impl Process<'_> {
 }
 
 /// Every state that can follow.
-pub(super) fn successors(configuration: &Configuration, mutant: Option<Mutant>, state: &State, out: &mut Out) {
+pub(super) fn successors(configuration: &Configuration, mutant: Option<Mutant>, state: &State, out: &mut Out<State>) {
     let rules = Rules { mutant, open_max: configuration.open_max };
     out.next.clear();
     for index in 0..configuration.roles.len() {
@@ -117,4 +100,66 @@ pub(super) fn successors(configuration: &Configuration, mutant: Option<Mutant>, 
             format!("the late request {write} arrives and {}", if made { "is made" } else { "is refused" })
         });
     }
+}
+
+/// A configuration, and the guard that it is without.
+struct World<'a> {
+    configuration: &'a Configuration,
+    mutant: Option<Mutant>,
+}
+
+impl search::World for World<'_> {
+    type State = State;
+
+    fn initial(&self) -> State {
+        self.configuration.initial()
+    }
+
+    fn successors(&self, state: &State, out: &mut Out<State>) {
+        successors(self.configuration, self.mutant, state, out);
+    }
+
+    /// The same for states that differ only in which of several alike processes is where.
+    fn hash(&self, state: &State, hasher: &mut impl Hasher) {
+        let roles = &self.configuration.roles;
+        let mut processes = state.processes;
+        let mut from = 0;
+        while from < roles.len() {
+            let alike = roles[from..].iter().take_while(|role| **role == roles[from]).count();
+            processes[from..from + alike].sort_unstable();
+            from += alike;
+        }
+        (&state.db, &state.history, &processes[..roles.len()], &state.late, state.repeats).hash(hasher);
+    }
+
+    fn has_changed(&self, before: &State, after: &State) -> bool {
+        after.db != before.db || after.history != before.history || after.late != before.late
+    }
+
+    fn broken(&self, state: &State) -> Option<&'static str> {
+        broken(self.configuration, self.mutant, state)
+    }
+
+    fn quiet_key(&self, state: &State) -> State {
+        quiet_key(state)
+    }
+
+    fn broken_once_quiet(&self, state: &State, words: &mut Option<Vec<String>>) -> Option<&'static str> {
+        broken_once_quiet(self.configuration, self.mutant, state, words)
+    }
+
+    fn survivors(&self) -> &'static str {
+        "sweeps and settlers"
+    }
+}
+
+/// Explores a configuration to its end, to the first violation, to so many states, or until `go_on` answers no: it is asked
+/// now and then.
+pub fn explore(
+    configuration: &Configuration,
+    mutant: Option<Mutant>,
+    states_max: usize,
+    go_on: impl FnMut(Progress) -> bool,
+) -> Report {
+    search::explore(&World { configuration, mutant }, states_max, go_on)
 }

@@ -1,4 +1,4 @@
-//! Breadth-first search over all states, by fingerprints.
+//! Breadth-first search over all states of a model, by fingerprints. It serves every model.
 //!
 //! Our own, of a hundred lines, and not stateright's: this one brings the world to its end from every state that it meets,
 //! which is how death anywhere costs no states of its own; it takes alike attempts for one another and still finds shortest
@@ -9,13 +9,66 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
 
-use super::check::{broken, broken_once_quiet, quiet_key};
-use super::configurations::Configuration;
-use super::mutants::Mutant;
-use super::state::{Next, Out, State, successors};
+/// What is explored: a model's configuration, and the guard that it is without, if any.
+pub(crate) trait World {
+    /// A state. Two with the same value have the same future.
+    type State: Clone;
+
+    /// Where it starts.
+    fn initial(&self) -> Self::State;
+
+    /// Puts every state that can follow into OUT, which is emptied first.
+    fn successors(&self, state: &Self::State, out: &mut Out<Self::State>);
+
+    /// Hashes what makes a state another one; states that differ only in which of several alike processes is where may be
+    /// hashed alike.
+    fn hash(&self, state: &Self::State, hasher: &mut impl Hasher);
+
+    /// Whether a step has changed something that a check looks at: one that only reads breaks nothing that wasn't broken.
+    fn has_changed(&self, before: &Self::State, after: &Self::State) -> bool;
+
+    /// What is broken in a state, if anything.
+    fn broken(&self, state: &Self::State) -> Option<&'static str>;
+
+    /// What the end of a quiet world depends on: states that share it need one look.
+    fn quiet_key(&self, state: &Self::State) -> Self::State;
+
+    /// What is broken when every process dies here and only those come who always come, undisturbed; their steps in
+    /// words, if asked for.
+    fn broken_once_quiet(&self, state: &Self::State, words: &mut Option<Vec<String>>) -> Option<&'static str>;
+
+    /// Who comes when everybody has died, as a line of a trace.
+    fn survivors(&self) -> &'static str;
+}
+
+/// A state that follows, and the step in words (empty unless asked for).
+pub(crate) struct Next<S> {
+    pub(crate) state: S,
+    pub(crate) words: String,
+}
+
+/// Where the next states are put.
+pub(crate) struct Out<S> {
+    /// Whether the steps are wanted in words; the search asks only for the one trace that it shows.
+    pub(crate) with_words: bool,
+    pub(crate) next: Vec<Next<S>>,
+}
+
+impl<S> Out<S> {
+    /// An empty one.
+    pub(crate) const fn new(with_words: bool) -> Self {
+        Self { with_words, next: Vec::new() }
+    }
+
+    /// Puts a state there.
+    pub(crate) fn push(&mut self, state: S, words: impl FnOnce() -> String) {
+        let words = if self.with_words { words() } else { String::new() };
+        self.next.push(Next { state, words });
+    }
+}
 
 /// How a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +158,8 @@ impl Hasher for Bytes {
 /// How many states pass between two reports of progress.
 const STATES_PER_PROGRESS: usize = 1 << 16;
 
-struct Search<'a> {
-    configuration: &'a Configuration,
-    mutant: Option<Mutant>,
+struct Search<'a, W> {
+    world: &'a W,
     /// Each state seen, and the one before it.
     seen: HashMap<Fingerprint, Fingerprint, BuildHasherDefault<Unhashed>>,
     /// The ends of the world seen.
@@ -115,35 +167,28 @@ struct Search<'a> {
     bytes: Bytes,
 }
 
-/// Explores a configuration to its end, to the first violation, to so many states, or until `go_on` answers no: it is asked
-/// now and then.
-pub fn explore(
-    configuration: &Configuration,
-    mutant: Option<Mutant>,
-    states_max: usize,
-    mut go_on: impl FnMut(Progress) -> bool,
-) -> Report {
+/// Explores a world to its end, to the first violation, to so many states, or until `go_on` answers no: it is asked now and
+/// then.
+pub(crate) fn explore<W: World>(world: &W, states_max: usize, mut go_on: impl FnMut(Progress) -> bool) -> Report {
     let start = Instant::now();
-    let mut search =
-        Search { configuration, mutant, seen: HashMap::default(), quiet: HashSet::default(), bytes: Bytes::default() };
+    let mut search = Search { world, seen: HashMap::default(), quiet: HashSet::default(), bytes: Bytes::default() };
     let mut depth = 0;
-    let first = configuration.initial();
+    let first = world.initial();
     let root = search.fingerprint(&first);
     search.seen.insert(root, root);
     let mut found = search.broken(&first).map(|broken| (broken, root));
     let mut layer = vec![(root, first)];
-    let mut out = Out::default();
+    let mut out = Out::new(false);
     let mut ending = Ending::Complete;
     'search: while found.is_none() && !layer.is_empty() {
         let mut deeper = Vec::new();
         for (parent, state) in layer.drain(..) {
-            successors(configuration, mutant, &state, &mut out);
+            world.successors(&state, &mut out);
             for Next { state: next, .. } in out.next.drain(..) {
                 let fingerprint = search.fingerprint(&next);
                 let Entry::Vacant(new) = search.seen.entry(fingerprint) else { continue };
                 new.insert(parent);
-                // A step that only reads breaks nothing that wasn't broken.
-                if next.db != state.db || next.history != state.history || next.late != state.late {
+                if world.has_changed(&state, &next) {
                     found = search.broken(&next).map(|broken| (broken, fingerprint));
                 }
                 let states = search.seen.len();
@@ -172,28 +217,19 @@ pub fn explore(
     Report { ending, states: search.seen.len(), depth, quiet: search.quiet.len(), took: start.elapsed(), trace }
 }
 
-impl Search<'_> {
-    /// The state's fingerprint, the same for states that differ only in which of several alike processes is where.
-    fn fingerprint(&mut self, state: &State) -> Fingerprint {
-        let roles = &self.configuration.roles;
-        let mut processes = state.processes;
-        let mut from = 0;
-        while from < roles.len() {
-            let alike = roles[from..].iter().take_while(|role| **role == roles[from]).count();
-            processes[from..from + alike].sort_unstable();
-            from += alike;
-        }
+impl<W: World> Search<'_, W> {
+    fn fingerprint(&mut self, state: &W::State) -> Fingerprint {
         self.bytes.0.clear();
-        (&state.db, &state.history, &processes[..roles.len()], &state.late, state.repeats).hash(&mut self.bytes);
+        self.world.hash(state, &mut self.bytes);
         self.bytes.finish()
     }
 
     /// Checks a new state, and the quiet world after everybody's death there.
-    fn broken(&mut self, state: &State) -> Option<&'static str> {
-        broken(self.configuration, self.mutant, state).or_else(|| {
-            let end = self.fingerprint(&quiet_key(state));
+    fn broken(&mut self, state: &W::State) -> Option<&'static str> {
+        self.world.broken(state).or_else(|| {
+            let end = self.fingerprint(&self.world.quiet_key(state));
             let new = self.quiet.insert(end);
-            new.then(|| broken_once_quiet(self.configuration, self.mutant, state, &mut None)).flatten()
+            new.then(|| self.world.broken_once_quiet(state, &mut None)).flatten()
         })
     }
 
@@ -205,20 +241,20 @@ impl Search<'_> {
         {
             way.push(*parent);
         }
-        let mut state = self.configuration.initial();
+        let mut state = self.world.initial();
         let mut trace = Vec::new();
-        let mut out = Out { with_words: true, next: Vec::new() };
+        let mut out = Out::new(true);
         for fingerprint in way.iter().rev().skip(1) {
-            successors(self.configuration, self.mutant, &state, &mut out);
+            self.world.successors(&state, &mut out);
             let next = out.next.drain(..).find(|next| self.fingerprint(&next.state) == *fingerprint);
             let Some(next) = next else { break };
             trace.push(next.words);
             state = next.state;
         }
-        if broken(self.configuration, self.mutant, &state).is_none() {
-            trace.push("everybody dies; only sweeps and settlers come".to_owned());
+        if self.world.broken(&state).is_none() {
+            trace.push(format!("everybody dies; only {} come", self.world.survivors()));
             let mut words = Some(Vec::new());
-            broken_once_quiet(self.configuration, self.mutant, &state, &mut words);
+            self.world.broken_once_quiet(&state, &mut words);
             trace.extend(words.unwrap_or_default());
         }
         trace
