@@ -4,7 +4,7 @@ use crate::error::Invalid;
 use crate::ids::RequestId;
 use crate::requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing,
+    GetTransactions, GetUsers, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing, UpdateProfile,
 };
 use crate::written::parse;
 
@@ -40,7 +40,7 @@ pub enum AskedBy {
 use AskedBy::{Everybody, Participants};
 
 /// Every action.
-pub static ACTIONS: [Action; 14] = [
+pub static ACTIONS: [Action; 16] = [
     action::<Ping>("presence", Everybody, "pong", &["{}"]),
     action::<Sync>(
         "sync",
@@ -106,6 +106,13 @@ pub static ACTIONS: [Action; 14] = [
         &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","typing":true}"#],
     ),
     action::<GetPresence>("presence", Everybody, "presence", &[r#"{"userIds":["bob"]}"#]),
+    action::<GetUsers>("presence", Everybody, "users", &[r#"{"userIds":["bob"]}"#]),
+    action::<UpdateProfile>(
+        "presence",
+        Everybody,
+        "profile",
+        &["{}", r#"{"name":"Ann","avatar":"https://example.com/ann.png"}"#, r#"{"name":null,"avatar":null}"#],
+    ),
     action::<GetBalance>("wallet", Everybody, "balance", &["{}"]),
     action::<GetTransactions>(
         "wallet",

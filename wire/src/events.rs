@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::echo::Echo;
 use crate::ids::{ConversationId, RequestId, UserId};
-use crate::objects::{Conversation, ErrorObject, Message, Status, Transaction, UserPresence};
+use crate::objects::{Conversation, ErrorObject, Message, Status, Transaction, User, UserPresence};
 use crate::requests::{Request as _, SendMessage};
 use crate::values::{Coins, Cursor, Seq, Time};
 
@@ -148,6 +148,18 @@ pub enum Event {
     Presence {
         /// In the order that was asked for.
         users: Vec<UserPresence>,
+    },
+    /// Answers `getUsers`.
+    #[serde(rename = "users")]
+    Users {
+        /// In the order that was asked for; who is not known has only an id.
+        users: Vec<User>,
+    },
+    /// Answers `updateProfile`, and tells the caller's other devices.
+    #[serde(rename = "profile")]
+    Profile {
+        /// What the user is called now.
+        user: User,
     },
     /// Answers `getBalance`.
     #[serde(rename = "balance")]

@@ -27,12 +27,14 @@ pub use events::{ERROR_EVENTS, Event, TransactionsList, error_frame};
 pub use frame::Frame;
 pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
 pub use objects::{
-    Conversation, ErrorDetails, ErrorObject, Kind, Message, Open, Status, Transaction, TransactionKind, UserPresence,
+    Conversation, ErrorDetails, ErrorObject, Kind, Message, Open, Status, Transaction, TransactionKind, User,
+    UserPresence,
 };
 pub use requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
+    GetTransactions, GetUsers, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
+    UpdateProfile,
 };
 pub use server_frame::ServerFrame;
-pub use values::{Coins, Content, Cursor, Limit, LogSlot, Reason, Seq, Time};
+pub use values::{Avatar, Change, Coins, Content, Cursor, Limit, LogSlot, Name, Reason, Seq, Time};
 pub use written::{parse, parse_body};

@@ -16,8 +16,12 @@ pub const REASON_CHARS_MAX: usize = 500;
 pub const PAGE_ITEMS_MAX: u32 = 100;
 /// The page that is sent when no limit was given.
 pub const PAGE_ITEMS_DEFAULT: u32 = 50;
-/// The most users that one `getPresence` asks for. DynamoDB's `BatchGetItem` takes as many.
-pub const PRESENCE_USERS_MAX: usize = 100;
+/// The most users that one `getPresence` or `getUsers` asks for. DynamoDB's `BatchGetItem` takes as many.
+pub const USERS_ASKED_MAX: usize = 100;
+/// The longest name of somebody.
+pub const NAME_CHARS_MAX: usize = 100;
+/// The longest address of somebody's picture.
+pub const AVATAR_BYTES_MAX: usize = 256;
 /// The most conversations that `since` of one `sync` may name. A frame of 128 KB holds no more.
 pub const SYNC_SINCE_MAX: usize = 4_096;
 /// The longest cursor that is read. Its position, three quarters as long, may be asked for as a sort key: 1,024 bytes at most.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Code;
 use crate::ids::{ClientMessageId, ConversationId, UserId};
-use crate::values::{Coins, Seq, Time};
+use crate::values::{Avatar, Coins, Name, Seq, Time};
 
 /// A word of which a later version may have more. Whoever reads one that it doesn't know keeps it, and goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -158,6 +158,20 @@ pub struct UserPresence {
     /// When the last device went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Time>,
+}
+
+/// What somebody is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// Who.
+    pub user_id: UserId,
+    /// The name, if they have set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Where their picture is, if they have set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Avatar>,
 }
 
 /// Why a request was refused, or why something can't be read now: the wire's `error` object.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
 use crate::ids::{ClientMessageId, ConversationId, RequestId, UserId};
-use crate::limits::{PRESENCE_USERS_MAX, SYNC_SINCE_MAX};
-use crate::values::{Coins, Cursor, Limit, Seq};
+use crate::limits::{SYNC_SINCE_MAX, USERS_ASKED_MAX};
+use crate::values::{Avatar, Change, Coins, Cursor, Limit, Name, Seq};
 
 /// What a client may ask: one type per action.
 pub trait Request: DeserializeOwned + Serialize {
@@ -35,9 +35,9 @@ pub trait Request: DeserializeOwned + Serialize {
 /// Defines a request: its action and its fields.
 macro_rules! request {
     ($(#[$doc:meta])* $action:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, Deserialize, Serialize)]
         #[serde(rename_all = "camelCase")]
+        $(#[$doc])*
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
         }
@@ -162,8 +162,28 @@ request!(
     /// Asks who is here.
     "getPresence" GetPresence {
         /// Whom.
-        #[serde(deserialize_with = "presence_users")]
+        #[serde(deserialize_with = "users_asked")]
         user_ids: Vec<UserId>,
+    }
+);
+request!(
+    /// Asks what people are called.
+    "getUsers" GetUsers {
+        /// Who.
+        #[serde(deserialize_with = "users_asked")]
+        user_ids: Vec<UserId>,
+    }
+);
+request!(
+    /// Says what the caller is called: what isn't given stays, `null` takes it away.
+    #[serde(rename = "where null counts")]
+    "updateProfile" UpdateProfile {
+        /// The name.
+        #[serde(default, skip_serializing_if = "Change::is_none")]
+        name: Change<Name>,
+        /// The picture.
+        #[serde(default, skip_serializing_if = "Change::is_none")]
+        avatar: Change<Avatar>,
     }
 );
 request!(
@@ -217,11 +237,11 @@ fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<Conversat
     Ok(since)
 }
 
-/// Reads `userIds`, 1 to [`PRESENCE_USERS_MAX`].
-fn presence_users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+/// Reads `userIds`, 1 to [`USERS_ASKED_MAX`].
+fn users_asked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
     let users = Vec::<UserId>::deserialize(deserializer)?;
-    if users.is_empty() || users.len() > PRESENCE_USERS_MAX {
-        return Err(serde::de::Error::custom(format!("1 to {PRESENCE_USERS_MAX} users")));
+    if users.is_empty() || users.len() > USERS_ASKED_MAX {
+        return Err(serde::de::Error::custom(format!("1 to {USERS_ASKED_MAX} users")));
     }
     Ok(users)
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::Invalid;
 use crate::ids::ConversationId;
 use crate::limits::{
-    COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, REASON_CHARS_MAX,
+    AVATAR_BYTES_MAX, COINS_MAX, CONTENT_CHARS_MAX, CURSOR_CHARS_MAX, NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT,
+    PAGE_ITEMS_MAX, REASON_CHARS_MAX,
 };
 use crate::written::parse;
 
@@ -181,6 +182,91 @@ impl TryFrom<String> for Reason {
             Ok(Self(text))
         } else {
             Err(format!("a reason has at most {REASON_CHARS_MAX} characters"))
+        }
+    }
+}
+
+/// What somebody is called: 1 to [`NAME_CHARS_MAX`] characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = (1..=NAME_CHARS_MAX).contains(&text.chars().count());
+        match fits && !text.chars().any(char::is_control) {
+            true => Ok(Self(text)),
+            false => Err(format!("a name has 1 to {NAME_CHARS_MAX} characters and no control characters")),
+        }
+    }
+}
+
+/// Where somebody's picture is: an https address of at most [`AVATAR_BYTES_MAX`] bytes, in the characters that an address has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Avatar(String);
+
+impl Avatar {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Avatar {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let host =
+            text.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        // Others are written with %.
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
+        match host && plain && text.len() <= AVATAR_BYTES_MAX {
+            true => Ok(Self(text)),
+            false => Err(format!("an avatar is an https:// address of at most {AVATAR_BYTES_MAX} bytes")),
+        }
+    }
+}
+
+/// What becomes of something that may be there or not. On the wire: not given, `null`, or the new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    None,
+    /// It goes.
+    Gone,
+    /// It becomes this.
+    To(T),
+}
+
+impl<T> Change<T> {
+    /// Whether it stays as it is.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Gone, Self::To))
+    }
+}
+
+impl<T: Serialize> Serialize for Change<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None | Self::Gone => serializer.serialize_none(),
+            Self::To(new) => new.serialize(serializer),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Only what is used is looked at: a field that nobody knows may hold a number that no computer counts to, or half an emoji.
 //! Where an object is expected only an object is taken, a whole number is one however it is written (`10`, `10.0`, `1e1`),
-//! `null` in an object counts as not given, and of two members with one name the last counts, as in JavaScript. What is
+//! `null` in an object counts as not given, unless its request says otherwise, and of two members with one name the last counts, as in JavaScript. What is
 //! wrong is said in the wire's words, and where: here is the only place that knows serde's.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use crate::error::Invalid;
+
+/// What serde calls a request in which `null` is a value: it takes away what is there.
+const WHERE_NULL_COUNTS: &str = "where null counts";
 
 /// Reads a text, and says which field is wrong.
 ///
@@ -202,13 +205,13 @@ impl<'de> Deserializer<'de> for Written<'de> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         // Not by position, from a list, as serde would.
         let mut members = self.members()?;
-        members.retain(|_, value| !Written(value).is_null());
+        members.retain(|_, value| name == WHERE_NULL_COUNTS || !Written(value).is_null());
         visitor.visit_map(Members { rest: members.into_iter(), next: None })
     }
 

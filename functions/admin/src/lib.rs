@@ -9,6 +9,7 @@ use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
 use shared::chat::conversation::tell_status;
 use shared::chat::marks::{Moved, mark};
+use shared::chat::profiles::{tell_profile, update};
 use shared::chat::settle::{room, settle};
 use shared::chat::waiting;
 use shared::error::Error;
@@ -20,7 +21,7 @@ use shared::store::table::Key;
 use shared::store::work::Work;
 use shared::store::{Read, Several};
 use wire::limits::COINS_MAX;
-use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UserId};
+use wire::{Coins, ConversationId, Cursor, IdempotencyKey, Limit, Reason, Status, UpdateProfile, UserId};
 
 /// The function.
 pub static FUNCTION: Function<OnRequest> = Function { name: "admin", trigger: OnRequest(handle) };
@@ -42,6 +43,7 @@ fn handle<'a>(app: &'a App, verifier: &'a Verifier, request: HttpRequest) -> Han
             }
             "GET /api/wallets/{userId}" => wallet(app, &admin, &request.path("userId")?).await,
             "GET /api/wallets/{userId}/transactions" => transactions(app, &admin, &request).await,
+            "PUT /api/users/{userId}/profile" => profile(app, &admin, &request.path("userId")?, request.parse()?).await,
             "PUT /api/users/{userId}/price" => price(app, &admin, &request.path("userId")?, request.parse()?).await,
             _ => Err(Error::NotFound),
         }
@@ -172,4 +174,11 @@ struct Price {
 async fn price(app: &App, _: &Admin, user: &UserId, Price { price }: Price) -> Result<Value, Error> {
     app.store.profile_price_set(user, price).await?;
     Ok(json!({ "userId": user, "price": price }))
+}
+
+/// Sets what a user is called, and tells the user's devices.
+async fn profile(app: &App, _: &Admin, user: &UserId, request: UpdateProfile) -> Result<Value, Error> {
+    let user = update(app, user, &request).await?;
+    tell_profile(app, user.clone(), None).await;
+    Ok(json!({ "user": user }))
 }

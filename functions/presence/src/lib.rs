@@ -1,14 +1,18 @@
-//! `ping`, `typing`, `getPresence`, and the answer to every frame that no other function takes.
+//! `ping`, `typing`, `getPresence`, `getUsers`, `updateProfile`, and the answer to every frame that no other function takes.
 
 use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::conversation::{Membership, tell};
+use shared::chat::profiles::{tell_profile, update, users};
 use shared::error::Error;
 use shared::limits::TYPING_LIFE;
 use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
 use shared::store::table::Key;
-use wire::{Event, Frame, GetPresence, Ping, Request as _, Seq, Time, Typing, UserId, UserPresence, direct_id};
+use wire::{
+    Event, Frame, GetPresence, GetUsers, Ping, Request as _, Seq, Time, Typing, UpdateProfile, UserId, UserPresence,
+    direct_id,
+};
 
 /// The function.
 pub static FUNCTION: Function<OnFrame> = Function { name: "presence", trigger: OnFrame { handle, archive: None } };
@@ -19,6 +23,8 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
             Ping::ACTION => ping(app, caller, frame.parse()?).await,
             Typing::ACTION => typing(app, caller, frame.parse()?).await,
             GetPresence::ACTION => get_presence(app, caller, frame.parse()?).await,
+            GetUsers::ACTION => get_users(app, caller, frame.parse()?).await,
+            UpdateProfile::ACTION => update_profile(app, caller, frame.parse()?).await,
             // API Gateway's `$default` route ends here.
             other => Err(Error::UnknownAction(other.to_owned())),
         }
@@ -79,4 +85,24 @@ pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Re
     };
     let users = request.user_ids.into_iter().map(seen).collect();
     Ok(app.answer(&caller, &Event::Presence { users }).await)
+}
+
+/// What people are called. That is for everybody who is connected: whoever knows an id may write to it.
+///
+/// # Errors
+/// Those of the store.
+pub async fn get_users(app: &App, caller: Caller, request: GetUsers) -> Result<Answered, Error> {
+    let users = users(app, request.user_ids).await?;
+    Ok(app.answer(&caller, &Event::Users { users }).await)
+}
+
+/// Sets what the caller is called, and tells the caller's other devices.
+///
+/// # Errors
+/// Those of the store.
+pub async fn update_profile(app: &App, caller: Caller, request: UpdateProfile) -> Result<Answered, Error> {
+    let user = update(app, &caller.user, &request).await?;
+    let answered = app.answer(&caller, &Event::Profile { user: user.clone() }).await;
+    tell_profile(app, user, Some(&caller)).await;
+    Ok(answered)
 }

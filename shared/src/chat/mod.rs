@@ -1,6 +1,6 @@
 //! What handlers do together: one message's way ([`send`]), what each kind of conversation answers ([`kinds`]), who may see one and
 //! how it looks ([`conversation`]), pages of messages wherever they are ([`history`]), how far everybody is in them ([`marks`]),
-//! who is here ([`presence`]), how earnings get into a balance ([`settle`]), what waits for whom ([`waiting`]), how what is due
+//! who is here ([`presence`]), what people are called ([`profiles`]), how earnings get into a balance ([`settle`]), what waits for whom ([`waiting`]), how what is due
 //! gets its turn ([`turns`]), and whether all that is kept is as it must be ([`verify`]).
 
 pub mod conversation;
@@ -9,6 +9,7 @@ pub mod invariants;
 pub mod kinds;
 pub mod marks;
 pub mod presence;
+pub mod profiles;
 pub mod send;
 pub mod settle;
 pub mod turns;

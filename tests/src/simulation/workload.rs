@@ -53,7 +53,7 @@ impl Asking<'_> {
             "markDelivered" | "markRead" | "getReceipts" => self.mark(),
             "getConversations" => json!({ "limit": 1 + self.chance.below(4) }),
             "getTransactions" => json!({ "limit": 1 + self.chance.below(10) }),
-            "getPresence" => json!({ "userIds": NAMES }),
+            "getPresence" | "getUsers" => json!({ "userIds": NAMES }),
             "typing" => json!({ "conversationId": self.conversation, "typing": self.chance.below(2) == 0 }),
             _ => self.sample(action),
         }

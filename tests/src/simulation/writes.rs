@@ -13,6 +13,7 @@ use shared::store::inbox::Inbox;
 use shared::store::log::LogItem;
 use shared::store::presence::IS_CONNECTED;
 use shared::store::presence::Presence;
+use shared::store::profiles::Profile;
 use shared::store::receipts::Receipt;
 use shared::store::scan::Line;
 use shared::store::table::Key;
@@ -155,6 +156,7 @@ impl Write<'_> {
             "META" => self.meta(&pk, &image),
             "SEGMENT" => self.segment(&image),
             "PRESENCE" => self.presence(&image),
+            "PROFILE" => self.profile(&image),
             _ => Ok(()),
         };
         checked.map_err(|broken| Broken { seen: format!("{pk} {sk}: {}", broken.seen), ..broken })
@@ -186,6 +188,18 @@ impl Write<'_> {
         let Some(first_end) = listed else { return Ok(()) };
         let stands = listing == Some(Listing::online(Time { ms: first_end }, &user));
         holds("who is online is looked at when their first connection ends", stands, context)
+    }
+
+    /// Of a profile changes what the write names, and nothing else.
+    fn profile(&self, image: &Image) -> Holds {
+        let (before, after) = image.both::<Profile>()?;
+        let before = before.unwrap_or_default();
+        let update = self.by.operation.update();
+        let stays = |part: &str, same: bool| same || update.contains(part);
+        let right = stays("#price", before.price == after.price)
+            && stays("#name", before.name == after.name)
+            && stays("#avatar", before.avatar == after.avatar);
+        holds("of a profile changes what is said to", right, || format!("{before:?} became {after:?}"))
     }
 
     /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has

@@ -6,7 +6,7 @@ use shared::store::work::Listing;
 use tests::years::item;
 use tests::{Handshake, World};
 
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 8] = [
     ("GET", "/api/messages/buffered/ann"),
     ("DELETE", "/api/messages/buffered/ann"),
     ("GET", "/api/messages/buffer-stats"),
@@ -14,6 +14,7 @@ const ROUTES: [(&str, &str); 7] = [
     ("GET", "/api/wallets/ann"),
     ("GET", "/api/wallets/ann/transactions"),
     ("PUT", "/api/users/ann/price"),
+    ("PUT", "/api/users/ann/profile"),
 ];
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ mod moved;
 mod moves;
 mod observed;
 mod ping;
+mod profiles;
 mod published_keys;
 mod rate;
 mod send_message;

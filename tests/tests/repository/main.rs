@@ -463,7 +463,7 @@ fn the_queue_is_as_its_function_takes_it_to_be() {
 const _: () = {
     assert!(limits::DROP_BATCH < limits::OPEN_MAX);
     assert!(limits::SETTLE_BATCH <= limits::BATCH_GET_KEYS_MAX);
-    assert!(wire::limits::PRESENCE_USERS_MAX <= limits::BATCH_GET_KEYS_MAX);
+    assert!(wire::limits::USERS_ASKED_MAX <= limits::BATCH_GET_KEYS_MAX);
     // DynamoDB takes a sort key of 1,024 bytes, also in a query; base64 decodes to three quarters.
     assert!(wire::limits::CURSOR_CHARS_MAX / 4 * 3 <= 1_024);
     assert!(wire::limits::PAGE_BYTES_MAX < wire::limits::MESSAGE_BYTES_MAX);

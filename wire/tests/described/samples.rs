@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 use wire::{
-    Code, Coins, Conversation, ConversationId, Cursor, Echo, ErrorDetails, ErrorObject, Event, Kind, Message, Request,
-    RequestId, SendId, SendMessage, Seq, Status, Time, Transaction, TransactionKind, TransactionsList, UserId,
-    UserPresence, direct_id, error_frame,
+    Avatar, Code, Coins, Conversation, ConversationId, Cursor, Echo, ErrorDetails, ErrorObject, Event, Kind, Message,
+    Name, Request, RequestId, SendId, SendMessage, Seq, Status, Time, Transaction, TransactionKind, TransactionsList,
+    User, UserId, UserPresence, direct_id, error_frame,
 };
 
 /// Every frame.
@@ -49,6 +49,8 @@ fn answers() -> Vec<Event> {
                 UserPresence { user_id: ann(), online: false, last_seen_at: Some(time(9)) },
             ],
         },
+        Event::Users { users: vec![User { user_id: bob(), name: None, avatar: None }, called()] },
+        Event::Profile { user: called() },
         Event::Balance { balance: Coins(97) },
         Event::TransactionsList(TransactionsList { transactions: vec![], next_cursor: None, skipped: 0 }),
         Event::TransactionsList(TransactionsList {
@@ -57,6 +59,11 @@ fn answers() -> Vec<Event> {
             skipped: 1,
         }),
     ]
+}
+
+fn called() -> User {
+    let name = Name::try_from("Ann".to_owned()).ok();
+    User { user_id: ann(), name, avatar: Avatar::try_from("https://example.com/ann.png".to_owned()).ok() }
 }
 
 fn pushes() -> Vec<Event> {
@@ -73,6 +80,7 @@ fn pushes() -> Vec<Event> {
             at: time(8),
         },
         Event::Typing { conversation_id, user_id, typing: true, expires_at: time(6_000) },
+        Event::Profile { user: called() },
     ]
 }
 
