@@ -6,9 +6,10 @@ use wire::limits::{AVATAR_BYTES_MAX, NAME_CHARS_MAX};
 
 const PICTURE: &str = "https://example.com/ann.png";
 
-async fn says_of_itself(phone: &Phone, mut profile: Value) -> tests::Answer {
-    profile["action"] = "updateProfile".into();
-    phone.says(profile).await
+async fn says_of_itself(phone: &Phone, profile: Value) -> tests::Answer {
+    let mut frame = json!({ "action": "updateProfile" });
+    profile.as_object().into_iter().flatten().for_each(|(field, value)| frame[field] = value.clone());
+    phone.says(frame).await
 }
 
 /// What somebody sees of these people.
