@@ -25,8 +25,10 @@ impl Kind {
     /// That of a field that holds this.
     fn of(field: &str, value: &Value) -> Self {
         match (field, value) {
-            ("cursor" | "attachment", _) => Nothing,
-            (_, Value::String(_)) => Text,
+            // Of an address none of the texts is one.
+            ("cursor" | "attachment" | "avatar", _) => Nothing,
+            // Also where a sample takes it away.
+            ("name", _) | (_, Value::String(_)) => Text,
             (_, Value::Number(_)) => Whole,
             (_, Value::Bool(_)) => Bool,
             (_, Value::Array(_)) => Users,
