@@ -15,10 +15,12 @@
 //! 11. [`simulation`] runs such worlds from a seed, with faults everywhere.
 //! 12. [`fuzz`] says what must hold for any bytes.
 //!
-//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state, and [`membership`],
-//! where a group's is: both by [`search`], and both in the list of [`models`].
+//! And beside that world, with nothing of it: [`model`], where a send's way is explored state by state, [`membership`],
+//! where a group's is, and [`changes`], where that of a message that changes is: all by [`search`], and all in the list of
+//! [`models`].
 
 pub mod bucket;
+pub mod changes;
 pub mod engine;
 pub mod fuzz;
 pub mod gateway;

@@ -1,5 +1,5 @@
-//! The models in one list, for the test and the program: [`model`], of sends and settling, and
-//! [`membership`], of groups.
+//! The models in one list, for the test and the program: [`model`], of sends and settling, [`membership`], of groups, and
+//! [`changes`], of changed messages.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::search::{Progress, Report};
-use crate::{membership, model};
+use crate::{changes, membership, model};
 
 /// A world of one of the models.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub enum Configuration {
     Sends(model::Configuration),
     /// Of [`membership`].
     Membership(membership::Configuration),
+    /// Of [`changes`].
+    Changes(changes::Configuration),
 }
 
 impl Configuration {
@@ -29,6 +31,7 @@ impl Configuration {
         match self {
             Self::Sends(configuration) => configuration.name,
             Self::Membership(configuration) => configuration.name,
+            Self::Changes(configuration) => configuration.name,
         }
     }
 
@@ -37,6 +40,7 @@ impl Configuration {
         match self {
             Self::Sends(configuration) => configuration.about,
             Self::Membership(configuration) => configuration.about,
+            Self::Changes(configuration) => configuration.about,
         }
     }
 
@@ -45,11 +49,12 @@ impl Configuration {
         match self {
             Self::Sends(configuration) => configuration.small,
             Self::Membership(configuration) => configuration.small,
+            Self::Changes(configuration) => configuration.small,
         }
     }
 
     /// Explores it to its end, to the first violation, to so many states, or until `go_on` answers no: it is asked now and
-    /// then. A mutant of the other model changes nothing.
+    /// then. A mutant of another model changes nothing.
     pub fn explore(&self, mutant: Option<Mutant>, states_max: usize, go_on: impl FnMut(Progress) -> bool) -> Report {
         match (self, mutant) {
             (Self::Sends(configuration), Some(Mutant::Sends(mutant))) => {
@@ -60,6 +65,10 @@ impl Configuration {
                 membership::explore(configuration, Some(mutant), states_max, go_on)
             }
             (Self::Membership(configuration), _) => membership::explore(configuration, None, states_max, go_on),
+            (Self::Changes(configuration), Some(Mutant::Changes(mutant))) => {
+                changes::explore(configuration, Some(mutant), states_max, go_on)
+            }
+            (Self::Changes(configuration), _) => changes::explore(configuration, None, states_max, go_on),
         }
     }
 }
@@ -67,7 +76,9 @@ impl Configuration {
 /// All configurations, of each model the small ones first.
 pub fn configurations() -> Vec<Configuration> {
     let sends = model::configurations().into_iter().map(Configuration::Sends);
-    sends.chain(membership::configurations().into_iter().map(Configuration::Membership)).collect()
+    let membership = membership::configurations().into_iter().map(Configuration::Membership);
+    let changes = changes::configurations().into_iter().map(Configuration::Changes);
+    sends.chain(membership).chain(changes).collect()
 }
 
 /// One guard or order less, of one of the models.
@@ -77,11 +88,15 @@ pub enum Mutant {
     Sends(model::Mutant),
     /// Of [`membership`].
     Membership(membership::Mutant),
+    /// Of [`changes`].
+    Changes(changes::Mutant),
 }
 
 static MUTANTS: LazyLock<Vec<Mutant>> = LazyLock::new(|| {
     let sends = model::Mutant::all().iter().copied().map(Mutant::Sends);
-    sends.chain(membership::Mutant::all().iter().copied().map(Mutant::Membership)).collect()
+    let membership = membership::Mutant::all().iter().copied().map(Mutant::Membership);
+    let changes = changes::Mutant::all().iter().copied().map(Mutant::Changes);
+    sends.chain(membership).chain(changes).collect()
 });
 
 impl ValueEnum for Mutant {
@@ -93,6 +108,7 @@ impl ValueEnum for Mutant {
         match self {
             Self::Sends(mutant) => mutant.to_possible_value(),
             Self::Membership(mutant) => mutant.to_possible_value(),
+            Self::Changes(mutant) => mutant.to_possible_value(),
         }
     }
 }
@@ -113,6 +129,7 @@ impl Mutant {
         match self {
             Self::Sends(mutant) => mutant.about(),
             Self::Membership(mutant) => mutant.about(),
+            Self::Changes(mutant) => mutant.about(),
         }
     }
 
@@ -121,6 +138,7 @@ impl Mutant {
         match self {
             Self::Sends(mutant) => mutant.configuration(),
             Self::Membership(mutant) => mutant.configuration(),
+            Self::Changes(mutant) => mutant.configuration(),
         }
     }
 
@@ -129,6 +147,7 @@ impl Mutant {
         match self {
             Self::Sends(mutant) => mutant.harmless(),
             Self::Membership(mutant) => mutant.harmless(),
+            Self::Changes(mutant) => mutant.harmless(),
         }
     }
 
@@ -136,7 +155,9 @@ impl Mutant {
     pub const fn is_of(self, configuration: &Configuration) -> bool {
         matches!(
             (self, configuration),
-            (Self::Sends(_), Configuration::Sends(_)) | (Self::Membership(_), Configuration::Membership(_))
+            (Self::Sends(_), Configuration::Sends(_))
+                | (Self::Membership(_), Configuration::Membership(_))
+                | (Self::Changes(_), Configuration::Changes(_))
         )
     }
 }

@@ -1,5 +1,5 @@
-//! The models of the send protocol, of settling and of groups: nothing is broken in any order of requests, and without one of
-//! their guards something is. The large configurations: `cargo run -p tests --release --bin model`.
+//! The models of the send protocol, of settling, of groups and of changed messages: nothing is broken in any order of
+//! requests, and without one of their guards something is. The large configurations: `cargo run -p tests --release --bin model`.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ fn explored(configuration: &Configuration, mutant: Option<Mutant>) -> Report {
 /// Explores what a mutant is meant to break.
 fn mutated(mutant: Mutant) -> Report {
     let configuration = Configuration::named(mutant.configuration()).expect("a mutant names a configuration");
-    assert!(mutant.is_of(&configuration), "{mutant:?} names a configuration of the other model");
+    assert!(mutant.is_of(&configuration), "{mutant:?} names a configuration of another model");
     assert!(configuration.is_small(), "{mutant:?} would take too long");
     explored(&configuration, Some(mutant))
 }

@@ -1,4 +1,5 @@
-//! Explores the models: of the send protocol and of settling, see `tests::model`, and of groups, see `tests::membership`.
+//! Explores the models: of the send protocol and of settling, see `tests::model`, of groups, see `tests::membership`, and of
+//! changed messages, see `tests::changes`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,7 +16,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// Set by Ctrl-C; the search stops at its next report of progress.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Explores every order of requests that the attempts of a send, the sweep and settlers can have, and those of a group.
+/// Explores every order of requests that the attempts of a send, the sweep and settlers can have, those of a group, and those
+/// of a change.
 ///
 /// Without options all configurations are explored, the small ones first. Fails if anything is found to be broken, if a
 /// mutant isn't caught, or if a search is cut short.
