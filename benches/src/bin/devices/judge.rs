@@ -12,8 +12,8 @@ use wire::{
     direct_id,
 };
 
-use crate::life::{COINS, Person, Sent, World};
 use crate::proxy::Proxy;
+use crate::world::{COINS, Person, Sent, World};
 
 /// A send whose function died is taken up by the sweep, which comes every minute, when it is a minute old; on a busy machine it
 /// may need a second one.

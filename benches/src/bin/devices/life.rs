@@ -1,7 +1,6 @@
 //! What people do with their devices, by a seed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use benches::machine::{posts, token};
@@ -10,57 +9,21 @@ use client::{Device, Problem as Unanswered};
 use fastrand::Rng;
 use futures::future::join_all;
 use serde_json::json;
-use shared::clock::Clock;
 use tokio::time::{Instant, sleep};
-use wire::{ClientMessageId, Event, MarkDelivered, MarkRead, Message, SendMessage, UserId};
+use wire::{ClientMessageId, Event, MarkDelivered, MarkRead, SendMessage};
 
 use crate::judge;
 use crate::proxy::{Proxy, Weather};
+use crate::world::{COINS, Person, Sent, World};
 
 /// Who there is, and how many devices they have.
 const PEOPLE: [(&str, usize); 3] = [("ann", 2), ("bob", 2), ("carl", 1)];
-/// What everybody is given: more than they can spend.
-pub(crate) const COINS: u64 = 10_000;
 /// How many things each device does.
 const STEPS: usize = 16;
 /// How long a device waits for an answer. Shorter than a function may take, so that it asks again while the first still runs.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// By then everything that was asked has its final answer, however the weather was.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(150);
-
-/// The machine, as its people know it.
-pub(crate) struct World {
-    /// Where it listens, as `ADDRESS:PORT`.
-    pub(crate) machine: String,
-    operator: String,
-    clock: Clock,
-    sent: AtomicU64,
-}
-
-impl World {
-    pub(crate) async fn new(machine: &str) -> Result<Self, Problem> {
-        let operator = token(machine, &json!({ "sub": "operator", "roles": ["admin"] })).await?;
-        Ok(Self { machine: machine.to_owned(), operator, clock: Clock::system(), sent: AtomicU64::new(0) })
-    }
-
-    /// How many messages were sent so far.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-/// Somebody.
-pub(crate) struct Person {
-    pub(crate) user: UserId,
-    pub(crate) token: String,
-}
-
-/// A message that was answered, with what it said.
-pub(crate) struct Sent {
-    pub(crate) to: UserId,
-    pub(crate) content: String,
-    pub(crate) message: Message,
-}
 
 /// A device with its network.
 struct Phone<'a> {
@@ -101,7 +64,7 @@ async fn live(world: &World, seed: u64) -> Result<(), Problem> {
     let sent: Result<Vec<Vec<Sent>>, Problem> =
         join_all(phones.iter_mut().map(Phone::is_used)).await.into_iter().collect();
     let sent: Vec<Sent> = sent?.into_iter().flatten().collect();
-    world.sent.fetch_add(sent.len() as u64, Ordering::Relaxed);
+    world.has_sent(sent.len());
     let devices = phones.into_iter().map(|phone| (phone.owner, phone.device, phone.network));
     judge::agree(world, &people, devices.collect(), &sent).await
 }

@@ -15,6 +15,7 @@
 mod judge;
 mod life;
 mod proxy;
+mod world;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use benches::machine::Machine;
 use benches::problem::Problem;
 use clap::Parser;
 use futures::stream::{self, StreamExt as _};
-use life::World;
 use tokio::time::{Instant, sleep};
+use world::World;
 
 /// How often something is killed.
 const KILL_EVERY: Duration = Duration::from_millis(700);
