@@ -70,6 +70,16 @@ impl<S> Out<S> {
     }
 }
 
+/// Sorts the processes of each role: which of several alike ones is where makes no other state. Alike ones stand side by side.
+pub(crate) fn sort_alike<R: PartialEq, P: Ord>(roles: &[R], processes: &mut [P]) {
+    let mut from = 0;
+    while from < roles.len() {
+        let alike = roles[from..].iter().take_while(|role| **role == roles[from]).count();
+        processes[from..from + alike].sort_unstable();
+        from += alike;
+    }
+}
+
 /// How a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

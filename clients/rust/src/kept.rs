@@ -49,7 +49,8 @@ impl Kept {
         match event {
             Event::MessageNew { message } | Event::MessageSent { message, .. } => {
                 let held = self.0.entry(message.conversation_id.clone()).or_default();
-                held.read_by(&message.sender_id, message.seq);
+                // Who writes has read.
+                held.reached(&message.sender_id, message.seq, Status::Read);
                 held.keep(message);
             }
             Event::SyncPage { conversation_id, messages, error: None, .. } => self.page(conversation_id, messages),
@@ -106,11 +107,6 @@ impl Held {
     /// Whether something is held above the number.
     fn has_gap(&self) -> bool {
         self.messages.last_key_value().is_some_and(|(last, _)| Some(*last) > self.number)
-    }
-
-    /// Who writes has read what came before.
-    fn read_by(&mut self, user: &UserId, seq: Seq) {
-        self.reached(user, seq, Status::Read);
     }
 
     /// Everything up to a number that others wrote has come so far with a user.

@@ -128,12 +128,7 @@ impl search::World for World<'_> {
     fn hash(&self, state: &State, hasher: &mut impl Hasher) {
         let roles = &self.configuration.roles;
         let mut processes = state.processes;
-        let mut from = 0;
-        while from < roles.len() {
-            let alike = roles[from..].iter().take_while(|role| **role == roles[from]).count();
-            processes[from..from + alike].sort_unstable();
-            from += alike;
-        }
+        search::sort_alike(roles, &mut processes);
         (&state.db, &state.devices, &state.history, &processes[..roles.len()]).hash(hasher);
         (&state.late, state.repeats).hash(hasher);
     }
