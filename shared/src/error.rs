@@ -47,6 +47,13 @@ pub enum Error {
     },
     /// The same idempotencyKey with another amount.
     IdempotencyKeyReused,
+    /// There are as many as there may be.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable(String),
     /// What is asked for can't be read: it is damaged, missing where it was kept, or of a kind that a later version writes.
@@ -84,6 +91,7 @@ impl Error {
             Self::SendExpired => Code::SendExpired,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            Self::TooMany { .. } => Code::TooMany,
             Self::Unavailable(_) | Self::Unreadable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -111,6 +119,9 @@ impl Error {
             Self::PriceChanged { price } => Some(ErrorDetails { price: Some(*price), ..nothing }),
             Self::RateLimited { retry_after_ms } => {
                 Some(ErrorDetails { retry_after_ms: Some(*retry_after_ms), ..nothing })
+            }
+            Self::TooMany { what, max } | Self::Invalid(Invalid::TooMany { what, max }) => {
+                Some(ErrorDetails { what: Some((*what).to_owned()), max: Some(*max), ..nothing })
             }
             Self::Unavailable(_) | Self::Unreadable(_) | Self::Internal(_) => {
                 Some(ErrorDetails { request_id: Some(trace_id.to_owned()), ..nothing })
@@ -152,6 +163,7 @@ impl std::fmt::Display for Error {
             }
             Self::RateLimited { retry_after_ms } => write!(f, "too fast; try again in {retry_after_ms} ms"),
             Self::IdempotencyKeyReused => f.write_str("this idempotencyKey was used for another amount"),
+            Self::TooMany { what, max } => write!(f, "{what}: there are {max} already, and no more fit"),
             Self::Unavailable(_) => f.write_str("the service is busy; try again"),
             Self::Unreadable(_) => f.write_str("this can't be read now; try again later"),
             Self::Internal(_) => f.write_str("something went wrong on our side; try again"),
@@ -190,11 +202,13 @@ mod tests {
             Error::SendExpired,
             Error::rate_limited(Duration::from_millis(7)),
             Error::IdempotencyKeyReused,
+            Error::TooMany { what: "marks", max: 7 },
             Error::Unavailable(String::new()),
             Error::Internal(String::new()),
         ];
         assert_eq!(errors.iter().map(Error::code).collect::<Vec<_>>(), Code::ALL, "one of each code, in their order");
-        for error in errors.iter().chain([&Error::Unreadable(String::new())]) {
+        let too_long = Error::Invalid(Invalid::TooMany { what: "marks", max: 7 });
+        for error in errors.iter().chain([&Error::Unreadable(String::new()), &too_long]) {
             let details = serde_json::to_value(error.body("trace").details).expect("JSON");
             let names: Vec<&String> = details.as_object().into_iter().flat_map(|details| details.keys()).collect();
             assert_eq!(names, error.code().details(), "{error:?}");

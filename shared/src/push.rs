@@ -113,7 +113,13 @@ impl Push {
 
     /// Sends an event that nobody keeps to connections; who doesn't get it doesn't learn of it.
     pub async fn to_all(&self, store: &Store, now: Time, connections: &[Connected], event: &Event) {
-        self.fan_out(store, now, connections, event, PUSH_ATTEMPTS_MAX).await;
+        self.fan_out(store, now, to_all(connections, event), PUSH_ATTEMPTS_MAX).await;
+    }
+
+    /// Sends to connections an event each that nobody keeps.
+    pub async fn each(&self, store: &Store, now: Time, pushes: Vec<(Connected, Event)>) {
+        let pushes = pushes.into_iter().map(|(to, event)| (to, event.frame(None)));
+        self.fan_out(store, now, pushes, PUSH_ATTEMPTS_MAX).await;
     }
 
     /// Sends an event to connections; gives those where it must be tried again.
@@ -124,7 +130,7 @@ impl Push {
         connections: &[Connected],
         event: &Event,
     ) -> Vec<Connected> {
-        self.fan_out(store, now, connections, event, PUSH_ATTEMPTS_BEFORE_QUEUE).await
+        self.fan_out(store, now, to_all(connections, event), PUSH_ATTEMPTS_BEFORE_QUEUE).await
     }
 
     /// Tries once more to send an event to a connection.
@@ -132,22 +138,19 @@ impl Push {
         self.to_one(store, now, to, event.frame(None), 1).await
     }
 
-    /// Sends an event to connections, several at the same time; gives those where it failed.
+    /// Sends a frame to each of these connections, several at the same time; gives those where it failed.
     async fn fan_out(
         &self,
         store: &Store,
         now: Time,
-        connections: &[Connected],
-        event: &Event,
+        pushes: impl Iterator<Item = (Connected, Vec<u8>)>,
         attempts_max: u32,
     ) -> Vec<Connected> {
-        let frame = event.frame(None);
-        let push = |to: &Connected| {
-            let (to, frame) = (to.clone(), frame.clone());
-            async move { (self.to_one(store, now, &to, frame, attempts_max).await == Pushed::Failed).then_some(to) }
+        let push = |(to, frame): (Connected, Vec<u8>)| async move {
+            (self.to_one(store, now, &to, frame, attempts_max).await == Pushed::Failed).then_some(to)
         };
         // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
-        let pushes: Vec<_> = connections.iter().map(push).collect();
+        let pushes: Vec<_> = pushes.map(push).collect();
         let failed = futures::stream::iter(pushes).buffer_unordered(PUSHES_AT_ONCE);
         failed.filter_map(|failed| async { failed }).collect().await
     }
@@ -173,4 +176,10 @@ impl Push {
         }
         pushed
     }
+}
+
+/// The same frame for all of these.
+fn to_all(connections: &[Connected], event: &Event) -> impl Iterator<Item = (Connected, Vec<u8>)> {
+    let frame = event.frame(None);
+    connections.iter().map(move |to| (to.clone(), frame.clone()))
 }

@@ -1,4 +1,4 @@
-//! The queue of pushes that failed: the only place that knows SQS.
+//! The queue of pushes that failed, or that are too many for one function: the only place that knows SQS.
 //!
 //! A message of it names a push, never a content: that is read from the log when the push is tried again. Whatever goes
 //! wrong here, the message itself is in the log, and the next `sync` brings it.
@@ -7,28 +7,65 @@ use aws_sdk_sqs::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
-use wire::{ConnectionId, ConversationId, Seq, UserId};
+use wire::{ConnectionId, ConversationId, Seq, Status, UserId};
 
 use crate::aws::timeouts;
 use crate::jitter;
 use crate::limits::{DELIVER_BACKOFF, QUEUE_ATTEMPT_TIMEOUT, QUEUE_ATTEMPTS_MAX, QUEUE_BATCH_MAX, QUEUE_CALL_TIMEOUT};
 use crate::telemetry::chain;
 
-/// A push of `message:new` that is to be tried again: which message, and to whom.
+/// A push that waits for its turn: of `message:new`, which is to be tried again, or of a mark. Which, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
     /// Whose connection it is.
     pub user: UserId,
-    /// Where the push failed.
+    /// Where the push failed. Of a mark, [`NOBODYS_CONNECTION`]: it is for all of the user's.
     pub connection: ConnectionId,
     /// The message's conversation.
     pub conversation: ConversationId,
     /// The message's number in it.
     pub seq: Seq,
+    /// What is told instead of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<MarkToTell>,
     /// What the lines of the request carry whose push failed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+}
+
+/// The connection of a [`Delivery`] that tells of a mark. A function of before marks were queued finds none with this id, takes the
+/// push for done, and so tells nothing wrong: the horizon is kept, and whoever asks sees it.
+const NOBODYS_CONNECTION: &str = "-";
+
+/// A mark that is told by way of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkToTell {
+    /// Whose.
+    pub by: UserId,
+    /// Which horizon.
+    pub status: Status,
+    /// The connection that has the answer, and needn't be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<ConnectionId>,
+}
+
+impl Delivery {
+    /// Tells USER, on every connection, of a mark.
+    ///
+    /// # Panics
+    /// Never: [`NOBODYS_CONNECTION`] is a connection's id.
+    pub fn of_mark(
+        user: UserId,
+        conversation: ConversationId,
+        seq: Seq,
+        mark: MarkToTell,
+        correlation_id: Option<String>,
+    ) -> Self {
+        let connection = NOBODYS_CONNECTION.parse().expect("a connection's id");
+        Self { user, connection, conversation, seq, mark: Some(mark), correlation_id }
+    }
 }
 
 /// A message of the queue, as the function gets it that works it off.
@@ -82,14 +119,15 @@ impl PushQueue {
         Self { client: aws_sdk_sqs::Client::from_conf(settings.build()), url, dead_letter_url }
     }
 
-    /// Has pushes tried again later. Where that fails it is only logged: `sync` brings what they would have.
+    /// Has pushes made later. Where that fails it is only logged: `sync` brings what they would have, and who asks sees how far
+    /// others are.
     pub async fn later(&self, deliveries: &[Delivery]) {
         for batch in deliveries.chunks(QUEUE_BATCH_MAX) {
             if let Err(problem) = self.send(batch).await {
                 tracing::warn!(
                     pushes = batch.len(),
                     problem,
-                    "failed pushes could not be queued; sync will bring them"
+                    "pushes could not be queued; sync will bring what they would have"
                 );
             }
         }

@@ -8,6 +8,7 @@ use serde_json::json;
 use shared::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY, VOID_AFTER};
 use tests::policy::Grant;
 use tests::{Fault, Operation, Phone, World};
+use wire::limits::MARKS_MAX;
 
 /// After this a message is moved though nobody has it.
 const UNDELIVERED_RETENTION: Duration = Duration::from_secs(90 * 86_400);
@@ -17,6 +18,7 @@ async fn everything_that_is_allowed_is_used() {
     let world = World::new().await;
     coins_are_earned_and_spent(&world).await;
     messages_are_read(&world).await;
+    many_marks_are_made(&world).await;
     the_sweep_finishes_what_nobody_else_does(&world).await;
     an_account_is_of_an_earlier_version(&world).await;
     connections_end(&world).await;
@@ -67,6 +69,20 @@ async fn messages_are_read(world: &World) {
     assert_ne!(world.person("bob").buffered().await["undelivered"], 0);
     world.admin("DELETE", "/api/messages/buffered/bob", None).await;
     bob.goes_away().await;
+}
+
+/// Of as many marks as there may be in a frame some are told by way of the queue.
+async fn many_marks_are_made(world: &World) {
+    let zoe = world.person("zoe").connects().await;
+    let mut marks = Vec::new();
+    for n in 0..MARKS_MAX {
+        let sent = world.person(&format!("user {n}")).connects().await.sends_to("zoe", "mark this").await;
+        marks.push(json!({ "conversationId": sent["message"]["conversationId"], "seq": 1 }));
+    }
+    zoe.says(json!({ "action": "markRead", "marks": marks })).await.data();
+    assert!(!world.queued().is_empty());
+    world.queue_empties().await;
+    zoe.goes_away().await;
 }
 
 /// A send that died before its message was published, whose place another one took, and a send that died right after.

@@ -85,13 +85,19 @@ pub static ACTIONS: [Action; 16] = [
         "read",
         Participants,
         "marked",
-        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+        &[
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#,
+            r#"{"marks":[{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}]}"#,
+        ],
     ),
     action::<MarkRead>(
         "read",
         Participants,
         "marked",
-        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+        &[
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#,
+            r#"{"marks":[{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}]}"#,
+        ],
     ),
     action::<GetReceipts>(
         "read",

@@ -84,6 +84,8 @@ codes! {
     RateLimited "rate_limited" true 429 ["retryAfterMs"],
     /// The same idempotencyKey with another amount.
     IdempotencyKeyReused "idempotency_key_reused" false 409 [],
+    /// There are as many as there may be, or a list is too long.
+    TooMany "too_many" false 400 ["what", "max"],
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable "unavailable" true 503 ["requestId"],
     /// A bug, or something that an operator must see. The cause is logged, never sent.
@@ -104,6 +106,13 @@ pub enum Invalid {
     ContentTooLong,
     /// There is no text.
     ContentEmpty,
+    /// A list is too long.
+    TooMany {
+        /// Which.
+        what: &'static str,
+        /// How many it may have.
+        max: usize,
+    },
 }
 
 impl Invalid {
@@ -118,6 +127,7 @@ impl Invalid {
             Self::Field { .. } => Code::BadRequest,
             Self::ContentTooLong => Code::ContentTooLong,
             Self::ContentEmpty => Code::ContentEmpty,
+            Self::TooMany { .. } => Code::TooMany,
         }
     }
 }
@@ -129,6 +139,7 @@ impl fmt::Display for Invalid {
             Self::Field { field, problem } => write!(f, "{field}: {problem}"),
             Self::ContentTooLong => write!(f, "content: at most {CONTENT_CHARS_MAX} characters"),
             Self::ContentEmpty => f.write_str("content: write something"),
+            Self::TooMany { what, max } => write!(f, "{what}: at most {max}"),
         }
     }
 }

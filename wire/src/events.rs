@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::echo::Echo;
 use crate::ids::{ConversationId, RequestId, UserId};
-use crate::objects::{Conversation, ErrorObject, Message, Status, Transaction, User, UserPresence};
+use crate::objects::{Conversation, ErrorObject, Horizons, Message, Status, Transaction, User, UserPresence};
 use crate::requests::{Request as _, SendMessage};
 use crate::values::{Coins, Cursor, Seq, Time};
 
@@ -98,14 +98,7 @@ pub enum Event {
     },
     /// Answers `markDelivered` and `markRead`.
     #[serde(rename = "marked")]
-    Marked {
-        /// Which.
-        conversation_id: ConversationId,
-        /// The caller's horizon now.
-        delivered_seq: Seq,
-        /// The caller's horizon now.
-        read_seq: Seq,
-    },
+    Marked(Marked),
     /// Tells the others how far somebody has come.
     #[serde(rename = "message:status")]
     MessageStatus {
@@ -170,6 +163,34 @@ pub enum Event {
     /// Answers `getTransactions`.
     #[serde(rename = "transactions:list")]
     TransactionsList(TransactionsList),
+}
+
+/// How far the caller is, in as many conversations as were marked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Marked {
+    /// One was.
+    One(Horizons),
+    /// Several were.
+    Several {
+        /// Each once, in the order in which they were named first.
+        marks: Vec<MarkOutcome>,
+    },
+}
+
+/// What became of one of several marks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum MarkOutcome {
+    /// How far the caller is there now.
+    Marked(Horizons),
+    /// It wasn't made.
+    Failed {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Why.
+        error: ErrorObject,
+    },
 }
 
 /// A page of a ledger, newest first.

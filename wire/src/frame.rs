@@ -49,7 +49,7 @@ impl Frame {
 mod tests {
     use super::*;
     use crate::limits::PAGE_ITEMS_DEFAULT;
-    use crate::requests::{GetMessages, GetPresence, MarkRead, Sync};
+    use crate::requests::{GetMessages, GetPresence, GetReceipts, Sync};
     use crate::values::Limit;
 
     fn refusal<R: Request>(frame: &str) -> String {
@@ -62,18 +62,18 @@ mod tests {
     fn a_wrong_field_is_named() {
         let long = "x".repeat(65);
         for (frame, field) in [
-            (r#"{"action":"markRead","conversationId":"c"}"#, "seq: "),
-            (r#"{"action":"markRead","conversationId":7,"seq":1}"#, "conversationId: "),
-            (r#"{"action":"markRead","conversationId":"a b","seq":1}"#, "conversationId: "),
-            (r#"{"action":"markRead","conversationId":"c","seq":-1}"#, "seq: "),
-            (r#"{"action":"markRead","conversationId":"c","seq":9007199254740992}"#, "seq: "),
-            (&format!(r#"{{"action":"markRead","requestId":"{long}"}}"#), "requestId: "),
+            (r#"{"action":"getReceipts","conversationId":"c"}"#, "seq: "),
+            (r#"{"action":"getReceipts","conversationId":7,"seq":1}"#, "conversationId: "),
+            (r#"{"action":"getReceipts","conversationId":"a b","seq":1}"#, "conversationId: "),
+            (r#"{"action":"getReceipts","conversationId":"c","seq":-1}"#, "seq: "),
+            (r#"{"action":"getReceipts","conversationId":"c","seq":9007199254740992}"#, "seq: "),
+            (&format!(r#"{{"action":"getReceipts","requestId":"{long}"}}"#), "requestId: "),
             (r#"{"action":7}"#, "action: "),
             (r#"{}"#, "action: "),
             (r#"[]"#, "expected an object"),
             ("hello", "the frame isn't JSON"),
         ] {
-            let error = refusal::<MarkRead>(frame);
+            let error = refusal::<GetReceipts>(frame);
             assert!(error.starts_with(field), "{frame}: {error}");
         }
         let error = refusal::<GetPresence>(r#"{"action":"getPresence","userIds":["ann",""]}"#);

@@ -23,16 +23,16 @@ pub use actions::{ACTIONS, Action, AskedBy};
 pub use derived::{Fingerprint, SendId, direct_id, hash};
 pub use echo::Echo;
 pub use error::{Code, Invalid};
-pub use events::{ERROR_EVENTS, Event, TransactionsList, error_frame};
+pub use events::{ERROR_EVENTS, Event, MarkOutcome, Marked, TransactionsList, error_frame};
 pub use frame::Frame;
 pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
 pub use objects::{
-    Conversation, ErrorDetails, ErrorObject, Kind, Message, Open, Status, Transaction, TransactionKind, User,
+    Conversation, ErrorDetails, ErrorObject, Horizons, Kind, Message, Open, Status, Transaction, TransactionKind, User,
     UserPresence,
 };
 pub use requests::{
     GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, GetUsers, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Target, Typing,
+    GetTransactions, GetUsers, Mark, MarkDelivered, MarkRead, Marks, Ping, Request, SendMessage, Sync, Target, Typing,
     UpdateProfile,
 };
 pub use server_frame::ServerFrame;

@@ -18,6 +18,8 @@ pub const PAGE_ITEMS_MAX: u32 = 100;
 pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 /// The most users that one `getPresence` or `getUsers` asks for. DynamoDB's `BatchGetItem` takes as many.
 pub const USERS_ASKED_MAX: usize = 100;
+/// The most conversations that one `markRead` or `markDelivered` names.
+pub const MARKS_MAX: usize = 50;
 /// The longest name of somebody.
 pub const NAME_CHARS_MAX: usize = 100;
 /// The longest address of somebody's picture.

@@ -113,6 +113,18 @@ pub struct Conversation {
     pub price: Coins,
 }
 
+/// How far somebody is in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Horizons {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// Up to here their devices have it.
+    pub delivered_seq: Seq,
+    /// Up to here they have read it.
+    pub read_seq: Seq,
+}
+
 /// What a ledger entry is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -205,6 +217,12 @@ pub struct ErrorDetails {
     /// How long to wait before the next try, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Of what there are too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// How many there may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<usize>,
     /// What finds the cause in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
 use crate::ids::{ClientMessageId, ConversationId, RequestId, UserId};
-use crate::limits::{SYNC_SINCE_MAX, USERS_ASKED_MAX};
+use crate::limits::{MARKS_MAX, SYNC_SINCE_MAX, USERS_ASKED_MAX};
 use crate::values::{Avatar, Change, Coins, Cursor, Limit, Name, Seq};
 
 /// What a client may ask: one type per action.
@@ -123,21 +123,25 @@ request!(
     }
 );
 request!(
-    /// Says how far the caller's device has a conversation.
+    /// Says how far the caller's device has one conversation, or several. [`Marks::of`] takes it.
     "markDelivered" MarkDelivered {
-        /// Which.
-        conversation_id: ConversationId,
+        /// Which, with `seq`; or `marks`.
+        conversation_id: Option<ConversationId>,
         /// Up to here.
-        seq: Seq,
+        seq: Option<Seq>,
+        /// Several.
+        marks: Option<Vec<Mark>>,
     }
 );
 request!(
-    /// Says how far the caller has read a conversation.
+    /// Says how far the caller has read one conversation, or several. [`Marks::of`] takes it.
     "markRead" MarkRead {
-        /// Which.
-        conversation_id: ConversationId,
+        /// Which, with `seq`; or `marks`.
+        conversation_id: Option<ConversationId>,
         /// Up to here.
-        seq: Seq,
+        seq: Option<Seq>,
+        /// Several.
+        marks: Option<Vec<Mark>>,
     }
 );
 request!(
@@ -201,6 +205,63 @@ request!(
     }
 );
 
+/// Up to where a conversation is marked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// Up to here.
+    pub seq: Seq,
+}
+
+/// What `markDelivered` and `markRead` mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// One conversation.
+    One(Mark),
+    /// Several, each once, in the order in which they were named first.
+    Several(Vec<Mark>),
+}
+
+impl Marks {
+    /// Of the fields: exactly one of `conversationId` with `seq`, and `marks`. Of a conversation that is named twice the higher
+    /// number counts.
+    ///
+    /// # Errors
+    /// [`Invalid::Field`] that names the field; [`Invalid::TooMany`].
+    pub fn of(
+        conversation_id: Option<ConversationId>,
+        seq: Option<Seq>,
+        marks: Option<Vec<Mark>>,
+    ) -> Result<Self, Invalid> {
+        match (conversation_id, seq, marks) {
+            (Some(conversation_id), Some(seq), None) => Ok(Self::One(Mark { conversation_id, seq })),
+            (None, None, Some(marks)) => Self::several(marks),
+            (_, _, Some(_)) => Err(Invalid::field("marks", "give either conversationId and seq, or marks, not both")),
+            (None, _, None) => Err(Invalid::field("conversationId", "give conversationId and seq, or marks")),
+            (Some(_), None, None) => Err(Invalid::field("seq", "this field is missing")),
+        }
+    }
+
+    fn several(asked: Vec<Mark>) -> Result<Self, Invalid> {
+        if asked.is_empty() {
+            return Err(Invalid::field("marks", "name at least one conversation"));
+        }
+        if asked.len() > MARKS_MAX {
+            return Err(Invalid::TooMany { what: "marks", max: MARKS_MAX });
+        }
+        let mut marks: Vec<Mark> = Vec::with_capacity(asked.len());
+        for mark in asked {
+            match marks.iter_mut().find(|before| before.conversation_id == mark.conversation_id) {
+                Some(before) => before.seq = before.seq.max(mark.seq),
+                None => marks.push(mark),
+            }
+        }
+        Ok(Self::Several(marks))
+    }
+}
+
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -244,4 +305,44 @@ fn users_asked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>
         return Err(serde::de::Error::custom(format!("1 to {USERS_ASKED_MAX} users")));
     }
     Ok(users)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(id: &str, seq: u64) -> Mark {
+        Mark { conversation_id: id.parse().expect("an id"), seq: Seq(seq) }
+    }
+
+    #[test]
+    fn of_a_conversation_that_is_marked_twice_the_higher_number_counts() {
+        let marks = vec![mark("a", 2), mark("b", 5), mark("a", 3), mark("b", 4)];
+        let marks = Marks::of(None, None, Some(marks)).expect("they are right");
+        assert_eq!(marks, Marks::Several(vec![mark("a", 3), mark("b", 5)]));
+    }
+
+    #[test]
+    fn so_many_marks_may_be_in_one_request() {
+        let marks = |count: usize| Marks::of(None, None, Some(vec![mark("a", 1); count]));
+        assert!(marks(MARKS_MAX).is_ok());
+        assert_eq!(marks(MARKS_MAX + 1), Err(Invalid::TooMany { what: "marks", max: MARKS_MAX }));
+    }
+
+    #[test]
+    fn what_is_marked_is_said_in_one_way() {
+        let (id, seq, marks) = (Some(mark("a", 1).conversation_id), Some(Seq(1)), Some(vec![mark("a", 1)]));
+        for (id, seq, marks, wrong) in [
+            (None, None, None, "conversationId"),
+            (None, seq, None, "conversationId"),
+            (id.clone(), None, None, "seq"),
+            (id.clone(), None, marks.clone(), "marks"),
+            (None, seq, marks.clone(), "marks"),
+            (id, seq, marks, "marks"),
+            (None, None, Some(Vec::new()), "marks"),
+        ] {
+            let refused = Marks::of(id, seq, marks).expect_err("it is refused");
+            assert!(matches!(&refused, Invalid::Field { field, .. } if field == wrong), "{refused}: {wrong}");
+        }
+    }
 }

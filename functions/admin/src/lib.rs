@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::app::App;
 use shared::auth::{Admin, HttpRequest, Verifier};
-use shared::chat::conversation::tell_status;
 use shared::chat::marks::{Moved, mark};
 use shared::chat::profiles::{tell_profile, update};
 use shared::chat::settle::{room, settle};
+use shared::chat::statuses::{Made, tell_statuses};
 use shared::chat::waiting;
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
@@ -73,9 +73,11 @@ async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Er
     let Several { read: mut waiting, skipped } = waiting(app, user).await?;
     waiting.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
     for (n, (id, inbox)) in waiting.iter().enumerate() {
-        let moved = mark(&app.store, user, id, Horizon::Delivered, inbox.last_seq).await?;
+        let (status, seq) = (Status::Delivered, inbox.last_seq);
+        let moved = mark(&app.store, user, id, Horizon::Delivered, seq).await?;
         if matches!(moved, Moved::Forward(_)) && n < TOLD_MAX {
-            tell_status(app, user, inbox, id.clone(), (Status::Delivered, inbox.last_seq), None).await;
+            let made = Made { conversation: id.clone(), inbox: inbox.clone(), status, seq };
+            tell_statuses(app, user, vec![made], None).await;
         }
     }
     let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();

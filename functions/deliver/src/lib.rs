@@ -1,16 +1,18 @@
-//! The queue of pushes that failed: tries each again, at a pace that leaves API Gateway's rate to what is new, until it is
+//! The queue of pushes that failed, or were too many for one function: makes each, at a pace that leaves API Gateway's rate to what is new, until it is
 //! sent, its connection has gone, or its turns are used up.
 
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use shared::app::App;
+use shared::chat::statuses::newest;
 use shared::error::Error;
 use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
 use shared::push::Pushed;
-use shared::queue::{Delivery, Received};
+use shared::queue::{Delivery, MarkToTell, Received};
 use shared::run::{Function, Handling, OnBatch};
 use shared::store::Read;
+use shared::store::presence::Connected;
 use shared::telemetry::{Metric, correlated, count};
 use wire::{Event, Status};
 
@@ -86,16 +88,40 @@ impl From<Error> for Unsent {
     }
 }
 
-/// Pushes a message as it is in the log, if the connection is still there: one that has gone gets it by its next `sync`.
+/// Pushes what a message of the queue names, to whoever of its user's connections is still there.
 async fn push(app: &App, delivery: &Delivery) -> Result<(), Unsent> {
-    let Delivery { user, connection, conversation, seq, .. } = delivery;
-    let now = app.clock.now();
-    let there = app.store.connected(std::slice::from_ref(user), now, Read::Strong).await.map_err(Error::from)?;
+    let there = app.store.connected(std::slice::from_ref(&delivery.user), app.clock.now(), Read::Strong).await;
+    let there = there.map_err(Error::from)?;
+    match &delivery.mark {
+        None => push_message(app, delivery, &there).await,
+        Some(mark) => push_mark(app, delivery, mark, &there).await,
+    }
+}
+
+/// Pushes a message as it is in the log, if the connection is still there: one that has gone gets it by its next `sync`.
+async fn push_message(app: &App, delivery: &Delivery, there: &[Connected]) -> Result<(), Unsent> {
+    let Delivery { connection, conversation, seq, .. } = delivery;
     let Some(to) = there.iter().find(|to| to.connection == *connection) else { return Ok(()) };
     let item = app.store.log_item(conversation, *seq).await.map_err(Error::from)?;
     let item = item.ok_or_else(|| Unsent::Never(format!("{conversation} has no message {seq}")))?;
     let event = Event::MessageNew { message: item.message(conversation, *seq, Status::Sent) };
-    match app.push.again(&app.store, now, to, &event).await {
+    outcome(app.push.again(&app.store, app.clock.now(), to, &event).await)
+}
+
+/// Tells of a mark as far as it has come by now. Who hears it twice, as another device of theirs didn't, learns nothing new.
+async fn push_mark(app: &App, delivery: &Delivery, mark: &MarkToTell, there: &[Connected]) -> Result<(), Unsent> {
+    let told: Vec<&Connected> = there.iter().filter(|to| mark.answered.as_ref() != Some(&to.connection)).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    let Some(event) = newest(app, mark, &delivery.conversation).await? else { return Ok(()) };
+    let now = app.clock.now();
+    let pushes: Vec<_> = told.into_iter().map(|to| app.push.again(&app.store, now, to, &event)).collect();
+    join_all(pushes).await.into_iter().try_for_each(outcome)
+}
+
+fn outcome(pushed: Pushed) -> Result<(), Unsent> {
+    match pushed {
         Pushed::Sent | Pushed::Gone => Ok(()),
         Pushed::Failed => Err(Unsent::Yet("the gateway refused the push, or didn't answer".to_owned())),
     }

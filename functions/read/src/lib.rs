@@ -1,18 +1,21 @@
 //! `getMessages`, `markDelivered`, `markRead`, `getReceipts`: history, and how far everybody is in it.
 
+use futures::future::join_all;
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
-use shared::chat::conversation::{Membership, messages, tell_status};
+use shared::chat::conversation::{Membership, messages};
 use shared::chat::history;
 use shared::chat::marks::{Moved, mark_as_told};
+use shared::chat::statuses::{Made, tell_statuses};
 use shared::error::Error;
 use shared::run::{Function, Handling, OnFrame};
 use shared::store::inbox::{Horizon, Inbox};
 use shared::store::table::Key;
 use shared::telemetry::{Metric, count};
 use wire::{
-    ConversationId, Event, Frame, GetMessages, GetReceipts, MarkDelivered, MarkRead, Request as _, Seq, Status,
+    ErrorObject, Event, Frame, GetMessages, GetReceipts, Horizons, Mark, MarkDelivered, MarkOutcome, MarkRead, Marked,
+    Marks, Request as _, Status,
 };
 
 /// The function.
@@ -47,48 +50,82 @@ pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Re
     Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
 }
 
-/// Moves the caller's delivered horizon forward, and tells the other, and the caller's other devices.
+/// Moves the caller's delivered horizon forward, in one conversation or in several, and tells the others, and the caller's other
+/// devices.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`].
+/// [`Error::NotAParticipant`], where only one is named; [`Error::Invalid`].
 pub async fn mark_delivered(app: &App, caller: Caller, request: MarkDelivered) -> Result<Answered, Error> {
-    mark(app, caller, request.conversation_id, request.seq, Horizon::Delivered).await
+    mark(app, &caller, Marks::of(request.conversation_id, request.seq, request.marks)?, Horizon::Delivered).await
 }
 
 /// Moves the caller's read horizon forward, the delivered one with it, and tells the same.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`].
+/// [`Error::NotAParticipant`], where only one is named; [`Error::Invalid`].
 pub async fn mark_read(app: &App, caller: Caller, request: MarkRead) -> Result<Answered, Error> {
-    mark(app, caller, request.conversation_id, request.seq, Horizon::Read).await
+    mark(app, &caller, Marks::of(request.conversation_id, request.seq, request.marks)?, Horizon::Read).await
 }
 
-/// Moves a horizon, answers how far both are, and tells of it where it has moved.
-async fn mark(
+/// Makes marks, each by a write of its own, answers how far both horizons are, and tells of those that have moved.
+async fn mark(app: &App, caller: &Caller, marks: Marks, horizon: Horizon) -> Result<Answered, Error> {
+    let (marked, made) = match marks {
+        Marks::One(mark) => {
+            let (horizons, made) = mark_one(app, caller, &mark, horizon).await?;
+            (Marked::One(horizons), Vec::from_iter(made))
+        }
+        Marks::Several(marks) => mark_several(app, caller, &marks, horizon).await,
+    };
+    let answered = app.answer(caller, &Event::Marked(marked)).await;
+    if !made.is_empty() {
+        count(Metric::Deliveries, made.len() as f64);
+        tell_statuses(app, &caller.user, made, Some(caller)).await;
+    }
+    Ok(answered)
+}
+
+/// Makes each of several marks at the same time. One that fails stops no other, and says why.
+async fn mark_several(app: &App, caller: &Caller, marks: &[Mark], horizon: Horizon) -> (Marked, Vec<Made>) {
+    let each: Vec<_> = marks.iter().map(|mark| mark_one(app, caller, mark, horizon)).collect();
+    let (mut outcomes, mut made) = (Vec::with_capacity(marks.len()), Vec::new());
+    for (mark, outcome) in marks.iter().zip(join_all(each).await) {
+        outcomes.push(match outcome {
+            Ok((horizons, moved)) => {
+                made.extend(moved);
+                MarkOutcome::Marked(horizons)
+            }
+            Err(error) => {
+                let conversation_id = mark.conversation_id.clone();
+                tracing::warn!(%error, cause = error.cause(), conversation = conversation_id.as_str(), "not marked");
+                let error = ErrorObject { details: None, ..error.body(&caller.trace_id) };
+                MarkOutcome::Failed { conversation_id, error }
+            }
+        });
+    }
+    (Marked::Several { marks: outcomes }, made)
+}
+
+/// Moves a horizon; how far both are, and what there is to tell where it has moved.
+async fn mark_one(
     app: &App,
-    caller: Caller,
-    conversation_id: ConversationId,
-    seq: Seq,
+    caller: &Caller,
+    mark: &Mark,
     horizon: Horizon,
-) -> Result<Answered, Error> {
-    let (moved, seq) = mark_as_told(app, &caller.user, &conversation_id, horizon, seq).await?;
+) -> Result<(Horizons, Option<Made>), Error> {
+    let (conversation_id, user) = (mark.conversation_id.clone(), &caller.user);
+    let (moved, seq) = mark_as_told(app, user, &conversation_id, horizon, mark.seq).await?;
     let (inbox, forward) = match moved {
         Moved::Forward(inbox) => (inbox, true),
         Moved::Stayed(inbox) | Moved::Beyond(inbox) => (inbox, false),
         Moved::NoInbox => return Err(Error::NotAParticipant),
     };
+    let status = match horizon {
+        Horizon::Delivered => Status::Delivered,
+        Horizon::Read => Status::Read,
+    };
     let Inbox { delivered_seq, read_seq, .. } = inbox;
-    let marked = Event::Marked { conversation_id: conversation_id.clone(), delivered_seq, read_seq };
-    let answered = app.answer(&caller, &marked).await;
-    if forward {
-        count(Metric::Deliveries, 1.0);
-        let status = match horizon {
-            Horizon::Delivered => Status::Delivered,
-            Horizon::Read => Status::Read,
-        };
-        tell_status(app, &caller.user, &inbox, conversation_id, (status, seq), Some(&caller)).await;
-    }
-    Ok(answered)
+    let made = forward.then(|| Made { conversation: conversation_id.clone(), inbox, status, seq });
+    Ok((Horizons { conversation_id, delivered_seq, read_seq }, made))
 }
 
 /// Who has a message, and who has read it; without its sender.

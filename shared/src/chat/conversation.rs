@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future::{try_join, try_join3};
-use wire::{Coins, Conversation, ConversationId, Event, LogSlot, Message, Seq, Status, UserId};
+use wire::{Coins, Conversation, ConversationId, Event, LogSlot, Message, Seq, UserId};
 
 use super::kinds::Progress;
 use crate::app::App;
@@ -173,23 +173,6 @@ pub async fn view(app: &App, membership: &Membership) -> Result<Conversation, Er
 fn empty_inbox(membership: &Membership) -> Inbox {
     let (side, last_at) = (membership.side.clone(), membership.meta.created_at);
     Inbox { side, last_seq: Seq(0), delivered_seq: Seq(0), read_seq: Seq(0), last_at }
-}
-
-/// Tells the others in a conversation, and the user's devices, that all up to a number has this STATUS for the user; but not
-/// the one whose connection got the answer.
-pub async fn tell_status(
-    app: &App,
-    user: &UserId,
-    inbox: &Inbox,
-    conversation_id: ConversationId,
-    (status, seq): (Status, Seq),
-    answered: Option<&Caller>,
-) {
-    let event = Event::MessageStatus { conversation_id, user_id: user.clone(), status, seq, at: app.clock.now() };
-    if let Err(error) = tell(app, &inbox.side.told_of_status(user), &event, answered).await {
-        // The horizon is kept; whoever asks sees it.
-        tracing::warn!(%error, cause = error.cause(), "a status could not be told");
-    }
 }
 
 /// Tells people something that is not kept, but for the one whose connection got the answer: who is not connected doesn't learn

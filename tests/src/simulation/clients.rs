@@ -83,7 +83,8 @@ pub(super) struct Ask {
     floor: u64,
     /// The highest numbers whose sends had ended.
     ended: BTreeMap<Id, u64>,
-    /// How far the asker had come with the conversation, and how far the other.
+    /// How far the asker had come with each conversation, how far with the one that the request is about, and how far the other.
+    all_own: BTreeMap<Id, Horizons>,
     own: Horizons,
     theirs: Horizons,
     /// The asker's ledger.
@@ -223,6 +224,12 @@ impl Clients {
             connection: connection.to_owned(),
             floor: self.known(conversation),
             ended: self.ended.clone(),
+            all_own: self
+                .horizons
+                .iter()
+                .filter(|((of, _), _)| *of == person)
+                .map(|((_, id), own)| (id.clone(), *own))
+                .collect(),
             own: horizons(person),
             theirs: other.map(horizons).unwrap_or_default(),
             entries: past
@@ -271,10 +278,12 @@ impl Clients {
 
     /// Nothing is told to somebody who has no part in it.
     fn may_see(&self, person: usize, data: &Value) -> Holds {
-        let lists = ["messages", "conversations"].iter().flat_map(|list| data[*list].as_array().into_iter().flatten());
+        let lists =
+            ["messages", "conversations", "marks"].iter().flat_map(|list| data[*list].as_array().into_iter().flatten());
         let ones = ["message", "conversation"].iter().filter_map(|one| data.get(one));
         for thing in lists.chain(ones).chain([data]) {
-            let Some(id) = thing["conversationId"].as_str() else { continue };
+            // Of what one has no part in, the refusal names it.
+            let Some(id) = thing["conversationId"].as_str().filter(|_| thing["error"].is_null()) else { continue };
             let members = self.pairs.get(id);
             let inside = members.is_some_and(|members| members.contains(&person)) || self.is_unreadable(person, id);
             holds("nothing is shown to strangers", inside, || format!("{} was shown {data}", NAMES[person]))?;
@@ -422,10 +431,38 @@ impl Clients {
         Ok(())
     }
 
+    /// What is answered of a mark, or of each of several: those that were named, each once.
     fn marked(&mut self, ask: &Ask, data: &Value) -> Holds {
+        let Some(marks) = data["marks"].as_array() else { return self.marked_one(ask, data) };
+        let named = |list: &Value| -> BTreeSet<String> {
+            list.as_array().into_iter().flatten().map(|mark| word(&mark["conversationId"]).to_owned()).collect()
+        };
+        let all = named(&ask.frame["marks"]);
+        let right = marks.len() == all.len() && named(&data["marks"]) == all;
+        holds("each mark is answered once", right, || format!("{} got {data}", ask.frame))?;
+        for mark in marks {
+            let id = word(&mark["conversationId"]);
+            match mark["error"]["code"].as_str() {
+                None => self.marked_one(ask, mark)?,
+                Some(code) => {
+                    let known = code != "not_a_participant" || !ask.ended.contains_key(id);
+                    let inside = self.pairs.get(id).is_some_and(|members| members.contains(&ask.person));
+                    holds("who is in a conversation isn't refused", known || !inside, || {
+                        format!("{} got {data}", ask.frame)
+                    })?;
+                    let sense = code != "internal" || self.surprises;
+                    holds("what is there makes sense", sense, || format!("{} got {data}", ask.frame))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn marked_one(&mut self, ask: &Ask, data: &Value) -> Holds {
         let (read, delivered) = (seq(&data["readSeq"]), seq(&data["deliveredSeq"]));
         holds("read <= delivered <= last", read <= delivered, || data.to_string())?;
-        holds("reads never go backwards", ask.own.read <= read && ask.own.delivered <= delivered, || {
+        let own = ask.all_own.get(word(&data["conversationId"])).copied().unwrap_or_default();
+        holds("reads never go backwards", own.read <= read && own.delivered <= delivered, || {
             format!("{ask:?}: {data}")
         })?;
         let known = self.horizons.entry((ask.person, word(&data["conversationId"]).to_owned())).or_default();

@@ -50,6 +50,7 @@ impl Asking<'_> {
             "sync" => self.since(),
             "sendMessage" => self.message(),
             "getMessages" => self.page(),
+            "markDelivered" | "markRead" if self.chance.below(4) == 0 => self.marks(),
             "markDelivered" | "markRead" | "getReceipts" => self.mark(),
             "getConversations" => json!({ "limit": 1 + self.chance.below(4) }),
             "getTransactions" => json!({ "limit": 1 + self.chance.below(10) }),
@@ -125,15 +126,30 @@ impl Asking<'_> {
         frame
     }
 
-    /// Up to what is known, and sometimes less, or beyond.
+    /// Some of all conversations, in some order; now and then one of them twice, or one of others.
+    fn marks(&mut self) -> Value {
+        let mut ids: Vec<Id> = self.state.clients.pairs.keys().cloned().collect();
+        let first = self.chance.below(ids.len() as u64) as usize;
+        ids.rotate_left(first);
+        ids.truncate(1 + self.chance.below(4) as usize);
+        ids.push(self.conversation.clone());
+        let marks: Vec<Value> = ids.into_iter().map(|id| self.mark_of(id)).collect();
+        json!({ "marks": marks })
+    }
+
     fn mark(&mut self) -> Value {
-        let known = self.state.clients.known(&self.conversation);
+        self.mark_of(self.conversation.clone())
+    }
+
+    /// Up to what is known, and sometimes less, or beyond.
+    fn mark_of(&mut self, conversation: Id) -> Value {
+        let known = self.state.clients.known(&conversation);
         let seq = match self.chance.below(4) {
             0 => self.chance.below(known + 3),
             1 => self.chance.below(known + 1),
             _ => known,
         };
-        json!({ "conversationId": self.conversation, "seq": seq.max(1) })
+        json!({ "conversationId": conversation, "seq": seq.max(1) })
     }
 }
 
@@ -238,7 +254,11 @@ impl Stage {
             frame["action"] = action.into();
             if pries {
                 frame["conversationId"] = asking.conversation.clone().into();
-                frame.as_object_mut().expect("an object").remove("to");
+                let fields = frame.as_object_mut().expect("an object");
+                fields.remove("to");
+                if fields.remove("marks").is_some() {
+                    fields.insert("seq".to_owned(), 1.into());
+                }
             }
             frame
         };

@@ -2,6 +2,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::limits::TOLD_MAX;
 use tests::{Fault, Phone, World};
+use wire::limits::MARKS_MAX;
 
 /// Ann and Bob, and three messages of Ann's.
 async fn three_messages(world: &World) -> (Phone, Phone, Value) {
@@ -183,4 +184,169 @@ async fn what_an_operator_clears_is_told_to_those_who_were_active_last() {
     let told: Vec<usize> = others.iter().map(|phone| told(phone).len()).collect();
     assert_eq!((&told[..2], told.iter().sum()), (&[0, 0][..], TOLD_MAX), "{told:?}");
     world.is_sound();
+}
+
+/// Bob, to whom so many people have written one message each: his phone, theirs, and the conversations.
+async fn written_to_by(world: &World, count: usize) -> (Phone, Vec<Phone>, Vec<Value>) {
+    let bob = world.person("bob").connects().await;
+    let (mut others, mut conversations) = (Vec::new(), Vec::new());
+    for n in 0..count {
+        let phone = world.person(&format!("user {n}")).connects().await;
+        let sent = phone.sends_to("bob", "hi").await;
+        conversations.push(sent["message"]["conversationId"].clone());
+        others.push(phone);
+    }
+    (bob, others, conversations)
+}
+
+/// A frame that marks these.
+async fn marks(phone: &Phone, action: &str, marks: &[(&Value, u64)]) -> tests::Answer {
+    let marks: Vec<Value> = marks.iter().map(|(id, seq)| json!({ "conversationId": id, "seq": seq })).collect();
+    phone.says(json!({ "action": action, "marks": marks })).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_conversations_are_marked_in_one_frame_and_each_is_answered() {
+    let world = World::new().await;
+    let (bob, others, ids) = written_to_by(&world, 2).await;
+    let tablet = world.person("bob").connects().await;
+    others.iter().for_each(|phone| drop(phone.heard()));
+    let (no, one) = (json!("d_none"), json!("d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU"));
+    world.calls();
+    let marked = marks(&bob, "markRead", &[(&ids[0], 1), (&no, 1), (&ids[1], 0), (&one, 7), (&ids[1], 9)]).await;
+    let refused = |id: &Value| {
+        let message = "there is no such conversation, or you are not in it";
+        json!({ "conversationId": id, "error": { "code": "not_a_participant", "message": message, "retryable": false } })
+    };
+    let read = |id: &Value| json!({ "conversationId": id, "deliveredSeq": 1, "readSeq": 1 });
+    let expected = json!({ "marks": [read(&ids[0]), refused(&no), read(&ids[1]), refused(&one)] });
+    assert_eq!(*marked.data(), expected, "in the order in which they were named first, and of two numbers the higher");
+    for (phone, id) in others.iter().zip(&ids) {
+        let told = told(phone);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((&told[0]["data"]["conversationId"], &told[0]["data"]["seq"]), (id, &json!(1)));
+    }
+    assert_eq!((told(&tablet).len(), told(&bob).len()), (2, 0));
+    let marked = marks(&bob, "markDelivered", &[(&ids[0], 1)]).await;
+    assert_eq!(*marked.data(), json!({ "marks": [read(&ids[0])] }), "nothing goes back");
+    assert!(world.queued().is_empty());
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_fails_keeps_no_other_from_being_made() {
+    let world = World::new().await;
+    let (bob, others, ids) = written_to_by(&world, 3).await;
+    let sk = format!("INBOX#{}", ids[1].as_str().expect("an id"));
+    world.breaks(move |call| call.operation.writes(&sk).then_some(Fault::Refuse(500)));
+    let all: Vec<(&Value, u64)> = ids.iter().map(|id| (id, 1)).collect();
+    let answer = marks(&bob, "markRead", &all).await;
+    let marked = answer["marks"].as_array().expect("a list");
+    assert_eq!((&marked[0]["readSeq"], &marked[2]["readSeq"]), (&json!(1), &json!(1)));
+    let error = json!({ "code": "unavailable", "message": "the service is busy; try again", "retryable": true });
+    assert_eq!(marked[1], json!({ "conversationId": ids[1], "error": error }), "and no cause");
+    assert_eq!(others.iter().map(|phone| told(phone).len()).collect::<Vec<_>>(), [1, 0, 1]);
+    world.heals();
+    assert_eq!(marks(&bob, "markRead", &all).await["marks"][1]["readSeq"], 1);
+    world.is_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_marked_is_said_in_one_way_and_within_a_limit() {
+    let world = World::new().await;
+    let (bob, _, ids) = written_to_by(&world, 1).await;
+    let mark = json!({ "conversationId": ids[0], "seq": 1 });
+    world.calls();
+    for (fields, wrong) in [
+        (json!({}), "conversationId"),
+        (json!({ "conversationId": ids[0] }), "seq"),
+        (json!({ "seq": 1 }), "conversationId"),
+        (json!({ "conversationId": ids[0], "seq": 1, "marks": [mark] }), "marks"),
+        (json!({ "seq": 1, "marks": [mark] }), "marks"),
+        (json!({ "marks": [] }), "marks"),
+        (json!({ "marks": [mark, { "conversationId": ids[0] }] }), "marks[1].seq"),
+        (json!({ "marks": [{ "conversationId": "a b", "seq": 1 }] }), "marks[0].conversationId"),
+    ] {
+        for action in ["markRead", "markDelivered"] {
+            let mut frame = fields.clone();
+            frame["action"] = action.into();
+            let refused = bob.says(frame).await;
+            assert_eq!((refused.code(), &refused.details()["field"]), ("bad_request", &json!(wrong)), "{fields}");
+        }
+    }
+    let many = vec![mark.clone(); MARKS_MAX + 1];
+    let refused = bob.says(json!({ "action": "markRead", "marks": many })).await;
+    assert_eq!((refused.code(), refused.details()), ("too_many", &json!({ "what": "marks", "max": MARKS_MAX })));
+    assert!(!world.calls().iter().any(|call| call.operation.writes("INBOX#")), "what is wrong changes nothing");
+    let as_many = vec![mark; MARKS_MAX];
+    let marked = bob.says(json!({ "action": "markRead", "marks": as_many })).await;
+    assert_eq!(marked["marks"].as_array().map(Vec::len), Some(1));
+}
+
+/// Of as many marks as there may be the first so many people hear at once. The others hear through the queue, and then of the newest.
+#[tokio::test(start_paused = true)]
+async fn of_many_marks_the_first_are_told_at_once_and_the_others_by_way_of_the_queue() {
+    let world = World::new().await;
+    let (bob, others, ids) = written_to_by(&world, MARKS_MAX).await;
+    let tablet = world.person("bob").connects().await;
+    let last = others.last().expect("one");
+    last.sends_to("bob", "hi again").await.data();
+    let all: Vec<(&Value, u64)> = ids.iter().map(|id| (id, 1)).collect();
+    assert_eq!(marks(&bob, "markRead", &all).await["marks"].as_array().map(Vec::len), Some(MARKS_MAX));
+    let counts: Vec<usize> = others.iter().map(|phone| told(phone).len()).collect();
+    assert_eq!((counts[..TOLD_MAX].iter().sum(), counts[TOLD_MAX..].iter().sum()), (TOLD_MAX, 0), "{counts:?}");
+    assert_eq!(told(&tablet).len(), TOLD_MAX);
+    assert_eq!(world.queued().len(), 2 * (MARKS_MAX - TOLD_MAX), "each of the two sides once");
+    bob.marks_read(ids.last().expect("one"), 2).await.data();
+    assert_eq!((told(last).len(), told(&tablet).len()), (1, 1));
+    world.queue_empties().await;
+    for (phone, n) in others[TOLD_MAX..].iter().zip(TOLD_MAX..) {
+        let told = told(phone);
+        assert_eq!(told.len(), 1, "{n}: {told:?}");
+        let seq = if n + 1 == MARKS_MAX { 2 } else { 1 };
+        let data = &told[0]["data"];
+        assert_eq!((&data["status"], &data["seq"], &data["userId"]), (&json!("read"), &json!(seq), &json!("bob")));
+    }
+    assert_eq!((told(&tablet).len(), told(&bob).len()), (MARKS_MAX - TOLD_MAX, 0));
+    assert!(world.dead_letters().is_empty());
+    world.is_sound();
+}
+
+/// A function of before marks were queued reads of each message of the queue only these fields.
+#[tokio::test(start_paused = true)]
+async fn a_queued_mark_tells_a_function_of_before_nothing_wrong() {
+    let world = World::new().await;
+    let (bob, others, ids) = written_to_by(&world, MARKS_MAX).await;
+    let all: Vec<(&Value, u64)> = ids.iter().map(|id| (id, 1)).collect();
+    marks(&bob, "markDelivered", &all).await.data();
+    let queued = world.queued();
+    world.queue_empties().await;
+    others.iter().chain([&bob]).for_each(|phone| drop(phone.heard()));
+    for mut message in queued {
+        message.as_object_mut().expect("an object").remove("mark").expect("it is one of a mark");
+        world.puts_into_queue(&message.to_string());
+    }
+    world.queue_empties().await;
+    assert!(world.dead_letters().is_empty());
+    assert!(others.iter().chain([&bob]).all(|phone| phone.heard().is_empty()), "and pushes nothing");
+}
+
+/// A push that fails is tried again, and the other devices that hear it twice learn nothing new.
+#[tokio::test(start_paused = true)]
+async fn a_queued_mark_is_told_until_it_is_heard() {
+    let world = World::new().await;
+    let (bob, others, ids) = written_to_by(&world, MARKS_MAX).await;
+    world.advance(shared::limits::CONNECT_GRACE).await;
+    let all: Vec<(&Value, u64)> = ids.iter().map(|id| (id, 1)).collect();
+    marks(&bob, "markRead", &all).await.data();
+    let last = others.last().expect("one");
+    let (connection, mut left) = (last.connection.clone(), 2);
+    world.breaks(move |call| {
+        let refused = left > 0 && call.operation == tests::Operation::Push(connection.clone());
+        left -= usize::from(refused);
+        refused.then_some(Fault::Refuse(503))
+    });
+    world.queue_empties().await;
+    assert_eq!(told(last).len(), 1);
+    assert!(world.dead_letters().is_empty());
 }

@@ -25,8 +25,8 @@ impl Kind {
     /// That of a field that holds this.
     fn of(field: &str, value: &Value) -> Self {
         match (field, value) {
-            // Of an address none of the texts is one.
-            ("cursor" | "attachment" | "avatar", _) => Nothing,
+            // Of an address, and of a time, none of the texts is one.
+            ("cursor" | "attachment" | "avatar" | "marks" | "until", _) => Nothing,
             // Also where a sample takes it away.
             ("name", _) | (_, Value::String(_)) => Text,
             (_, Value::Number(_)) => Whole,
@@ -153,7 +153,7 @@ async fn a_field_of_a_frame_that_holds_another_kind_is_named_in_words_of_the_wir
         let fixed = format!(r#""requestId":"r","action":"{action}""#);
         for Field { name: field, kind, needed, .. } in &fields {
             // Of two of which one is needed, the first is named where both are missing.
-            let missing = if field == "to" { "conversationId" } else { field };
+            let missing = if ["to", "marks"].contains(&&**field) { "conversationId" } else { field };
             for value in VALUES {
                 // Nothing is wrong with these types; what they stand for is other tests' matter.
                 let right = kind.takes().contains(&value) || (!needed && value == "null");

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use wire::{
-    ACTIONS, Action, Code, Content, ERROR_EVENTS, Echo, Event, Frame, Request as _, SendMessage, ServerFrame,
-    error_frame, parse,
+    ACTIONS, Action, Code, Content, ERROR_EVENTS, Echo, Event, Frame, MarkDelivered, MarkRead, Marks, Request as _,
+    SendMessage, ServerFrame, error_frame, parse,
 };
 
 mod changes;
@@ -94,10 +94,15 @@ fn is_taken(action: &Action, frame: &Value) -> bool {
         send.target().ok()?;
         Content::new(send.content).ok()
     };
+    let marks = || {
+        let MarkRead { conversation_id, seq, marks } = parse(&text).ok()?;
+        Marks::of(conversation_id, seq, marks).ok()
+    };
     let has = |name: &str| frame.get(name).is_some_and(|value| !value.is_null());
     Frame::new(&text).is_ok_and(|frame| frame.action == action.name)
         && (action.read)(&text).is_ok()
         && (action.name != SendMessage::ACTION || sends().is_some())
+        && (![MarkRead::ACTION, MarkDelivered::ACTION].contains(&action.name) || marks().is_some())
         // The function `read` refuses this.
         && !(has("before") && has("after"))
 }

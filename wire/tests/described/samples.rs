@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 use wire::{
-    Avatar, Code, Coins, Conversation, ConversationId, Cursor, Echo, ErrorDetails, ErrorObject, Event, Kind, Message,
-    Name, Request, RequestId, SendId, SendMessage, Seq, Status, Time, Transaction, TransactionKind, TransactionsList,
-    User, UserId, UserPresence, direct_id, error_frame,
+    Avatar, Code, Coins, Conversation, ConversationId, Cursor, Echo, ErrorDetails, ErrorObject, Event, Horizons, Kind,
+    MarkOutcome, Marked, Message, Name, Request, RequestId, SendId, SendMessage, Seq, Status, Time, Transaction,
+    TransactionKind, TransactionsList, User, UserId, UserPresence, direct_id, error_frame,
 };
 
 /// Every frame.
@@ -40,7 +40,16 @@ fn answers() -> Vec<Event> {
             messages: vec![message(), answer(), given_up()],
             has_more: false,
         },
-        Event::Marked { conversation_id: here(), delivered_seq: Seq(2), read_seq: Seq(1) },
+        Event::Marked(Marked::One(horizons())),
+        Event::Marked(Marked::Several {
+            marks: vec![
+                MarkOutcome::Marked(horizons()),
+                MarkOutcome::Failed {
+                    conversation_id: "d_x".parse().expect("an id"),
+                    error: error(Code::NotAParticipant, "there is no such conversation, or you are not in it", None),
+                },
+            ],
+        }),
         Event::Receipts { delivered: vec![bob()], read: vec![] },
         Event::TypingOk {},
         Event::Presence {
@@ -59,6 +68,10 @@ fn answers() -> Vec<Event> {
             skipped: 1,
         }),
     ]
+}
+
+fn horizons() -> Horizons {
+    Horizons { conversation_id: here(), delivered_seq: Seq(2), read_seq: Seq(1) }
 }
 
 fn called() -> User {
@@ -92,9 +105,18 @@ fn refusals() -> Vec<Vec<u8>> {
         client_message_id: client_message_id.map(str::to_owned),
     };
     let of_other = Echo { request_id: Some(request_id()), client_message_id: Some("s1".to_owned()), action: None };
-    let nothing = ErrorDetails { field: None, balance: None, price: None, retry_after_ms: None, request_id: None };
+    let nothing = ErrorDetails {
+        field: None,
+        balance: None,
+        price: None,
+        retry_after_ms: None,
+        what: None,
+        max: None,
+        request_id: None,
+    };
     let wrong = ErrorDetails { field: Some("seq".to_owned()), ..nothing.clone() };
     let poor = ErrorDetails { balance: Some(Coins(1)), price: Some(Coins(3)), ..nothing.clone() };
+    let many = ErrorDetails { what: Some("marks".to_owned()), max: Some(50), ..nothing.clone() };
     let fast = ErrorDetails { retry_after_ms: Some(250), ..nothing };
     vec![
         error_frame(&error(Code::ContentEmpty, "content: write something", None), &of_send(None)),
@@ -105,6 +127,7 @@ fn refusals() -> Vec<Vec<u8>> {
         error_frame(&error(Code::RateLimited, "too fast; try again in 250 ms", Some(fast)), &of_send(Some("s2"))),
         error_frame(&error(Code::UnknownAction, "there is no action \"fly\"", None), &Echo::default()),
         error_frame(&error(Code::BadRequest, "seq: this field is missing", Some(wrong)), &of_other),
+        error_frame(&error(Code::TooMany, "marks: at most 50", Some(many)), &of_other),
         error_frame(&unreadable(), &of_other),
     ]
 }

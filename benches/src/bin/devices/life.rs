@@ -145,9 +145,10 @@ impl Phone<'_> {
         let numbered = |(id, held): (_, &client::Held)| Some((Clone::clone(id), held.number?));
         let numbered: BTreeMap<_, _> = self.device.kept().conversations().filter_map(numbered).collect();
         let Some((conversation_id, seq)) = self.draws.choice(numbered) else { return Ok(()) };
+        let (conversation_id, seq) = (Some(conversation_id), Some(seq));
         let marked = match self.draws.bool() {
-            true => self.device.asks(&MarkRead { conversation_id, seq }).await,
-            false => self.device.asks(&MarkDelivered { conversation_id, seq }).await,
+            true => self.device.asks(&MarkRead { conversation_id, seq, marks: None }).await,
+            false => self.device.asks(&MarkDelivered { conversation_id, seq, marks: None }).await,
         };
         lost_or(marked.map(drop))
     }

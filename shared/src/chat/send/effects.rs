@@ -89,6 +89,7 @@ async fn push(app: &App, message: &Message, to: &[Connected]) {
         connection: to.connection,
         conversation: message.conversation_id.clone(),
         seq: message.seq,
+        mark: None,
         correlation_id: telemetry::correlation_id(),
     };
     app.queue.later(&failed.into_iter().map(delivery).collect::<Vec<_>>()).await;
