@@ -63,7 +63,7 @@ export class Link {
   }
 
   /**
-   * Asks the server; waits for the connection, outlives its loss and that of an answer, within the deadline.
+   * Asks the server; waits for the connection and when it asks too fast, outlives the connection's loss and that of an answer, within the deadline.
    * Every action may be repeated.
    * @param {string} action
    * @param {object} [fields]
@@ -77,7 +77,9 @@ export class Link {
         return await this.ask(action, fields, Math.min(deadlineMs / TRIES_MAX, until - performance.now()));
       } catch (error) {
         if (error.code === 'timeout') silences += 1;
-        else if (error.code !== 'disconnected') throw error;
+        else if (error.code === 'rate_limited' && action !== 'sendMessage' && performance.now() < until) {
+          await new Promise((resolve) => setTimeout(resolve, error.details.retryAfterMs)); // what is sent waits by itself
+        } else if (error.code !== 'disconnected') throw error;
         if (silences === TRIES_MAX) throw error;
       }
     }

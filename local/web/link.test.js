@@ -109,3 +109,18 @@ test('a connection that does not open is given up, and another one tried', async
   await until(wire, () => wire.state === 'online');
   assert.equal(tokens, 2);
 });
+
+test('who asks too fast waits as long as told, and asks again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const server = new FakeServer();
+  let refused = 2;
+  const limited = { code: 'rate_limited', retryable: true, details: { retryAfterMs: 50 } };
+  server.answers.getTransactions = () => (refused-- > 0 ? limited : { transactions: [] });
+  const wire = await server.online(t);
+  const answer = wire.request('getTransactions');
+  await pass(t, 60, 10);
+  assert.equal(server.of('getTransactions').length, 2);
+  await pass(t, 60, 10);
+  assert.deepEqual(await answer, { transactions: [] });
+  assert.equal(server.of('getTransactions').length, 3);
+});

@@ -24,6 +24,8 @@ pub enum Error {
     NotFound,
     /// A conversation with oneself.
     SelfConversation,
+    /// One of the two has blocked the other.
+    Blocked,
     /// Not enough coins.
     InsufficientBalance {
         /// What there is.
@@ -85,6 +87,7 @@ impl Error {
             Self::NotAParticipant => Code::NotAParticipant,
             Self::NotFound => Code::NotFound,
             Self::SelfConversation => Code::SelfConversation,
+            Self::Blocked => Code::Blocked,
             Self::InsufficientBalance { .. } => Code::InsufficientBalance,
             Self::PriceChanged { .. } => Code::PriceChanged,
             Self::ClientMessageIdReused => Code::ClientMessageIdReused,
@@ -150,7 +153,8 @@ impl std::fmt::Display for Error {
             Self::Forbidden => f.write_str("the token has no right to do this"),
             Self::NotAParticipant => f.write_str("there is no such conversation, or you are not in it"),
             Self::NotFound => f.write_str("there is no such thing"),
-            Self::SelfConversation => f.write_str("a conversation needs somebody else"),
+            Self::SelfConversation => f.write_str("this needs somebody else than yourself"),
+            Self::Blocked => f.write_str("one of you has blocked the other"),
             Self::InsufficientBalance { balance, price } => {
                 write!(f, "the message costs {} coins and the balance is {}", price.0, balance.0)
             }
@@ -196,6 +200,7 @@ mod tests {
             Error::NotAParticipant,
             Error::NotFound,
             Error::SelfConversation,
+            Error::Blocked,
             Error::InsufficientBalance { balance: Coins(1), price: Coins(2) },
             Error::PriceChanged { price: Coins(2) },
             Error::ClientMessageIdReused,

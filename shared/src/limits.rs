@@ -88,6 +88,21 @@ pub const JWKS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest document of signing keys that is read.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
 
+// ---- requests of one user -------------------------------------------------------------------------------------------
+
+/// How many requests that are no sends one user may make per second in the long run, as one process counts them. Nobody who makes fewer
+/// is refused; who makes more may be, as others of their requests go to other processes.
+pub const REQUESTS_PER_SECOND: u32 = 50;
+/// How many at once: a client that comes back asks for much.
+pub const REQUESTS_AT_ONCE: u32 = 200;
+
+// ---- blocks ----------------------------------------------------------------------------------------------------------
+
+/// The most people that one user blocks.
+pub const BLOCKS_MAX: usize = 1_000;
+/// The most pages that are read of one user's blocks, for a page of the list or to count them: what was taken back stands among them.
+pub const BLOCK_PAGES_MAX: u32 = 8;
+
 // ---- a send ----------------------------------------------------------------------------------------------------------
 
 /// The most sends of one user that are open at once. Each is about 190 bytes of the ACCOUNT item.
@@ -98,7 +113,8 @@ pub const DROP_BATCH: usize = 4;
 /// The most pages of 1 MB that are read of one user's RECEIPTs to find the highest time-ordered id, after an earlier version
 /// has dropped. Each has about 4,000 RECEIPTs; with more of other ids in front, this user's sends go the longer way.
 pub const UPTO_PAGES_MAX: u32 = 8;
-/// How many sends, and how many conversations, a process remembers. With one more it forgets them all, and begins anew.
+/// How many sends, how many conversations, and how many people who ask, a process remembers. With one more it forgets them all, and
+/// begins anew.
 pub const REMEMBERED_MAX: usize = 10_000;
 /// How often a send looks again because sends were dropped between its look and its claim.
 pub const LOOKS_MAX: u32 = 24;

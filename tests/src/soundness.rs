@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 use shared::chat::invariants::{self, AllCoins, Broken, Holds, LISTED, Ledger, Paid, READABLE, holds};
 use shared::store::accounts::Account;
+use shared::store::blocks::Block;
 use shared::store::conversations::Meta;
 use shared::store::inbox::Inbox;
 use shared::store::ledger::Entry;
@@ -132,6 +133,7 @@ impl Kept {
                 self.receipts.insert(SendId::new(&user, &receipt.client_message_id), (user, receipt));
             }
             "PROFILE" => {}
+            "BLOCK" => drop(images::read::<Block>(item)?),
             "META" => drop(self.metas.insert(id?, (images::read(item)?, listing))),
             "MSG" => drop(self.logs.entry(id?).or_default().insert(images::number(item)?, images::read(item)?)),
             "SEGMENT" => {

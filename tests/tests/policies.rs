@@ -19,6 +19,7 @@ async fn everything_that_is_allowed_is_used() {
     coins_are_earned_and_spent(&world).await;
     messages_are_read(&world).await;
     many_marks_are_made(&world).await;
+    people_are_named_and_blocked(&world).await;
     the_sweep_finishes_what_nobody_else_does(&world).await;
     an_account_is_of_an_earlier_version(&world).await;
     connections_end(&world).await;
@@ -69,6 +70,19 @@ async fn messages_are_read(world: &World) {
     assert_ne!(world.person("bob").buffered().await["undelivered"], 0);
     world.admin("DELETE", "/api/messages/buffered/bob", None).await;
     bob.goes_away().await;
+}
+
+/// What somebody says of themselves, and whom they want nothing of for a while.
+async fn people_are_named_and_blocked(world: &World) {
+    let ann = world.person("ann").connects().await;
+    for frame in [
+        json!({ "action": "updateProfile" }),
+        json!({ "action": "blockUser", "userId": "eve" }),
+        json!({ "action": "getBlocked" }),
+        json!({ "action": "unblockUser", "userId": "eve" }),
+    ] {
+        ann.says(frame).await.data();
+    }
 }
 
 /// Of as many marks as there may be in a frame some are told by way of the queue.

@@ -3,8 +3,9 @@
 use crate::error::Invalid;
 use crate::ids::RequestId;
 use crate::requests::{
-    GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, GetUsers, MarkDelivered, MarkRead, Ping, Request, SendMessage, Sync, Typing, UpdateProfile,
+    BlockUser, GetBalance, GetBlocked, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence,
+    GetReceipts, GetTransactions, GetUsers, MarkDelivered, MarkRead, Mute, Ping, Request, SendMessage, Sync, Typing,
+    UnblockUser, UpdateProfile,
 };
 use crate::written::parse;
 
@@ -40,7 +41,7 @@ pub enum AskedBy {
 use AskedBy::{Everybody, Participants};
 
 /// Every action.
-pub static ACTIONS: [Action; 16] = [
+pub static ACTIONS: [Action; 20] = [
     action::<Ping>("presence", Everybody, "pong", &["{}"]),
     action::<Sync>(
         "sync",
@@ -112,12 +113,24 @@ pub static ACTIONS: [Action; 16] = [
         &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","typing":true}"#],
     ),
     action::<GetPresence>("presence", Everybody, "presence", &[r#"{"userIds":["bob"]}"#]),
-    action::<GetUsers>("presence", Everybody, "users", &[r#"{"userIds":["bob"]}"#]),
+    action::<GetUsers>("people", Everybody, "users", &[r#"{"userIds":["bob"]}"#]),
     action::<UpdateProfile>(
-        "presence",
+        "people",
         Everybody,
         "profile",
         &["{}", r#"{"name":"Ann","avatar":"https://example.com/ann.png"}"#, r#"{"name":null,"avatar":null}"#],
+    ),
+    action::<BlockUser>("people", Everybody, "blocked", &[r#"{"userId":"eve"}"#]),
+    action::<UnblockUser>("people", Everybody, "unblocked", &[r#"{"userId":"eve"}"#]),
+    action::<GetBlocked>("people", Everybody, "blocked:list", &["{}", r#"{"cursor":"QkxPQ0sjYm9i","limit":10}"#]),
+    action::<Mute>(
+        "conversations",
+        Participants,
+        "muted",
+        &[
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU"}"#,
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","until":"2099-01-01T00:00:00.000Z"}"#,
+        ],
     ),
     action::<GetBalance>("wallet", Everybody, "balance", &["{}"]),
     action::<GetTransactions>(

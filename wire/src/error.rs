@@ -72,6 +72,8 @@ codes! {
     NotFound "not_found" false 404 [],
     /// A conversation with oneself.
     SelfConversation "self_conversation" false 400 [],
+    /// One of the two has blocked the other.
+    Blocked "blocked" false 403 [],
     /// Not enough coins.
     InsufficientBalance "insufficient_balance" false 402 ["balance", "price"],
     /// It costs more than the sender would pay.

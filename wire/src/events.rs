@@ -154,6 +154,38 @@ pub enum Event {
         /// What the user is called now.
         user: User,
     },
+    /// Answers `blockUser`, and tells the caller's other devices.
+    #[serde(rename = "blocked")]
+    Blocked {
+        /// Who.
+        user_id: UserId,
+    },
+    /// Answers `unblockUser`, and tells the caller's other devices.
+    #[serde(rename = "unblocked")]
+    Unblocked {
+        /// Who.
+        user_id: UserId,
+    },
+    /// Answers `getBlocked`.
+    #[serde(rename = "blocked:list")]
+    BlockedList {
+        /// In no order that means something.
+        user_ids: Vec<UserId>,
+        /// Where the next page starts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<Cursor>,
+    },
+    /// Answers `mute`, and tells the caller's other devices.
+    #[serde(rename = "muted")]
+    Muted {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Whether it is muted now.
+        muted: bool,
+        /// Until when; for good, if not given.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+    },
     /// Answers `getBalance`.
     #[serde(rename = "balance")]
     Balance {

@@ -31,9 +31,9 @@ pub use objects::{
     UserPresence,
 };
 pub use requests::{
-    GetBalance, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence, GetReceipts,
-    GetTransactions, GetUsers, Mark, MarkDelivered, MarkRead, Marks, Ping, Request, SendMessage, Sync, Target, Typing,
-    UpdateProfile,
+    BlockUser, GetBalance, GetBlocked, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence,
+    GetReceipts, GetTransactions, GetUsers, Mark, MarkDelivered, MarkRead, Marks, Mute, Ping, Request, SendMessage,
+    Sync, Target, Typing, UnblockUser, UpdateProfile,
 };
 pub use server_frame::ServerFrame;
 pub use values::{Avatar, Change, Coins, Content, Cursor, Limit, LogSlot, Name, Reason, Seq, Time};

@@ -111,6 +111,15 @@ pub struct Conversation {
     pub unread: u64,
     /// What one message costs the caller.
     pub price: Coins,
+    /// Whether the caller has muted it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
+    /// Until when; for good, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Time>,
+    /// Whether the caller has blocked the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
 }
 
 /// How far somebody is in a conversation.

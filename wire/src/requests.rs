@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::Invalid;
 use crate::ids::{ClientMessageId, ConversationId, RequestId, UserId};
 use crate::limits::{MARKS_MAX, SYNC_SINCE_MAX, USERS_ASKED_MAX};
-use crate::values::{Avatar, Change, Coins, Cursor, Limit, Name, Seq};
+use crate::values::{Avatar, Change, Coins, Cursor, Limit, Name, Seq, Time};
 
 /// What a client may ask: one type per action.
 pub trait Request: DeserializeOwned + Serialize {
@@ -188,6 +188,39 @@ request!(
         /// The picture.
         #[serde(default, skip_serializing_if = "Change::is_none")]
         avatar: Change<Avatar>,
+    }
+);
+request!(
+    /// Blocks somebody.
+    "blockUser" BlockUser {
+        /// Whom.
+        user_id: UserId,
+    }
+);
+request!(
+    /// Takes a block back.
+    "unblockUser" UnblockUser {
+        /// Whose.
+        user_id: UserId,
+    }
+);
+request!(
+    /// Asks whom the caller has blocked.
+    "getBlocked" GetBlocked {
+        /// Where the page starts.
+        cursor: Option<Cursor>,
+        /// People a page.
+        #[serde(default)]
+        limit: Limit,
+    }
+);
+request!(
+    /// Mutes a conversation, or unmutes it.
+    "mute" Mute {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Until then; for good, if not given. What is past unmutes.
+        until: Option<Time>,
     }
 );
 request!(

@@ -40,8 +40,8 @@ struct Whole {
     rate: u32,
     writes: f64,
     reads: f64,
-    /// The most write units that it may cost.
-    limit: f64,
+    /// The most write units, and read units, that it may cost.
+    limit: (f64, f64),
 }
 
 impl Whole {
@@ -51,7 +51,7 @@ impl Whole {
     }
 
     fn is_too_high(&self) -> bool {
-        self.writes > self.limit
+        self.writes > self.limit.0 || self.reads > self.limit.1
     }
 }
 
@@ -66,7 +66,7 @@ fn units(calls: &[Call]) -> (f64, f64) {
 
 /// One sender writes to one receiver, so many times a minute and evenly, while the sweep runs every minute: what that costs a
 /// message, without what the sweep costs when nobody writes.
-async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: f64) -> Whole {
+async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: (f64, f64)) -> Whole {
     let world = World::deployed_with(&[("ReceiverSharePercent", share)]).await;
     world.prices("bob", price).await;
     world.tops_up("ann", 10_000).await;
@@ -105,13 +105,13 @@ struct Cost {
     round_trips: usize,
     writes: f64,
     reads: f64,
-    /// The most round trips and write units that it may cost.
-    limit: (usize, f64),
+    /// The most round trips, write units and read units that it may cost.
+    limit: (usize, f64, f64),
 }
 
 impl Cost {
     /// Of the calls of COUNT equal actions whose answers went to PHONE's connection.
-    fn of(what: &'static str, calls: &[Call], phone: &Phone, count: usize, limit: (usize, f64)) -> Self {
+    fn of(what: &'static str, calls: &[Call], phone: &Phone, count: usize, limit: (usize, f64, f64)) -> Self {
         let (writes, reads) = units(calls);
         let answer = |call: &&Call| matches!(&call.operation, Operation::Push(to) if *to == phone.connection);
         let round_trips = calls.iter().filter(answer).map(|call| call.round_trip - 1).max().unwrap_or_default();
@@ -120,7 +120,7 @@ impl Cost {
     }
 
     fn is_too_high(&self) -> bool {
-        self.round_trips > self.limit.0 || self.writes > self.limit.1
+        self.round_trips > self.limit.0 || self.writes > self.limit.1 || self.reads > self.limit.2
     }
 }
 
@@ -128,21 +128,23 @@ impl Cost {
 async fn main() -> ExitCode {
     let mut costs = Vec::new();
     let sorted = Ids::TimeOrdered;
-    costs.extend(messages(["free message", "first free message of two people"], sorted, 0, "100", (3, 5.0)).await);
-    costs.extend(messages(["paid message", "first paid message of two people"], sorted, 3, "100", (3, 8.0)).await);
-    costs.extend(messages(["paid message, a share to the house", "the first such"], sorted, 3, "70", (3, 10.0)).await);
+    costs.extend(messages(["free message", "first free message of two people"], sorted, 0, "100", (3, 5.0, 8.5)).await);
+    costs.extend(messages(["paid message", "first paid message of two people"], sorted, 3, "100", (3, 8.0, 8.5)).await);
+    costs.extend(
+        messages(["paid message, a share to the house", "the first such"], sorted, 3, "70", (3, 10.0, 8.5)).await,
+    );
     let other = ["free message, an id that doesn't sort by time", "the first such"];
-    costs.extend(messages(other, Ids::Other, 0, "100", (4, 5.0)).await);
+    costs.extend(messages(other, Ids::Other, 0, "100", (4, 5.0, 9.5)).await);
     costs.push(silence().await);
     costs.extend(marks().await);
     costs.push(cleanup().await);
     let mut wholes = Vec::new();
-    for (what, price, share, limit) in [
-        ("free message", 0, "100", [5.0, 5.0, 5.0, 5.0]),
-        ("paid message", 3, "100", [10.4, 10.2, 10.2, 10.2]),
-        ("paid message, a share to the house", 3, "70", [14.8, 14.4, 14.4, 14.3]),
+    for (what, price, share, writes, reads) in [
+        ("free message", 0, "100", [5.0, 5.0, 5.0, 5.0], [10.5, 9.5, 9.0, 8.6]),
+        ("paid message", 3, "100", [10.4, 10.2, 10.2, 10.2], [12.6, 11.1, 10.3, 9.7]),
+        ("paid message, a share to the house", 3, "70", [14.8, 14.4, 14.4, 14.3], [14.7, 12.6, 11.6, 10.8]),
     ] {
-        for (rate, limit) in SENDERS.into_iter().zip(limit) {
+        for (rate, limit) in SENDERS.into_iter().zip(writes.into_iter().zip(reads)) {
             wholes.push(whole(what, price, share, rate, limit).await);
         }
     }
@@ -157,7 +159,7 @@ async fn messages(
     ids: Ids,
     price: u64,
     share: &str,
-    limit: (usize, f64),
+    limit: (usize, f64, f64),
 ) -> Vec<Cost> {
     let world = World::deployed_with(&[("ReceiverSharePercent", share)]).await;
     world.prices("bob", price).await;
@@ -169,7 +171,7 @@ async fn messages(
     let answer = phone.sends_to("bob", "hello").await;
     let conversation = answer.data()["message"]["conversationId"].clone();
     // The first makes what the others find: the conversation, two inboxes, their places in the index.
-    costs.push(Cost::of(first, &world.calls(), &phone, 1, (limit.0 + 1, limit.1 + 4.0)));
+    costs.push(Cost::of(first, &world.calls(), &phone, 1, (limit.0 + 1, limit.1 + 4.0, limit.2)));
     for _ in 0..MESSAGES {
         phone.sends(&conversation, "hello").await;
     }
@@ -182,7 +184,13 @@ async fn messages(
         let receiver = world.person("bob").connects().await;
         world.calls();
         receiver.balance().await;
-        costs.push(Cost::of("… folding one earning later", &world.calls(), &receiver, 2 * MESSAGES + 1, (13, 3.0)));
+        costs.push(Cost::of(
+            "… folding one earning later",
+            &world.calls(),
+            &receiver,
+            2 * MESSAGES + 1,
+            (13, 3.0, 1.2),
+        ));
     }
     costs
 }
@@ -198,10 +206,10 @@ async fn marks() -> Vec<Cost> {
     let mut costs = Vec::new();
     world.calls();
     bob.marks_delivered(&conversation, 1).await;
-    costs.push(Cost::of("delivered mark", &world.calls(), &bob, 1, (1, 1.0)));
+    costs.push(Cost::of("delivered mark", &world.calls(), &bob, 1, (1, 1.0, 2.0)));
     world.calls();
     bob.marks_read(&conversation, 2).await;
-    costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0)));
+    costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0, 2.0)));
     costs
 }
 
@@ -217,7 +225,7 @@ async fn silence() -> Cost {
     world.sweeps().await;
     let idle = units(&world.calls());
     phone.sends_to("bob", "hello again").await.data();
-    let mut cost = Cost::of("free message between two silences", &world.calls(), &phone, 1, (3, 8.0));
+    let mut cost = Cost::of("free message between two silences", &world.calls(), &phone, 1, (3, 8.0, 18.5));
     for _ in 0..SILENT_MINUTES {
         world.advance(MINUTE).await;
         world.sweeps().await;
@@ -245,7 +253,7 @@ async fn cleanup() -> Cost {
         world.advance(CLEANUP_LOOK_EVERY * 2).await;
         world.cleans_up().await;
     }
-    Cost::of("moving and deleting one message", &world.calls(), &phone, SEGMENT_MESSAGES_MIN, (0, 1.1))
+    Cost::of("moving and deleting one message", &world.calls(), &phone, SEGMENT_MESSAGES_MIN, (0, 1.1, 2.0))
 }
 
 /// Prints two tables.
@@ -256,14 +264,19 @@ fn print(costs: &[Cost], wholes: &[Whole]) {
     for cost in costs {
         let Cost { what, round_trips, writes, reads, limit } = cost;
         let high = if cost.is_too_high() { " TOO HIGH" } else { "" };
-        println!("| {what} | {round_trips} | {writes:.2} | {reads:.2} | {} and {}{high} |", limit.0, limit.1);
+        println!(
+            "| {what} | {round_trips} | {writes:.2} | {reads:.2} | {}, {} and {}{high} |",
+            limit.0, limit.1, limit.2
+        );
     }
     println!("\n| with all that follows from it | a minute | write units | read units | $ a million | at most |");
     println!("|---|---|---|---|---|---|");
     for whole in wholes {
-        let Whole { what, rate, writes, reads, limit } = whole;
+        let Whole { what, rate, writes, reads, limit: (most_writes, most_reads) } = whole;
         let high = if whole.is_too_high() { " TOO HIGH" } else { "" };
         let dollars = whole.dollars();
-        println!("| {what} | {rate} | {writes:.2} | {reads:.2} | {dollars:.2} | {limit}{high} |");
+        println!(
+            "| {what} | {rate} | {writes:.2} | {reads:.2} | {dollars:.2} | {most_writes} and {most_reads}{high} |"
+        );
     }
 }

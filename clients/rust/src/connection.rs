@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use wire::{Event, Request, RequestId, ServerFrame};
+use wire::{Code, ErrorObject, Event, Open, Request, RequestId, SendMessage, ServerFrame};
 
 use crate::problem::Problem;
 
@@ -44,14 +44,29 @@ impl Connection {
         Ok(Self { socket: opened?.0, asked: 0, heard: VecDeque::new(), patience })
     }
 
-    /// Asks, and waits for the final answer. What comes before it is kept for [`Self::hear`]: pages of `sync`, and pushes.
+    /// Asks, and waits for the final answer. What comes before it is kept for [`Self::hear`]: pages of `sync`, and pushes. Where it is
+    /// asked too fast, and is no send, it waits as long as it is told, and asks again.
     ///
     /// # Errors
     /// Every one of [`Problem`]'s. After [`Problem::Lost`] the connection may still be good: then only one function has died.
-    pub async fn ask(&mut self, request: &impl Request) -> Result<Event, Problem> {
+    pub async fn ask<R: Request>(&mut self, request: &R) -> Result<Event, Problem> {
+        let until = Instant::now() + self.patience;
+        loop {
+            let answer = self.ask_once(request, until).await;
+            let pause = match &answer {
+                Err(Problem::Refused(error)) if R::ACTION != SendMessage::ACTION => pause(error),
+                _ => None,
+            };
+            match pause.filter(|pause| Instant::now() + *pause < until) {
+                Some(pause) => sleep(pause).await,
+                None => return answer,
+            }
+        }
+    }
+
+    async fn ask_once<R: Request>(&mut self, request: &R, until: Instant) -> Result<Event, Problem> {
         self.asked += 1;
         let id = RequestId::from(self.asked);
-        let until = Instant::now() + self.patience;
         let frame = Message::text(request.frame(&id));
         timeout_at(until, self.socket.send(frame)).await.map_err(|_| late())??;
         loop {
@@ -116,4 +131,10 @@ impl Connection {
 
 fn late() -> Problem {
     Problem::Lost("nothing came in time".to_owned())
+}
+
+/// How long to wait before what was asked too fast is asked again.
+fn pause(error: &ErrorObject) -> Option<Duration> {
+    let told = error.details.as_ref().and_then(|details| details.retry_after_ms);
+    told.filter(|_| error.code == Open::Known(Code::RateLimited)).map(Duration::from_millis)
 }

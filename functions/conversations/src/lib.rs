@@ -1,4 +1,4 @@
-//! `getOrCreateDirect`, `getConversations`, `getConversation`.
+//! `getOrCreateDirect`, `getConversations`, `getConversation`, `mute`.
 
 use shared::app::{Answered, App};
 use shared::auth::Caller;
@@ -6,11 +6,11 @@ use shared::chat::conversation::{Membership, create_direct, create_inboxes, tell
 use shared::error::Error;
 use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
-use shared::store::inbox::Inbox;
+use shared::store::inbox::{FOR_GOOD, Inbox, Muted};
 use shared::store::table::Key;
 use wire::limits::PAGE_BYTES_MAX;
 use wire::{
-    Conversation, ConversationId, Cursor, Event, Frame, GetConversation, GetConversations, GetOrCreateDirect,
+    Conversation, ConversationId, Cursor, Event, Frame, GetConversation, GetConversations, GetOrCreateDirect, Mute,
     Request as _, UserId, direct_id,
 };
 
@@ -23,16 +23,18 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
             GetOrCreateDirect::ACTION => get_or_create_direct(app, caller, frame.parse()?).await,
             GetConversations::ACTION => get_conversations(app, caller, frame.parse()?).await,
             GetConversation::ACTION => get_conversation(app, caller, frame.parse()?).await,
+            Mute::ACTION => mute(app, caller, frame.parse()?).await,
             other => Err(Error::UnknownAction(other.to_owned())),
         }
     })
 }
 
 /// The one conversation of two people, made when there is none. One put if absent decides who made it; whoever comes
-/// after finishes what an earlier attempt left.
+/// after finishes what an earlier attempt left. To whom the other blocks it isn't shown; who blocks the other is shown it, and
+/// makes none.
 ///
 /// # Errors
-/// [`Error::SelfConversation`].
+/// [`Error::SelfConversation`], [`Error::Blocked`].
 pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreateDirect) -> Result<Answered, Error> {
     let (user, other) = (&caller.user, &request.other_user_id);
     if user == other {
@@ -40,7 +42,14 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
     }
     let id = direct_id(user, other);
     let keys = [Key::inbox(user, &id), Key::inbox(other, &id)];
-    let (meta, inboxes) = futures::future::try_join(app.store.conversation(&id), app.store.inboxes(&keys)).await?;
+    let (by_other, by_user) = (Key::block(other, user), Key::block(user, other));
+    let blocks = [by_other.clone(), by_user.clone()];
+    let blocks = app.store.blocks_that_hold(&blocks, Read::Strong);
+    let (meta, inboxes, blocks) =
+        futures::future::try_join3(app.store.conversation(&id), app.store.inboxes(&keys), blocks).await?;
+    if blocks.contains(&by_other) || meta.is_none() && blocks.contains(&by_user) {
+        return Err(Error::Blocked);
+    }
     let (meta, created) = match meta {
         Some(meta) => (meta, false),
         None => create_direct(app, user, other, &caller.trace_id).await?,
@@ -142,4 +151,28 @@ pub async fn get_conversation(app: &App, caller: Caller, request: GetConversatio
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
     let conversation = Box::new(view(app, &membership).await?);
     Ok(app.answer(&caller, &Event::Conversation { conversation }).await)
+}
+
+/// Mutes a conversation for the caller, or unmutes it, and tells the caller's other devices.
+///
+/// # Errors
+/// [`Error::NotAParticipant`].
+pub async fn mute(app: &App, caller: Caller, request: Mute) -> Result<Answered, Error> {
+    let Mute { conversation_id, until } = request;
+    let user = &caller.user;
+    // What is past unmutes.
+    let muted = Some(until.unwrap_or(FOR_GOOD)).filter(|until| *until > app.clock.now());
+    if app.store.inbox_mute(user, &conversation_id, muted).await? == Muted::NoInbox {
+        // META knows who is in it: whoever was to make the inbox may have stopped before.
+        create_inboxes(app, &Membership::find(app, &conversation_id, user).await?.meta).await?;
+        app.store.inbox_mute(user, &conversation_id, muted).await?;
+    }
+    let until = until.filter(|_| muted.is_some());
+    let event = Event::Muted { conversation_id, muted: muted.is_some(), until };
+    let answered = app.answer(&caller, &event).await;
+    if let Err(error) = tell(app, std::slice::from_ref(user), &event, Some(&caller)).await {
+        // It is kept; whoever asks sees it.
+        tracing::warn!(%error, cause = error.cause(), "what is muted could not be told");
+    }
+    Ok(answered)
 }

@@ -114,7 +114,7 @@ async fn push_mark(app: &App, delivery: &Delivery, mark: &MarkToTell, there: &[C
     if told.is_empty() {
         return Ok(());
     }
-    let Some(event) = newest(app, mark, &delivery.conversation).await? else { return Ok(()) };
+    let Some(event) = newest(app, &delivery.user, mark, &delivery.conversation).await? else { return Ok(()) };
     let now = app.clock.now();
     let pushes: Vec<_> = told.into_iter().map(|to| app.push.again(&app.store, now, to, &event)).collect();
     join_all(pushes).await.into_iter().try_for_each(outcome)

@@ -1,13 +1,16 @@
-//! `ping`, `typing`, `getPresence`, `getUsers`, `updateProfile`, and the answer to every frame that no other function takes.
+//! `ping`, `typing`, `getPresence`, and the answer to every frame that no other function takes.
 
+use std::collections::HashMap;
+
+use futures::future::try_join;
 use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::conversation::{Membership, tell};
-use shared::chat::profiles::{tell_profile, update, users};
 use shared::error::Error;
 use shared::limits::TYPING_LIFE;
 use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
+use shared::store::presence::Presence;
 use shared::store::table::Key;
 use wire::{
     Event, Frame, GetPresence, GetUsers, Ping, Request as _, Seq, Time, Typing, UpdateProfile, UserId, UserPresence,
@@ -23,8 +26,9 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
             Ping::ACTION => ping(app, caller, frame.parse()?).await,
             Typing::ACTION => typing(app, caller, frame.parse()?).await,
             GetPresence::ACTION => get_presence(app, caller, frame.parse()?).await,
-            GetUsers::ACTION => get_users(app, caller, frame.parse()?).await,
-            UpdateProfile::ACTION => update_profile(app, caller, frame.parse()?).await,
+            // Where they were answered before: an update replaces this function before it moves their routes to `people`.
+            GetUsers::ACTION => people::get_users(app, caller, frame.parse()?).await,
+            UpdateProfile::ACTION => people::update_profile(app, caller, frame.parse()?).await,
             // API Gateway's `$default` route ends here.
             other => Err(Error::UnknownAction(other.to_owned())),
         }
@@ -42,7 +46,7 @@ pub async fn ping(app: &App, caller: Caller, _: Ping) -> Result<Answered, Error>
 /// Tells the others that the caller is writing, or has stopped. Nothing is kept.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`].
+/// [`Error::NotAParticipant`]; [`Error::Blocked`] where one of the two blocks the other.
 pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answered, Error> {
     let Typing { conversation_id, typing } = request;
     let inbox = app.store.inbox(&caller.user, &conversation_id, Read::Eventual).await?;
@@ -51,6 +55,10 @@ pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answer
         // A conversation's first push may have been faster than the write that makes the inbox; META knows who is in it.
         None => Membership::find(app, &conversation_id, &caller.user).await?.side,
     };
+    let blocks = side.blocks_between(&caller.user);
+    if !app.store.blocks_that_hold(&blocks, Read::Strong).await?.is_empty() {
+        return Err(Error::Blocked);
+    }
     let answered = app.answer(&caller, &Event::TypingOk {}).await;
     let expires_at = app.clock.now().after(TYPING_LIFE);
     let event = Event::Typing { conversation_id, user_id: caller.user, typing, expires_at };
@@ -61,7 +69,7 @@ pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answer
 }
 
 /// Who is here, of those who have read or written something in their direct conversation with the caller. Others look as if
-/// they had never been: anybody may open a conversation with anybody, and write into it.
+/// they had never been: anybody may open a conversation with anybody, and write into it. So do those of whom one blocks the other.
 ///
 /// # Errors
 /// Those of the store.
@@ -75,7 +83,13 @@ pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Re
             shown.push(key.owner()?);
         }
     }
-    let presences = app.store.presences(&shown, Read::Eventual).await?;
+    let others = shown.iter().filter(|user| **user != caller.user);
+    let both = |user: &UserId| [Key::block(&caller.user, user), Key::block(user, &caller.user)];
+    let blocks: Vec<Key> = others.flat_map(both).collect();
+    let presences = app.store.presences(&shown, Read::Eventual);
+    let (presences, blocks) = try_join(presences, app.store.blocks_that_hold(&blocks, Read::Strong)).await?;
+    let presences: HashMap<UserId, Presence> =
+        presences.into_iter().filter(|(user, _)| !both(user).iter().any(|block| blocks.contains(block))).collect();
     let now = app.clock.now();
     let seen = |user_id: UserId| {
         let presence = presences.get(&user_id);
@@ -85,24 +99,4 @@ pub async fn get_presence(app: &App, caller: Caller, request: GetPresence) -> Re
     };
     let users = request.user_ids.into_iter().map(seen).collect();
     Ok(app.answer(&caller, &Event::Presence { users }).await)
-}
-
-/// What people are called. That is for everybody who is connected: whoever knows an id may write to it.
-///
-/// # Errors
-/// Those of the store.
-pub async fn get_users(app: &App, caller: Caller, request: GetUsers) -> Result<Answered, Error> {
-    let users = users(app, request.user_ids).await?;
-    Ok(app.answer(&caller, &Event::Users { users }).await)
-}
-
-/// Sets what the caller is called, and tells the caller's other devices.
-///
-/// # Errors
-/// Those of the store.
-pub async fn update_profile(app: &App, caller: Caller, request: UpdateProfile) -> Result<Answered, Error> {
-    let user = update(app, &caller.user, &request).await?;
-    let answered = app.answer(&caller, &Event::Profile { user: user.clone() }).await;
-    tell_profile(app, user, Some(&caller)).await;
-    Ok(answered)
 }

@@ -4,6 +4,7 @@ use futures::future::join_all;
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
+use shared::chat::blocks::others;
 use shared::chat::conversation::{Membership, messages};
 use shared::chat::history;
 use shared::chat::marks::{Moved, mark_as_told};
@@ -136,7 +137,7 @@ pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Re
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
     let members = membership.meta.who.members();
     let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
-    let inboxes = async { Ok(app.store.inboxes(&keys).await?.all()?) };
+    let inboxes = async { Ok(others(app, &caller.user, &keys).await?.inboxes.all()?) };
     let item = history::item(app, &membership.meta, request.seq);
     let (item, inboxes) = futures::future::try_join(item, inboxes).await?;
     let sender = item.ok_or(Error::NotFound)?.sender;

@@ -7,6 +7,7 @@ use futures::future::{try_join, try_join_all};
 use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
+use shared::chat::blocks::others;
 use shared::chat::history;
 use shared::chat::history::Page;
 use shared::chat::kinds::Progress;
@@ -20,7 +21,7 @@ use shared::store::table::Key;
 use shared::store::{Read, Several};
 use shared::telemetry::passed_over;
 use wire::limits::SYNC_MESSAGES_MAX;
-use wire::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync};
+use wire::{ConversationId, Event, Frame, Limit, Request as _, Seq, Sync, UserId};
 
 /// The function.
 pub static FUNCTION: Function<OnFrame> =
@@ -50,9 +51,10 @@ pub async fn sync(app: &App, caller: Caller, request: Sync) -> Result<Answered, 
     inboxes.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
     let (behind, even): (Vec<Behind>, Vec<Behind>) =
         inboxes.into_iter().map(|inbox| Behind::new(inbox, &request.since)).partition(Behind::is_known);
-    let (mut behind, ahead) = try_join(around(app, behind, &mut unreadable), unfinished(app, even)).await?;
+    let user = &caller.user;
+    let (mut behind, ahead) = try_join(around(app, user, behind, &mut unreadable), unfinished(app, even)).await?;
     if !ahead.is_empty() {
-        behind.extend(around(app, ahead, &mut unreadable).await?);
+        behind.extend(around(app, user, ahead, &mut unreadable).await?);
         behind.sort_by_key(|new| Reverse(new.inbox.last_at));
     }
     let (mut conversations, mut messages) = (0, 0);
@@ -134,11 +136,16 @@ struct New {
 }
 
 /// Reads what the pages of conversations are made with; those of which it can't be read are UNREADABLE.
-async fn around(app: &App, behind: Vec<Behind>, unreadable: &mut Vec<ConversationId>) -> Result<Vec<New>, Error> {
+async fn around(
+    app: &App,
+    user: &UserId,
+    behind: Vec<Behind>,
+    unreadable: &mut Vec<ConversationId>,
+) -> Result<Vec<New>, Error> {
     let keys: Vec<Key> = behind.iter().flat_map(|it| it.inbox.side.inboxes_of_others(&it.id)).collect();
     let metas = app.store.conversations(behind.iter().map(|it| &it.id));
-    let (theirs, metas) = try_join(app.store.inboxes(&keys), metas).await?;
-    let mut theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
+    let (theirs, metas) = try_join(others(app, user, &keys), metas).await?;
+    let mut theirs: HashMap<Key, Inbox> = theirs.inboxes.read.into_iter().collect();
     let mut metas: HashMap<ConversationId, Meta> = metas.read.into_iter().collect();
     let mut new = Vec::with_capacity(behind.len());
     for Behind { id, inbox, since } in behind {

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use futures::future::{try_join, try_join3};
 use wire::{Coins, Conversation, ConversationId, Event, LogSlot, Message, Seq, UserId};
 
+use super::blocks;
 use super::kinds::Progress;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::store::conversations::{Created, Meta};
-use crate::store::inbox::{Inbox, Side};
+use crate::store::inbox::{FOR_GOOD, Inbox, Side};
 use crate::store::log::LogItem;
 use crate::store::table::Key;
 use crate::store::{Read, StoreError};
@@ -108,7 +109,7 @@ pub async fn views(
     let others: Vec<Key> = inboxes.iter().flat_map(|(id, inbox)| inbox.side.inboxes_of_others(id)).collect();
     let (metas, (last, theirs), prices) = try_join3(
         app.store.conversations(inboxes.iter().map(|(id, _)| id)),
-        try_join(app.store.log_items(&last), app.store.inboxes(&others)),
+        try_join(app.store.log_items(&last), blocks::others(app, user, &others)),
         app.store.profile_prices(&paid),
     )
     .await?;
@@ -116,7 +117,9 @@ pub async fn views(
     let unpriced = prices.skipped;
     let prices: HashMap<UserId, Option<Coins>> = prices.read.into_iter().collect();
     let mut last: HashMap<LogSlot, LogItem> = last.into_iter().collect();
-    let theirs: HashMap<Key, Inbox> = theirs.read.into_iter().collect();
+    let blocked = theirs.blocked;
+    let theirs: HashMap<Key, Inbox> = theirs.inboxes.read.into_iter().collect();
+    let now = app.clock.now();
     let view = |(id, inbox): (ConversationId, Inbox)| {
         let meta = metas.get(&id)?;
         let paid = inbox.side.paid_by();
@@ -128,7 +131,14 @@ pub async fn views(
         let item = last.remove(&(id.clone(), inbox.last_seq));
         let progress = Progress::new(user, &inbox, &id, &theirs);
         let message = item.map(|item| progress.message(&id, (inbox.last_seq, item)));
-        Some(seen(meta, &inbox, message, price))
+        let muted_until = inbox.muted.filter(|until| *until > now);
+        let conversation = Conversation {
+            muted: muted_until.is_some(),
+            muted_until: muted_until.filter(|until| *until != FOR_GOOD),
+            blocked: inbox.side.others().iter().any(|other| blocked.contains(other)),
+            ..seen(meta, &inbox, message, price)
+        };
+        Some(conversation)
     };
     Ok(inboxes.into_iter().filter_map(view).collect())
 }
@@ -155,6 +165,9 @@ fn seen(meta: &Meta, inbox: &Inbox, last_message: Option<Message>, price: Coins)
         delivered_seq: inbox.delivered_seq,
         unread: inbox.unread(),
         price,
+        muted: false,
+        muted_until: None,
+        blocked: false,
     }
 }
 
@@ -172,7 +185,7 @@ pub async fn view(app: &App, membership: &Membership) -> Result<Conversation, Er
 /// The inbox of somebody who hasn't been told anything yet: its creator stopped before making it.
 fn empty_inbox(membership: &Membership) -> Inbox {
     let (side, last_at) = (membership.side.clone(), membership.meta.created_at);
-    Inbox { side, last_seq: Seq(0), delivered_seq: Seq(0), read_seq: Seq(0), last_at }
+    Inbox { side, last_seq: Seq(0), delivered_seq: Seq(0), read_seq: Seq(0), last_at, muted: None }
 }
 
 /// Tells people something that is not kept, but for the one whose connection got the answer: who is not connected doesn't learn
@@ -195,7 +208,7 @@ pub async fn tell(app: &App, users: &[UserId], event: &Event, answered: Option<&
 pub async fn messages(app: &App, membership: &Membership, slots: Vec<(Seq, LogItem)>) -> Result<Vec<Message>, Error> {
     let (id, user) = (&membership.meta.id, &membership.user);
     let keys: Vec<Key> = membership.side.inboxes_of_others(id).chain([Key::inbox(user, id)]).collect();
-    let mut inboxes: HashMap<Key, Inbox> = app.store.inboxes(&keys).await?.read.into_iter().collect();
+    let mut inboxes: HashMap<Key, Inbox> = blocks::others(app, user, &keys).await?.inboxes.read.into_iter().collect();
     let own = inboxes.remove(&Key::inbox(user, id)).unwrap_or_else(|| empty_inbox(membership));
     let progress = Progress::new(user, &own, id, &inboxes);
     Ok(slots.into_iter().map(|slot| progress.message(id, slot)).collect())

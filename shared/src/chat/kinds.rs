@@ -6,6 +6,7 @@
 //! | who is in it, and so may read and write | the two that META names, for good; its id is derived from them |
 //! | who is told of a message | both, by the function that sends |
 //! | who is told of a status, or that somebody writes | both |
+//! | who keeps somebody from writing by a block | either |
 //! | who sets a message's price, and is paid | the other |
 //! | where the last number is kept | in the INBOX of each, which a message moves |
 //! | by whose horizons a message's status goes | those of everybody but its sender |
@@ -97,6 +98,20 @@ impl Side {
     pub fn paid_by(&self) -> Option<&UserId> {
         match self {
             Self::Direct { peer } => Some(peer),
+        }
+    }
+
+    /// The blocks that keep its user from writing there.
+    pub fn blocks_between(&self, user: &UserId) -> Vec<Key> {
+        match self {
+            Self::Direct { peer } => vec![Key::block(peer, user), Key::block(user, peer)],
+        }
+    }
+
+    /// Who is told how far USER is but where they block them: the block that keeps each from being told.
+    pub fn blocks_by_others(&self, user: &UserId) -> Vec<Key> {
+        match self {
+            Self::Direct { peer } => vec![Key::block(peer, user)],
         }
     }
 

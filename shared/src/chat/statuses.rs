@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join;
 use wire::{ConversationId, Event, Seq, Status, UserId};
 
+use super::blocks::others;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
@@ -29,8 +31,8 @@ pub struct Made {
     pub seq: Seq,
 }
 
-/// Tells the others in these conversations, and the user's devices, that horizons of the user's have moved; but not the one whose
-/// connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of the queue.
+/// Tells the others in these conversations, and the user's devices, that horizons of the user's have moved; but nobody who blocks
+/// the user, and not the one whose connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of the queue.
 pub async fn tell_statuses(app: &App, user: &UserId, made: Vec<Made>, answered: Option<&Caller>) {
     let mut people = 0;
     let is_at_once = |made: &Made| {
@@ -49,14 +51,17 @@ pub async fn tell_statuses(app: &App, user: &UserId, made: Vec<Made>, answered: 
 /// Tells it by this function itself.
 async fn tell_at_once(app: &App, user: &UserId, made: &[Made], answered: Option<&Caller>) -> Result<(), Error> {
     let told: BTreeSet<UserId> = made.iter().flat_map(|made| made.inbox.side.told_of_status(user)).collect();
-    let now = app.clock.now();
-    let connected = app.store.connected(&Vec::from_iter(told), now, Read::Eventual).await?;
+    let blocks: Vec<Key> = made.iter().flat_map(|made| made.inbox.side.blocks_by_others(user)).collect();
+    let (told, now) = (Vec::from_iter(told), app.clock.now());
+    let connected = app.store.connected(&told, now, Read::Eventual);
+    let (connected, blocks) = try_join(connected, app.store.blocks_that_hold(&blocks, Read::Strong)).await?;
     let mut pushes = Vec::new();
     for Made { conversation, inbox, status, seq } in made {
         let event = status_of(app, user, conversation, *status, *seq);
         let told = inbox.side.told_of_status(user);
         let is_told = |to: &&Connected| {
-            told.contains(&to.user) && answered.is_none_or(|caller| caller.connection != to.connection)
+            let is_answered = answered.is_some_and(|caller| caller.connection == to.connection);
+            told.contains(&to.user) && !is_answered && !blocks.contains(&Key::block(&to.user, user))
         };
         pushes.extend(connected.iter().filter(is_told).map(|to| (to.clone(), event.clone())));
     }
@@ -74,14 +79,20 @@ fn to_tell(user: &UserId, made: &Made, answered: Option<&Caller>) -> Vec<Deliver
     made.inbox.side.told_of_status(user).into_iter().map(delivery).collect()
 }
 
-/// What USER is told now of a mark that has waited in the queue: the newest there is. Nothing, where it isn't to be told any more.
+/// What USER is told now of a mark that has waited in the queue: the newest there is. Nothing, where they block whose it is.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn newest(app: &App, mark: &MarkToTell, conversation: &ConversationId) -> Result<Option<Event>, Error> {
+pub async fn newest(
+    app: &App,
+    user: &UserId,
+    mark: &MarkToTell,
+    conversation: &ConversationId,
+) -> Result<Option<Event>, Error> {
     let MarkToTell { by, status, .. } = mark;
-    let inboxes = app.store.inboxes(&[Key::inbox(by, conversation)]).await?.all()?;
-    let newest = inboxes.into_iter().next().map(|(_, inbox)| match status {
+    let seen = others(app, user, &[Key::inbox(by, conversation)]).await?;
+    let mut inboxes = seen.inboxes.all()?.into_iter().filter(|_| !seen.blocked.contains(by));
+    let newest = inboxes.next().map(|(_, inbox)| match status {
         Status::Read => inbox.read_seq,
         Status::Delivered | Status::Sent => inbox.delivered_seq,
     });

@@ -1,7 +1,7 @@
 //! Called with one frame of a client's.
 
 use serde_json::{Value, json};
-use wire::{Echo, Frame, error_frame};
+use wire::{Echo, Frame, Request as _, SendMessage, error_frame};
 
 use super::event::{InvokeError, read};
 use super::socket::{Event, caller};
@@ -59,6 +59,12 @@ impl OnFrame {
             let frame = Frame::new(text)?;
             caller.request_id.clone_from(&frame.request_id);
             telemetry::asked(&frame.action);
+            // A send has a rate of its own, which holds across all processes.
+            if frame.action != SendMessage::ACTION
+                && let Some(wait) = app.memory.asks(&caller.user, app.clock.now())
+            {
+                return Err(Error::rate_limited(wait));
+            }
             (self.handle)(app, caller.clone(), frame).await
         };
         if let Err(error) = handled.await {

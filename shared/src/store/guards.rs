@@ -2,12 +2,12 @@
 //! which then says so.
 
 use super::client::condition::MADE_ONCE;
-use super::{accounts, conversations, inbox, presence, scan};
+use super::{accounts, blocks, conversations, inbox, presence, scan};
 
 pub use super::client::condition::{Condition, Part};
 
 /// Each kind of item that is written on a condition, and the condition.
-pub const GUARDED: [(&str, &Condition); 35] = [
+pub const GUARDED: [(&str, &Condition); 39] = [
     ("ACCOUNT", &MADE_ONCE),
     ("ACCOUNT", &accounts::CLAIM),
     ("ACCOUNT", &accounts::CLAIM_BY_ID),
@@ -28,8 +28,12 @@ pub const GUARDED: [(&str, &Condition); 35] = [
     ("INBOX", &inbox::MARKS_READ),
     ("INBOX", &inbox::MARKS_READ_BEHIND_DELIVERED),
     ("INBOX", &inbox::KNOWS_OF_LESS),
+    ("INBOX", &inbox::MUTES),
+    ("INBOX", &inbox::UNMUTES),
     ("INBOX", &inbox::NOTHING_CAME_SINCE),
     ("INBOX", &scan::STILL_WAITING),
+    ("BLOCK", &MADE_ONCE),
+    ("BLOCK", &blocks::UNCHANGED_SINCE),
     ("PRESENCE", &MADE_ONCE),
     ("PRESENCE", &presence::HAS_ROOM),
     ("PRESENCE", &presence::IS_CONNECTED),

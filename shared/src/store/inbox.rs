@@ -6,7 +6,7 @@ use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{Item, attribute, from_item, ms, number, text};
+use super::client::item::{Item, attribute, from_item, ms, number, some_ms, text};
 use super::client::{Read, Store, Update, Written};
 use super::several::Several;
 use super::table::{INBOX_PREFIX, Key, user_pk};
@@ -39,7 +39,13 @@ pub struct Inbox {
     /// When something was last said, or when it was made.
     #[serde(with = "ms")]
     pub last_at: Time,
+    /// Until when the user has muted the conversation, if they have: [`FOR_GOOD`], or a moment that may be past.
+    #[serde(default, with = "some_ms")]
+    pub muted: Option<Time>,
 }
+
+/// Until when what is muted for good is muted. No request can name so late a moment.
+pub const FOR_GOOD: Time = Time { ms: i64::MAX };
 
 impl Inbox {
     /// How many messages the user hasn't read.
@@ -104,6 +110,15 @@ pub enum Marked {
     NoInbox,
 }
 
+/// What became of muting, or of unmuting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Muted {
+    /// It is as was asked, now or before.
+    Here,
+    /// The user has no such inbox.
+    NoInbox,
+}
+
 /// What became of telling the sender's inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -163,6 +178,21 @@ pub const MARKS_READ_BEHIND_DELIVERED: Condition = Condition {
 /// A number that the log has is told of where that wasn't done.
 pub const KNOWS_OF_LESS: Condition =
     Condition { name: "a raise", parts: &[Part { name: "it knows of none so high", expression: "#last_seq < :seq" }] };
+
+/// Only what is there is muted, and only where that changes something: a repeat writes nothing.
+pub const MUTES: Condition = Condition {
+    name: "an inbox is muted",
+    parts: &[
+        Part { name: "the inbox is there", expression: "attribute_exists(#last_seq)" },
+        Part { name: "it isn't muted until then", expression: "(attribute_not_exists(#muted) OR #muted <> :muted)" },
+    ],
+};
+
+/// Only what is muted is unmuted.
+pub const UNMUTES: Condition = Condition {
+    name: "an inbox is unmuted",
+    parts: &[Part { name: "it is muted", expression: "attribute_exists(#muted)" }],
+};
 
 /// Only an inbox in which nothing waits leaves the index.
 pub const NOTHING_CAME_SINCE: Condition = Condition {
@@ -281,6 +311,25 @@ impl Store {
             Written::Done(item) => Ok(Marked::Here(from_item(item)?)),
             Written::Refused(Some(item)) => Ok(Marked::Refused(from_item(item)?)),
             Written::Refused(None) => Ok(Marked::NoInbox),
+        }
+    }
+
+    /// Mutes an inbox until a moment, **if** it is there and isn't yet; without one, unmutes it, **if** it is muted. The last one
+    /// counts.
+    pub async fn inbox_mute(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        until: Option<Time>,
+    ) -> Result<Muted, StoreError> {
+        let key = Key::inbox(user, conversation);
+        let update = match until {
+            Some(until) => self.update(key, "SET #muted = :muted").only_if(&MUTES).value(":muted", number(until.ms)),
+            None => self.update(key, "REMOVE #muted").only_if(&UNMUTES),
+        };
+        match update.run().await? {
+            Written::Done(_) | Written::Refused(Some(_)) => Ok(Muted::Here),
+            Written::Refused(None) => Ok(Muted::NoInbox),
         }
     }
 

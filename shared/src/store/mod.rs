@@ -4,6 +4,7 @@
 //! with the why, and one method per access pattern. [`guards`] lists the conditions. A lost race is a value, never an error.
 
 pub mod accounts;
+pub mod blocks;
 pub mod client;
 pub mod conversations;
 pub mod guards;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wire::{Coins, ConversationId, IdempotencyKey, Seq, UserId};
 
+use super::blocks::{Block, blocked_by};
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
 use super::client::item::{Item, from_item, number};
@@ -19,13 +20,13 @@ use super::profiles::Profile;
 use super::receipts::Receipt;
 use super::several::Several;
 use super::table::{
-    ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
+    BLOCK_PREFIX, ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
 };
 use super::work::{LIST, Listing};
 
-/// What a scan brings of the items: all that a RECEIPT and an ENTRY have. No content.
+/// What a scan brings of the items: all that a RECEIPT, an ENTRY and a BLOCK have. No content.
 const SCANNED: &str = "#pk, #sk, #cmid, #fingerprint, #conversation, #seq, #price, #created_at, #void, #kind, #amount, \
-                       #counterparty, #work_pk, #work_sk";
+                       #counterparty, #version, #blocked, #delivered_seq, #read_seq, #work_pk, #work_sk";
 /// What the lines of a ledger are added up from.
 const LEDGER: &str = "#pk, #sk, #kind, #amount, #created_at, #work_pk, #work_sk";
 
@@ -39,6 +40,8 @@ pub enum Found {
     Account(UserId),
     /// PROFILE.
     Profile,
+    /// BLOCK.
+    Block,
     /// PRESENCE.
     Presence(UserId),
     /// INBOX.
@@ -65,6 +68,7 @@ impl Found {
         match self {
             Self::Account(_) => "ACCOUNT",
             Self::Profile => "PROFILE",
+            Self::Block => "BLOCK",
             Self::Presence(_) => "PRESENCE",
             Self::Inbox(..) => "INBOX",
             Self::Receipt(..) => "RECEIPT",
@@ -261,6 +265,9 @@ fn of_user(key: &Key, user: UserId, item: Item) -> Result<Found, String> {
             }
             () if sk.starts_with(INBOX_PREFIX) => {
                 sk[INBOX_PREFIX.len()..].parse().map(|conversation| Found::Inbox(user, conversation))
+            }
+            () if sk.starts_with(BLOCK_PREFIX) => {
+                blocked_by(key).and_then(|_| from_item::<Block>(item)).map(|_| Found::Block).map_err(broken)
             }
             () if sk.starts_with(TOPUP_PREFIX) => {
                 sk[TOPUP_PREFIX.len()..].parse().map(|_: IdempotencyKey| Found::Topup)

@@ -4,8 +4,9 @@
 //! |---|---|---|---|
 //! | ACCOUNT | `USER#u` | `ACCOUNT` | balance, open sends, epoch, up to which id all were dropped, rate, settling |
 //! | PROFILE | `USER#u` | `PROFILE` | price |
+//! | BLOCK | `USER#u` | `BLOCK#other` | whether u blocks another, and what the other had read before; stays as a tombstone |
 //! | PRESENCE | `USER#u` | `PRESENCE` | map of live connections, last seen |
-//! | INBOX | `USER#u` | `INBOX#c` | last, delivered and read number |
+//! | INBOX | `USER#u` | `INBOX#c` | last, delivered and read number; muted until when |
 //! | RECEIPT | `USER#u` | `RECEIPT#cmid` | fingerprint, conversation, number, price; void? No TTL |
 //! | ENTRY | `USER#u` | `ENTRY#ms#id` | one ledger entry, in the order of time |
 //! | TOPUP | `USER#u` | `TOPUP#key` | amount and time of a top-up, by its idempotency key |
@@ -54,6 +55,11 @@ impl Key {
     /// PROFILE of a user.
     pub fn profile(user: &UserId) -> Self {
         Self::user(user, "PROFILE".to_owned())
+    }
+
+    /// BLOCK of a user, of another.
+    pub fn block(user: &UserId, other: &UserId) -> Self {
+        Self::user(user, format!("{BLOCK_PREFIX}{other}"))
     }
 
     /// PRESENCE of a user.
@@ -125,6 +131,8 @@ impl Key {
 
 const USER_PREFIX: &str = "USER#";
 const CONVERSATION_PREFIX: &str = "CONV#";
+/// Sort keys of BLOCK items start so.
+pub const BLOCK_PREFIX: &str = "BLOCK#";
 /// Sort keys of INBOX items start so.
 pub const INBOX_PREFIX: &str = "INBOX#";
 /// Sort keys of ENTRY items start so.

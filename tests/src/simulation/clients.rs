@@ -172,6 +172,12 @@ impl Clients {
         self.pairs.iter().find(|(_, members)| **members == pair).map(|(id, _)| id.clone()).unwrap_or_default()
     }
 
+    /// The other in the conversation that a request is about.
+    fn other_in(&self, ask: &Ask) -> Option<usize> {
+        let pair = self.pairs.get(word(&ask.frame["conversationId"]))?;
+        Some(pair[usize::from(pair[0] == ask.person)])
+    }
+
     /// The highest number that anybody knows of.
     pub(super) fn known(&self, id: &str) -> u64 {
         self.known.get(id).copied().unwrap_or_default()
@@ -346,7 +352,7 @@ impl Clients {
         match word(&frame["event"]) {
             "message:sent" => self.sent(&ask, &data["message"]),
             "message:error" => self.refused(&ask, code.unwrap_or_default()),
-            "messages:page" => page(&ask, data),
+            "messages:page" => page(&ask, past, self.other_in(&ask), data),
             "conversation" => conversation(&ask, &data["conversation"]),
             "receipts" => self.receipts(&ask, past, data),
             "transactions:list" => transactions(&ask, past, data),
@@ -479,6 +485,11 @@ impl Clients {
             let (pk, sk) = (format!("USER#{name}"), format!("INBOX#{}", self.between(ask.person, other)));
             let known = past.now(&pk, &sk).is_some_and(|inbox| number(inbox, "read_seq") > 0);
             holds("strangers look as if they had never been", known, || format!("{} saw {user}", NAMES[ask.person]))?;
+            let [by_asker, by_other] = [[ask.person, other], [other, ask.person]];
+            let hidden = [by_asker, by_other].into_iter().any(|pair| stood_since(ask, past, pair).is_some());
+            holds("who blocks and who is blocked look offline", !hidden, || {
+                format!("{} saw {user}", NAMES[ask.person])
+            })?;
         }
         Ok(())
     }
@@ -494,6 +505,7 @@ impl Clients {
         let says = |list: &str| data[list].as_array().is_some_and(|users| users.iter().any(|user| user == other));
         let number = seq(&ask.frame["seq"]);
         let right = (says("read") || number > ask.theirs.read) && (says("delivered") || number > ask.theirs.delivered);
+        let right = right || self.other_in(ask).is_some_and(|other| block(past, [ask.person, other]).is_some());
         holds("reads never go backwards", right, || format!("{ask:?} got {data}"))
     }
 }
@@ -518,8 +530,19 @@ fn transactions(ask: &Ask, past: &Past, data: &Value) -> Holds {
     holds("a ledger shows what is in it", missing.is_none(), || format!("{missing:?} isn't in {data}: {ask:?}"))
 }
 
-/// A page has no holes, and has what was known when it was asked for.
-fn page(ask: &Ask, data: &Value) -> Holds {
+/// The block of one person, of another.
+fn block(past: &Past, [by, of]: [usize; 2]) -> Option<&Value> {
+    past.now(&format!("USER#{}", NAMES[by]), &format!("BLOCK#{}", NAMES[of]))
+}
+
+/// The same, if it has stood since something was asked.
+fn stood_since<'a>(ask: &Ask, past: &'a Past, [by, of]: [usize; 2]) -> Option<&'a Value> {
+    let then = past.at(&(format!("USER#{}", NAMES[by]), format!("BLOCK#{}", NAMES[of])), ask.version);
+    block(past, [by, of]).filter(|now| then == Some(now) && now["blocked"]["BOOL"] == true)
+}
+
+/// A page has no holes, and has what was known when it was asked for. Of whom the asker has blocked it shows no more than before.
+fn page(ask: &Ask, past: &Past, other: Option<usize>, data: &Value) -> Holds {
     let numbers: Vec<u64> =
         data["messages"].as_array().into_iter().flatten().map(|message| seq(&message["seq"])).collect();
     let context = || format!("{} knew of {} and got {data}", ask.frame, ask.floor);
@@ -536,7 +559,18 @@ fn page(ask: &Ask, data: &Value) -> Holds {
         let own = message["senderId"] == NAMES[ask.person] && message["deleted"] != true;
         let behind = own
             && (number <= ask.theirs.read && status != "read" || number <= ask.theirs.delivered && status == "sent");
-        holds("reads never go backwards", !behind, || format!("{ask:?} got {message}"))?;
+        let pair = other.map(|other| [ask.person, other]);
+        let blocks = pair.is_some_and(|pair| block(past, pair).is_some());
+        holds("reads never go backwards", !behind || blocks, || format!("{ask:?} got {message}"))?;
+        if let Some(block) = pair.and_then(|pair| stood_since(ask, past, pair)).filter(|_| own) {
+            let [delivered, read] = ["delivered_seq", "read_seq"].map(|name| self::number(block, name).cast_unsigned());
+            let hidden = match status {
+                "read" => number <= read,
+                "delivered" => number <= delivered,
+                _ => true,
+            };
+            holds("what a blocked person reads isn't shown", hidden, || format!("{ask:?} got {message}"))?;
+        }
     }
     Ok(())
 }

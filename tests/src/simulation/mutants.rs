@@ -55,10 +55,12 @@ pub enum Mutant {
     WalkSkips,
     /// Everybody is in every conversation.
     EverybodyIsIn,
+    /// Nobody who sends asks whether they are blocked.
+    BlocksUnasked,
 }
 
 /// The orders, and what else isn't seen on the wire.
-pub const ORDERS: [Mutant; 12] = [
+pub const ORDERS: [Mutant; 13] = [
     Mutant::ReceiptReadEarly,
     Mutant::ReceiptWrittenEarly,
     Mutant::DroppedEarly,
@@ -71,6 +73,7 @@ pub const ORDERS: [Mutant; 12] = [
     Mutant::BaseReadLate,
     Mutant::WalkSkips,
     Mutant::EverybodyIsIn,
+    Mutant::BlocksUnasked,
 ];
 
 /// A line of a list of guards, as `tests/tests/guards.txt` holds them.
@@ -139,6 +142,7 @@ impl std::fmt::Display for Mutant {
             Self::BaseReadLate => f.write_str("order: the tail is read before the claim, and kept"),
             Self::WalkSkips => f.write_str("order: a walk goes on at the first number missing"),
             Self::EverybodyIsIn => f.write_str("membership is checked"),
+            Self::BlocksUnasked => f.write_str("a send asks whether its sender is blocked"),
         }
     }
 }
@@ -206,6 +210,7 @@ impl Mutant {
             }
             Self::ReceiptWrittenEarly => "RECEIPT",
             Self::EverybodyIsIn => "META",
+            Self::BlocksUnasked => "BLOCK",
             Self::WalkSkips => "MSG",
             _ => "ACCOUNT",
         }
@@ -268,7 +273,12 @@ impl Mutant {
     pub(super) fn rewrites(&self) -> bool {
         matches!(
             self,
-            Self::DroppedEarly | Self::UptoUnasked | Self::BaseReadLate | Self::WalkSkips | Self::EverybodyIsIn
+            Self::DroppedEarly
+                | Self::UptoUnasked
+                | Self::BaseReadLate
+                | Self::WalkSkips
+                | Self::EverybodyIsIn
+                | Self::BlocksUnasked
         )
     }
 
@@ -292,6 +302,9 @@ impl Mutant {
                 if let Some(items) = answer["Items"].as_array_mut() {
                     fill(items, &call.operation);
                 }
+            }
+            (Self::BlocksUnasked, "BatchGetItem BLOCK") if call.function == "send" => {
+                answer["Responses"][TABLE_NAME] = json!([]);
             }
             (Self::UptoUnasked, "Query RECEIPT, the keys") => answer["Items"] = json!([]),
             (Self::DroppedEarly, "BatchGetItem RECEIPT") => {

@@ -21,7 +21,8 @@ const LIMIT_PLANS: u64 = 50_000;
 /// In one of so many plans messages grow old: such a world makes ten times as many calls as others.
 const AGING_PLANS: u64 = 64;
 /// Each item kind that faults may gather at.
-pub const FOCI: [&str; 9] = ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "TOPUP", "SEGMENT"];
+pub const FOCI: [&str; 10] =
+    ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "BLOCK", "TOPUP", "SEGMENT"];
 /// How much more often a fault happens where faults gather.
 const FOCUS_FACTOR: u64 = 10;
 /// The most often that a fault happens where faults gather, of 1,000 chances.
@@ -45,8 +46,19 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("getConversation"), 2),
             (Act::Says("getMessages"), 1),
             (Act::Says("getReceipts"), 2),
+            (Act::Says("mute"), 2),
             (Act::Operates, 1),
             (Act::Sweeps, 1),
+        ],
+        "BLOCK" => &[
+            (Act::Says("blockUser"), 6),
+            (Act::Says("unblockUser"), 4),
+            (Act::Says("sendMessage"), 8),
+            (Act::Says("markRead"), 2),
+            (Act::Says("getMessages"), 2),
+            (Act::Says("getPresence"), 2),
+            (Act::Says("typing"), 1),
+            (Act::Repeats, 1),
         ],
         "ENTRY" => &[
             (Act::Says("sendMessage"), 8),
@@ -254,7 +266,7 @@ impl Plan {
         }
         let mut chance = Chance(!seed);
         let steps = steps.unwrap_or([4, 8, 16][chance.below(3) as usize]);
-        if item == "INBOX" {
+        if ["INBOX", "BLOCK"].contains(&item) {
             // What two do at once, they do in the one conversation that they have, and nothing keeps them from it.
             plan.people = 2;
             plan.default_price = 0;

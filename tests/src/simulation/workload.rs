@@ -28,6 +28,9 @@ const FIRST_ID_MS: i64 = 1_767_225_600_000;
 /// Where ids nearly come in order their clocks differ by so much, of which a step takes one.
 const CLOCKS_DIFFER_MS: u64 = 12;
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+/// Until when something is muted: for good, until a time that is past, one that soon is, and one that never comes.
+const MUTED_UNTIL: [Option<&str>; 4] =
+    [None, Some("2020-01-01T00:00:00Z"), Some("2026-01-01T00:01:00Z"), Some("2999-01-01T00:00:00Z")];
 /// The same key is given to so many top-ups, or more.
 const KEYS: u64 = 4;
 
@@ -53,7 +56,10 @@ impl Asking<'_> {
             "markDelivered" | "markRead" if self.chance.below(4) == 0 => self.marks(),
             "markDelivered" | "markRead" | "getReceipts" => self.mark(),
             "getConversations" => json!({ "limit": 1 + self.chance.below(4) }),
-            "getTransactions" => json!({ "limit": 1 + self.chance.below(10) }),
+            "getTransactions" | "getBlocked" => json!({ "limit": 1 + self.chance.below(10) }),
+            "mute" => {
+                json!({ "conversationId": self.conversation, "until": MUTED_UNTIL[self.chance.below(4) as usize] })
+            }
             "getPresence" | "getUsers" => json!({ "userIds": NAMES }),
             "typing" => json!({ "conversationId": self.conversation, "typing": self.chance.below(2) == 0 }),
             _ => self.sample(action),
@@ -64,7 +70,8 @@ impl Asking<'_> {
     fn sample(&mut self, action: &Action) -> Value {
         let mut samples: Vec<Value> = action.frames().collect();
         let mut frame = samples.swap_remove(self.chance.below(samples.len() as u64) as usize);
-        for (field, value) in [("conversationId", &*self.conversation), ("otherUserId", NAMES[self.other])] {
+        let other = NAMES[self.other];
+        for (field, value) in [("conversationId", &*self.conversation), ("otherUserId", other), ("userId", other)] {
             if let Some(there) = frame.get_mut(field) {
                 *there = value.into();
             }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::chat::invariants::{self, Broken, Holds, LISTED, Paid, holds};
 use shared::limits::DELETE_AFTER;
-use shared::store::accounts::Account;
+use shared::store::accounts::{Account, OpenSend};
+use shared::store::blocks::Block;
 use shared::store::conversations::Meta;
 use shared::store::inbox::Inbox;
 use shared::store::log::LogItem;
@@ -157,6 +158,7 @@ impl Write<'_> {
             "SEGMENT" => self.segment(&image),
             "PRESENCE" => self.presence(&image),
             "PROFILE" => self.profile(&image),
+            "BLOCK" => Self::block(&image),
             _ => Ok(()),
         };
         checked.map_err(|broken| Broken { seen: format!("{pk} {sk}: {}", broken.seen), ..broken })
@@ -200,6 +202,26 @@ impl Write<'_> {
             && stays("#name", before.name == after.name)
             && stays("#avatar", before.avatar == after.avatar);
         holds("of a profile changes what is said to", right, || format!("{before:?} became {after:?}"))
+    }
+
+    /// A block is changed by who has seen it as it was.
+    fn block(image: &Image) -> Holds {
+        let (before, after) = image.both::<Block>()?;
+        let counted = after.version == before.map_or(0, |before| before.version) + 1;
+        holds("each change of a block is counted", counted, || format!("{before:?} became {after:?}"))
+    }
+
+    /// No block that stood when the function began, and so when it looked, stands now.
+    fn is_not_blocked(&self, user: &UserId, send: &OpenSend) -> Holds {
+        let meta = self.now::<Meta>(Key::meta(&send.conversation))?;
+        let side = meta.and_then(|meta| meta.who.side_of(user));
+        for Key { pk, sk } in side.map(|side| side.blocks_between(user)).unwrap_or_default() {
+            let place = (pk, sk);
+            let [looked, now] = [self.by.began_at, self.past.version()].map(|version| self.past.at(&place, version));
+            let stood = looked.is_some_and(|block| block["blocked"]["BOOL"] == true) && looked == now;
+            holds("who is blocked decides to send nothing", !stood, || format!("{now:?}: {send:?}"))?;
+        }
+        Ok(())
     }
 
     /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has
@@ -282,6 +304,8 @@ impl Write<'_> {
             invariants::horizons_move_forward(&before, &after)?;
             let changed = self.before != Some(self.after) || self.only_moves_in_the_index();
             holds("a write changes something", changed, || self.after.to_string())?;
+            let kept = before.muted == after.muted || self.by.operation.update().contains("#muted");
+            holds("what is muted stays so", kept, || format!("{before:?} became {after:?}"))?;
         }
         if let Some(meta) = self.now::<Meta>(Key::meta(&id))? {
             invariants::inbox_names_the_other(&user, &after, &meta)?;
@@ -397,6 +421,7 @@ impl Write<'_> {
             let end = Seq(self.past.tail_at(&Key::meta(&send.conversation).pk, self.by.began_at));
             holds("a look sees the log's end", send.base >= end, || format!("{end}: {send:?}"))?;
             self.seen.claims(pk, send.claimed_at.ms)?;
+            self.is_not_blocked(&user, send)?;
             wanted -= i128::from(send.price.0);
         }
         for (id, send) in was.open.iter().filter(|(id, _)| !is.open.contains_key(*id)) {

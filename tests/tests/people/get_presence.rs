@@ -82,17 +82,23 @@ async fn presence_costs_an_inbox_a_person_and_a_presence_where_it_is_shown() {
     for name in ["bob", "cid"] {
         comes_and_writes_to(&world.person(name), "ann").await;
     }
-    // Of each of the others an inbox, strongly; of each who is seen the presence, eventually consistent.
+    // Of each of the others an inbox, strongly; of each who is seen the presence, eventually consistent, and beside it whether one of
+    // the two blocks the other, strongly.
     for (users, units) in [
-        (json!(["ann", "bob", "cid", "stranger"]), vec![3.0, 1.5]),
-        (json!(["bob", "stranger"]), vec![2.0, 0.5]),
-        (json!(["stranger"]), vec![1.0]),
-        (json!(["ann"]), vec![0.5]),
+        (json!(["ann", "bob", "cid", "stranger"]), vec![("BLOCK", 4.0, 2), ("INBOX", 3.0, 1), ("PRESENCE", 1.5, 2)]),
+        (json!(["bob", "stranger"]), vec![("BLOCK", 2.0, 2), ("INBOX", 2.0, 1), ("PRESENCE", 0.5, 2)]),
+        (json!(["stranger"]), vec![("INBOX", 1.0, 1)]),
+        (json!(["ann"]), vec![("PRESENCE", 0.5, 1)]),
     ] {
         world.calls();
         ann.says(json!({ "action": "getPresence", "userIds": users })).await.data();
-        let reads = world.calls().into_iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
-        assert_eq!(reads.map(|call| call.units).collect::<Vec<_>>(), units, "{users}");
+        let calls = world.calls();
+        let reads = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
+        let read = |call: &tests::Call| (call.operation.item_kind().map(str::to_owned), call.units, call.round_trip);
+        let mut reads: Vec<_> = reads.map(read).collect();
+        reads.sort_by(|a, b| a.0.cmp(&b.0));
+        let units: Vec<_> = units.into_iter().map(|(kind, units, trip)| (Some(kind.to_owned()), units, trip)).collect();
+        assert_eq!(reads, units, "{users}");
     }
 }
 

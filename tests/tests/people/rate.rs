@@ -1,12 +1,15 @@
-//! How fast somebody may send, to the millisecond: 20 a second, five at once.
+//! How fast somebody may send, to the millisecond: 20 a second, five at once; and how much else they may ask.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::limits::CLOCKS_DIFFER_MAX;
+use shared::limits::{CLOCKS_DIFFER_MAX, REQUESTS_AT_ONCE, REQUESTS_PER_SECOND};
 use shared::store::accounts::{Account, Rate};
 use tests::{Phone, World};
 use wire::Time;
+
+/// How many instances a function has here.
+const INSTANCES: usize = 2;
 
 /// From one send to the next, in milliseconds, and how far ahead a burst may be.
 const INTERVAL: i64 = 50;
@@ -58,4 +61,54 @@ async fn each_send_takes_its_part_of_the_rate() {
     });
     let (fourth, decided) = sends(&world, &ann).await;
     assert_eq!(fourth, decided + AHEAD + INTERVAL, "as if a burst had just been sent, where a clock was wrong");
+}
+
+/// Ann asks so often at the same moment; how many are refused, and the last refusal.
+async fn asks_at_once(ann: &Phone, count: u32) -> (usize, Option<tests::Answer>) {
+    let asks = (0..count).map(|_| ann.says(serde_json::json!({ "action": "getBalance" })));
+    let answers = futures::future::join_all(asks).await;
+    let mut refused: Vec<_> = answers.into_iter().filter(|answer| answer.frame["success"] == false).collect();
+    (refused.len(), refused.pop())
+}
+
+/// Each function has two instances here, which count for themselves.
+#[tokio::test(start_paused = true)]
+async fn who_asks_too_much_at_once_is_refused_and_told_when_to_go_on() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let most = REQUESTS_AT_ONCE * u32::try_from(INSTANCES).expect("few");
+    assert_eq!(asks_at_once(&ann, REQUESTS_AT_ONCE).await.0, 0, "by no instance");
+    let (refused, last) = asks_at_once(&ann, 2 * most).await;
+    assert!(refused >= usize::try_from(most).expect("few"), "{refused}");
+    let last = last.expect("a refusal");
+    assert_eq!((last.event(), last.code(), &last.frame["error"]["retryable"]), ("error", "rate_limited", &true.into()));
+    let wait = last.details()["retryAfterMs"].as_u64().expect("milliseconds");
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(asks_at_once(&bob, REQUESTS_AT_ONCE).await.0, 0, "each for themselves");
+    ann.sends_to("bob", "a send has its own rate").await.data();
+    ann.says(serde_json::json!({ "action": "ping" })).await.data();
+    world.advance(Duration::from_secs(1)).await;
+    assert_eq!(asks_at_once(&ann, REQUESTS_PER_SECOND).await.0, 0, "by then as many as a second has room for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_fifty_times_a_second_is_never_refused() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for second in 0..10 {
+        assert_eq!(asks_at_once(&ann, REQUESTS_PER_SECOND).await.0, 0, "{second}");
+        world.advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_has_done_nothing() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    asks_at_once(&ann, 8 * REQUESTS_AT_ONCE).await;
+    world.calls();
+    let (refused, _) = asks_at_once(&ann, 8).await;
+    let reads = world.calls().iter().filter(|call| matches!(call.operation, tests::Operation::Dynamo(..))).count();
+    // Who is let through asks the index and the account.
+    assert!(refused > 0 && reads <= 2 * (8 - refused), "{refused} are refused, and {reads} calls are made");
 }

@@ -60,6 +60,12 @@ fn answers() -> Vec<Event> {
         },
         Event::Users { users: vec![User { user_id: bob(), name: None, avatar: None }, called()] },
         Event::Profile { user: called() },
+        Event::Blocked { user_id: bob() },
+        Event::Unblocked { user_id: bob() },
+        Event::BlockedList { user_ids: vec![], next_cursor: None },
+        Event::BlockedList { user_ids: vec![bob()], next_cursor: Some(Cursor::new("BLOCK#bob")) },
+        Event::Muted { conversation_id: here(), muted: true, until: None },
+        Event::Muted { conversation_id: here(), muted: true, until: Some(time(7)) },
         Event::Balance { balance: Coins(97) },
         Event::TransactionsList(TransactionsList { transactions: vec![], next_cursor: None, skipped: 0 }),
         Event::TransactionsList(TransactionsList {
@@ -94,6 +100,9 @@ fn pushes() -> Vec<Event> {
         },
         Event::Typing { conversation_id, user_id, typing: true, expires_at: time(6_000) },
         Event::Profile { user: called() },
+        Event::Blocked { user_id: bob() },
+        Event::Unblocked { user_id: bob() },
+        Event::Muted { conversation_id: here(), muted: false, until: None },
     ]
 }
 
@@ -188,6 +197,9 @@ fn empty() -> Conversation {
         delivered_seq: Seq(0),
         unread: 0,
         price: Coins(3),
+        muted: false,
+        muted_until: None,
+        blocked: false,
     }
 }
 
@@ -199,6 +211,9 @@ fn conversation() -> Conversation {
         read_seq: Seq(1),
         delivered_seq: Seq(2),
         unread: 1,
+        muted: true,
+        muted_until: Some(time(7)),
+        blocked: true,
         ..empty()
     }
 }

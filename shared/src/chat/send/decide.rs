@@ -117,6 +117,9 @@ async fn permit(app: &App, attempt: &Attempt, look: &Look, trace_id: &str) -> Re
 
 /// Whether the message fits what the look saw.
 fn acceptable(attempt: &Attempt, look: &Look) -> Result<(), Error> {
+    if look.blocked {
+        return Err(Error::Blocked);
+    }
     if attempt.reply_to.is_some_and(|seq| seq > look.base) {
         return Err(Error::bad_request("replyTo", "there is no message with this number"));
     }

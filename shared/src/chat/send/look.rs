@@ -5,7 +5,7 @@
 //! seen an epoch that any drop in between has changed, and the claim with it fails. It needn't be read where ACCOUNT itself tells
 //! that the send was never claimed: its id is above all that were dropped, and it isn't open.
 
-use futures::future::{OptionFuture, try_join, try_join4};
+use futures::future::{OptionFuture, try_join, try_join3, try_join4};
 use wire::{Coins, Seq, UserId};
 
 use super::Attempt;
@@ -35,7 +35,12 @@ pub struct Look {
     pub price: Coins,
     /// Where the participants are connected, the sender too.
     pub connected: Vec<Connected>,
+    /// Whether a block keeps the sender from writing there: read strongly, so each that was answered before the look is seen.
+    pub blocked: bool,
 }
+
+/// What a look sees around the conversation, once it knows who is in it.
+type Around = (Coins, Vec<Connected>, bool);
 
 impl Look {
     /// Whether the send was still unclaimed when ACCOUNT was as it is THERE, where it isn't open.
@@ -82,19 +87,22 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
             None => around(app, attempt, who.as_ref()).await,
         }
     };
-    let (receipt, (price, connected)) = try_join(receipt, around).await?;
-    Ok(Look { account, by, base, meta, receipt, price, connected })
+    let (receipt, (price, connected, blocked)) = try_join(receipt, around).await?;
+    Ok(Look { account, by, base, meta, receipt, price, connected, blocked })
 }
 
-/// What the message costs, and where these people are connected.
-async fn around(app: &App, attempt: &Attempt, who: Option<&Who>) -> Result<(Coins, Vec<Connected>), Error> {
+/// What the message costs, where these people are connected, and whether a block stands between them.
+async fn around(app: &App, attempt: &Attempt, who: Option<&Who>) -> Result<Around, Error> {
     let paid = who.and_then(|who| who.paid_by(&attempt.sender));
     let members = who.map_or(&[][..], Who::members);
     let connected = app.store.connected(members, app.clock.now(), Read::Eventual);
-    let (prices, connected) = try_join(app.store.profile_prices(paid.as_slice()), connected).await?;
+    let side = who.and_then(|who| who.side_of(&attempt.sender));
+    let blocks = side.map(|side| side.blocks_between(&attempt.sender)).unwrap_or_default();
+    let blocks = app.store.blocks_that_hold(&blocks, Read::Strong);
+    let (prices, connected, blocks) = try_join3(app.store.profile_prices(paid.as_slice()), connected, blocks).await?;
     // Nobody is charged another price because theirs can't be read.
     let set = prices.all()?.into_iter().find_map(|(_, price)| price);
-    Ok((price(app, paid.as_ref(), set), connected))
+    Ok((price(app, paid.as_ref(), set), connected, !blocks.is_empty()))
 }
 
 /// Who will turn out to be in the conversation, before META has answered: named, or remembered.

@@ -67,3 +67,14 @@ pub(in crate::store) mod ms {
         i64::deserialize(deserializer).map(|ms| Time { ms })
     }
 }
+
+/// The same for a [`Time`] that may not be there: `#[serde(default, with = "some_ms")]`.
+pub(in crate::store) mod some_ms {
+    use serde::{Deserialize as _, Deserializer};
+
+    use wire::Time;
+
+    pub(in crate::store) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(|ms| Time { ms }))
+    }
+}
