@@ -45,8 +45,12 @@ async fn what_is_not_given_stays_and_null_takes_it_away() {
         world.calls();
         let is_empty = profile == json!({});
         assert_eq!(says_of_itself(&ann, profile.clone()).await["user"], called, "{profile}");
-        let writes = world.calls().iter().filter(|call: &&Call| call.operation.writes("PROFILE")).count();
-        assert_eq!(writes, usize::from(!is_empty), "{profile}");
+        let calls = world.calls();
+        let of_profile = calls.iter().filter(|call| call.operation.item_kind() == Some("PROFILE"));
+        let of_profile: Vec<&Call> = of_profile.collect();
+        assert!(matches!(of_profile[..], [only] if only.operation.writes("PROFILE") != is_empty), "{profile}");
+        // What was set a moment ago is answered.
+        assert_eq!(of_profile[0].operation.is_strong(), is_empty, "{profile}");
         assert_eq!(sees(&ann, &["ann"]).await, json!([called]), "{profile}");
     }
     let bob = world.person("bob").connects().await;
