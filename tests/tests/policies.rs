@@ -1,6 +1,7 @@
 //! No function may do more than it does: every action, resource and kind of item that a policy in `template.yaml` allows
 //! is used in the scenes below. That nothing else is needed is held in every world of every test: see [`tests::policy`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use local::template::DEPLOYED;
@@ -38,6 +39,36 @@ async fn everything_that_is_allowed_is_used() {
         let carried = world.items().iter().any(|item| !item[attribute].is_null());
         assert!(carried, "template.yaml has items expire by {attribute}, which none carries");
     }
+}
+
+/// A function of before knows no blocks: none is made until all are replaced that must ask for them.
+#[tokio::test(start_paused = true)]
+async fn who_makes_blocks_comes_after_all_who_ask_for_them() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let sent = bob.sends_to("ann", "hello").await;
+    let conversation = &sent["message"]["conversationId"];
+    for frame in [
+        json!({ "action": "sync", "since": {} }),
+        json!({ "action": "getConversations" }),
+        json!({ "action": "getMessages", "conversationId": conversation }),
+        json!({ "action": "typing", "conversationId": conversation, "typing": true }),
+        json!({ "action": "getPresence", "userIds": ["bob"] }),
+    ] {
+        ann.says(frame).await;
+    }
+    world.admin("DELETE", "/api/messages/buffered/ann", None).await;
+    many_marks_are_made(&world).await;
+    let asks = |call: &tests::Call| call.operation.keys().iter().any(|key| key.starts_with("BLOCK#"));
+    let asking: BTreeSet<&str> = world.calls().iter().filter(|call| asks(call)).map(|call| call.function).collect();
+    let people = DEPLOYED.split_once("  PeopleFunction:").and_then(|(_, rest)| rest.split_once("Properties:"));
+    let before: BTreeSet<String> = people
+        .map(|(head, _)| head)
+        .into_iter()
+        .flat_map(str::lines)
+        .filter_map(|line| Some(line.trim().strip_prefix("- ")?.strip_suffix("Function")?.to_lowercase()))
+        .collect();
+    assert_eq!(asking.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), before);
 }
 
 /// A price, a top-up, an earning, and a message that is paid with it.
