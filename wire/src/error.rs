@@ -87,7 +87,7 @@ codes! {
     /// The same idempotencyKey with another amount.
     IdempotencyKeyReused "idempotency_key_reused" false 409 [],
     /// There are as many as there may be, or a list is too long.
-    TooMany "too_many" false 400 ["what", "max"],
+    TooMany "too_many" false 400 ["max", "what"],
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable "unavailable" true 503 ["requestId"],
     /// A bug, or something that an operator must see. The cause is logged, never sent.
