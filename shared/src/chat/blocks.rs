@@ -3,7 +3,7 @@
 //! A block is one item of its blocker. Whoever sends, writes or asks for presence reads both sides' items strongly, so what was
 //! answered as blocked holds for all that begins later. What a blocked person reads is kept, and their blocker isn't shown it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use wire::{Seq, UserId, direct_id};
 
@@ -79,7 +79,7 @@ pub struct Others {
 /// # Errors
 /// Those of the store.
 pub async fn others(app: &App, user: &UserId, keys: &[Key]) -> Result<Others, StoreError> {
-    let owners: HashSet<UserId> = keys.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    let owners: BTreeSet<UserId> = keys.iter().map(Key::owner).collect::<Result<_, _>>()?;
     let blocks: Vec<Key> = owners.iter().filter(|owner| *owner != user).map(|owner| Key::block(user, owner)).collect();
     let (mut inboxes, blocks) = app.store.inboxes_and_blocks(keys, &blocks).await?;
     let mut seen = HashMap::new();
