@@ -20,7 +20,7 @@ use crate::telemetry::chain;
 pub struct Delivery {
     /// Whose connection it is.
     pub user: UserId,
-    /// Where the push failed. Of a mark, [`NOBODYS_CONNECTION`]: it is for all of the user's.
+    /// Where the push failed. Of a mark, nobody's: it is for all of the user's.
     pub connection: ConnectionId,
     /// The message's conversation.
     pub conversation: ConversationId,
@@ -55,7 +55,7 @@ impl Delivery {
     /// Tells USER, on every connection, of a mark.
     ///
     /// # Panics
-    /// Never: [`NOBODYS_CONNECTION`] is a connection's id.
+    /// Never: what stands there is a connection's id.
     pub fn of_mark(
         user: UserId,
         conversation: ConversationId,

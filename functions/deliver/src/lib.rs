@@ -1,5 +1,5 @@
-//! The queue of pushes that failed, or were too many for one function: makes each, at a pace that leaves API Gateway's rate to what is new, until it is
-//! sent, its connection has gone, or its turns are used up.
+//! The queue of pushes that failed, or were too many for one function: makes each, at a pace that leaves API Gateway's rate to what
+//! is new, until it is sent, its connection has gone, or its turns are used up.
 
 use std::time::Duration;
 
