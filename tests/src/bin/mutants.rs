@@ -169,6 +169,13 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Whether a plan tells anything about a guard: it holds with it, and meets it. Without a strong read those that are not strong are
+/// behind, too.
+fn tells_of(plan: &Plan, mutant: &Mutant) -> bool {
+    let whole = run(plan, None, 1);
+    whole.broken.is_none() && (ORDERS.contains(mutant) || whole.guards.contains(mutant))
+}
+
 /// Runs seeds without a guard, LISTED first.
 fn judge(mutant: &Mutant, listed: Option<u64>, options: &Options) -> Verdict {
     let mut verdict = Verdict { seeds: 0, caught: 0, first: None, rules: BTreeMap::new() };
@@ -178,9 +185,8 @@ fn judge(mutant: &Mutant, listed: Option<u64>, options: &Options) -> Verdict {
     let (crowded, quick): (Vec<Plan>, Vec<Plan>) = plans.partition(Plan::is_crowded);
     for plan in listed.map(directed).into_iter().chain(quick).chain(crowded) {
         verdict.seeds += 1;
-        // Only what holds with the guard tells anything about it.
         if let Some(Broken { rule, .. }) = run(&plan, Some(mutant), 1).broken
-            && run(&plan, None, 1).broken.is_none()
+            && tells_of(&plan, mutant)
         {
             verdict.caught += 1;
             verdict.first.get_or_insert(plan.seed);
