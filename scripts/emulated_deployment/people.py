@@ -72,6 +72,7 @@ def reading(ann, bob, conversation):
     ann.asks("typing:ok", action="typing", conversationId=conversation, typing=True)
     bob.hears("typing")
     must(ann.asks("presence", action="getPresence", userIds=["bob"])["users"][0]["online"], "bob is online")
+    must(ann.asks("users", action="getUsers", userIds=["bob"])["users"], "bob has a name, or an id")
     ann.asks("pong", action="ping")
     must(ann.asks("error", action="no such action")["code"] == "unknown_action", "what is unknown is said so")
 
