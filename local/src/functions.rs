@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use shared::run::AnyFunction;
 
 /// Every function, in the order of the folders of `functions/`.
-pub static FUNCTIONS: [&dyn AnyFunction; 15] = [
+pub static FUNCTIONS: [&dyn AnyFunction; 16] = [
     &admin::FUNCTION,
     &authorize::FUNCTION,
     &cleanup::FUNCTION,
@@ -16,6 +16,7 @@ pub static FUNCTIONS: [&dyn AnyFunction; 15] = [
     &conversations::FUNCTION,
     &deliver::FUNCTION,
     &disconnect::FUNCTION,
+    &groups::FUNCTION,
     &people::FUNCTION,
     &presence::FUNCTION,
     &read::FUNCTION,

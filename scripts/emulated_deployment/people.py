@@ -77,12 +77,30 @@ def reading(ann, bob, conversation):
     must(ann.asks("error", action="no such action")["code"] == "unknown_action", "what is unknown is said so")
 
 
+def group(ann, bob, carol):
+    """Ann makes one with Bob, and adds Carol, who leaves."""
+    made = ann.asks("conversation:created", action="createGroup", name="Friends", participants=["bob"], clientRequestId="g1")
+    conversation = made["conversation"]["conversationId"]
+    told = lambda frame: frame["event"] == "conversation:created" and frame["data"]["conversation"]["conversationId"] == conversation
+    bob.waits_for("bob is told", told)
+    ann.asks("conversation:updated", action="updateGroup", conversationId=conversation, add=["carol"])
+    sent = carol.asks("message:sent", action="sendMessage", conversationId=conversation, content="hi all", clientMessageId="g")
+    must((sent["message"]["seq"], sent["message"]["price"]) == (1, 0), f"free, in a group: {sent}")
+    must(bob.hears("message:new")["message"]["content"] == "hi all", "bob hears it")
+    for phone in (ann, bob):
+        phone.asks("marked", action="markRead", conversationId=conversation, seq=1)
+    members = ann.asks("members", action="getMembers", conversationId=conversation)["members"]
+    must([it["userId"] for it in members] == ["ann", "bob", "carol"], f"three are in: {members}")
+    carol.asks("conversation:left", action="leaveGroup", conversationId=conversation)
+
+
 def people(stack):
     """Ann, Bob and Carol talk."""
     ann, bob, carol = connecting(stack)
     free_message(ann, carol)
     conversation = paid_message(ann, bob)
     reading(ann, bob, conversation)
+    group(ann, bob, carol)
     return ann, bob, conversation
 
 

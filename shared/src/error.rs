@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wire::limits::ERROR_TEXT_CHARS_MAX;
-use wire::{Code, Coins, ErrorDetails, ErrorObject, Invalid};
+use wire::{Code, Coins, ErrorDetails, ErrorObject, Invalid, UserId};
 
 /// Why a request was refused. Its text is for a person; [`Error::code`] is for a program.
 #[derive(Debug)]
@@ -24,6 +24,20 @@ pub enum Error {
     NotFound,
     /// A conversation with oneself.
     SelfConversation,
+    /// A group has no room for so many.
+    GroupFull {
+        /// How many it may have.
+        max: usize,
+    },
+    /// There is too much of something.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How much there may be.
+        max: usize,
+        /// With whom, where that isn't the caller.
+        user: Option<UserId>,
+    },
     /// One of the two has blocked the other.
     Blocked,
     /// Not enough coins.
@@ -40,6 +54,8 @@ pub enum Error {
     },
     /// The same clientMessageId with something else.
     ClientMessageIdReused,
+    /// The same clientRequestId with something else.
+    ClientRequestIdReused,
     /// The send was given up; nothing was sent or charged.
     SendExpired,
     /// Too fast, or too much at once.
@@ -49,13 +65,6 @@ pub enum Error {
     },
     /// The same idempotencyKey with another amount.
     IdempotencyKeyReused,
-    /// There are as many as there may be.
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many there may be.
-        max: usize,
-    },
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable(String),
     /// What is asked for can't be read: it is damaged, missing where it was kept, or of a kind that a later version writes.
@@ -87,14 +96,16 @@ impl Error {
             Self::NotAParticipant => Code::NotAParticipant,
             Self::NotFound => Code::NotFound,
             Self::SelfConversation => Code::SelfConversation,
+            Self::GroupFull { .. } => Code::GroupFull,
+            Self::TooMany { .. } => Code::TooMany,
             Self::Blocked => Code::Blocked,
             Self::InsufficientBalance { .. } => Code::InsufficientBalance,
             Self::PriceChanged { .. } => Code::PriceChanged,
             Self::ClientMessageIdReused => Code::ClientMessageIdReused,
+            Self::ClientRequestIdReused => Code::ClientRequestIdReused,
             Self::SendExpired => Code::SendExpired,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-            Self::TooMany { .. } => Code::TooMany,
             Self::Unavailable(_) | Self::Unreadable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -119,11 +130,15 @@ impl Error {
             Self::InsufficientBalance { balance, price } => {
                 Some(ErrorDetails { balance: Some(*balance), price: Some(*price), ..nothing })
             }
+            Self::GroupFull { max } => Some(ErrorDetails { max: Some(*max), ..nothing }),
+            Self::TooMany { what, max, user } => {
+                Some(ErrorDetails { what: Some((*what).to_owned()), max: Some(*max), user_id: user.clone(), ..nothing })
+            }
             Self::PriceChanged { price } => Some(ErrorDetails { price: Some(*price), ..nothing }),
             Self::RateLimited { retry_after_ms } => {
                 Some(ErrorDetails { retry_after_ms: Some(*retry_after_ms), ..nothing })
             }
-            Self::TooMany { what, max } | Self::Invalid(Invalid::TooMany { what, max }) => {
+            Self::Invalid(Invalid::TooMany { what, max }) => {
                 Some(ErrorDetails { what: Some((*what).to_owned()), max: Some(*max), ..nothing })
             }
             Self::Unavailable(_) | Self::Unreadable(_) | Self::Internal(_) => {
@@ -150,11 +165,14 @@ impl std::fmt::Display for Error {
             Self::UnknownAction(action) => write!(f, "there is no action {action:?}"),
             Self::Unauthorized => f.write_str("the token is missing or not valid"),
             Self::TokenExpired => f.write_str("the token has expired; get a new one and connect again"),
-            Self::Forbidden => f.write_str("the token has no right to do this"),
+            Self::Forbidden => f.write_str("you have no right to do this"),
             Self::NotAParticipant => f.write_str("there is no such conversation, or you are not in it"),
             Self::NotFound => f.write_str("there is no such thing"),
             Self::SelfConversation => f.write_str("this needs somebody else than yourself"),
             Self::Blocked => f.write_str("one of you has blocked the other"),
+            Self::GroupFull { max } => write!(f, "a group has {max} people at most"),
+            Self::TooMany { what, max, user: None } => write!(f, "at most {max} {what}"),
+            Self::TooMany { what, max, user: Some(user) } => write!(f, "{user} has too many {what}: {max} at most"),
             Self::InsufficientBalance { balance, price } => {
                 write!(f, "the message costs {} coins and the balance is {}", price.0, balance.0)
             }
@@ -162,12 +180,14 @@ impl std::fmt::Display for Error {
             Self::ClientMessageIdReused => {
                 f.write_str("this clientMessageId was used for another message; take a new one")
             }
+            Self::ClientRequestIdReused => {
+                f.write_str("this clientRequestId was used for another request; take a new one")
+            }
             Self::SendExpired => {
                 f.write_str("the message was given up; nothing was sent or charged; send it again with a new id")
             }
             Self::RateLimited { retry_after_ms } => write!(f, "too fast; try again in {retry_after_ms} ms"),
             Self::IdempotencyKeyReused => f.write_str("this idempotencyKey was used for another amount"),
-            Self::TooMany { what, max } => write!(f, "{what}: there are {max} already, and no more fit"),
             Self::Unavailable(_) => f.write_str("the service is busy; try again"),
             Self::Unreadable(_) => f.write_str("this can't be read now; try again later"),
             Self::Internal(_) => f.write_str("something went wrong on our side; try again"),
@@ -201,19 +221,20 @@ mod tests {
             Error::NotFound,
             Error::SelfConversation,
             Error::Blocked,
+            Error::GroupFull { max: 2 },
+            Error::TooMany { what: "groups", max: 2, user: "bob".parse().ok() },
             Error::InsufficientBalance { balance: Coins(1), price: Coins(2) },
             Error::PriceChanged { price: Coins(2) },
             Error::ClientMessageIdReused,
+            Error::ClientRequestIdReused,
             Error::SendExpired,
             Error::rate_limited(Duration::from_millis(7)),
             Error::IdempotencyKeyReused,
-            Error::TooMany { what: "marks", max: 7 },
             Error::Unavailable(String::new()),
             Error::Internal(String::new()),
         ];
         assert_eq!(errors.iter().map(Error::code).collect::<Vec<_>>(), Code::ALL, "one of each code, in their order");
-        let too_long = Error::Invalid(Invalid::TooMany { what: "marks", max: 7 });
-        for error in errors.iter().chain([&Error::Unreadable(String::new()), &too_long]) {
+        for error in errors.iter().chain([&Error::Unreadable(String::new())]) {
             let details = serde_json::to_value(error.body("trace").details).expect("JSON");
             let names: Vec<&String> = details.as_object().into_iter().flat_map(|details| details.keys()).collect();
             assert_eq!(names, error.code().details(), "{error:?}");

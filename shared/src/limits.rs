@@ -15,6 +15,8 @@ pub const ACTION_CHARS_LOGGED: usize = 64;
 pub const PUSHES_AT_ONCE: usize = 64;
 /// Of how many conversations one `sync` asks the log itself whether it goes on.
 pub const SYNC_TAILS_MAX: usize = 25;
+/// How many groups that the user has left one `sync` names.
+pub const SYNC_LEFT_MAX: usize = 1_000;
 /// Of how many conversations that can't be read one `sync` says so.
 pub const SYNC_UNREADABLE_MAX: usize = 100;
 /// To how many people one request pushes by itself.
@@ -129,6 +131,29 @@ pub const VOID_AFTER: Duration = Duration::from_secs(60);
 /// Whoever has sent something in this time is likely to go on: the sweep leaves their account listed, with the sends that have
 /// ended, and only looks at it. Each look reads 2 units and seldom more; to drop and to list again writes 3, so as much as 7 looks.
 pub const LIVELY: Duration = Duration::from_secs(300);
+
+// ---- groups ----------------------------------------------------------------------------------------------------------
+
+/// The most memberships and tombstones that are kept of one group: each message reads them.
+pub const GROUP_MEMBERS_KEPT_MAX: usize = 1_000;
+/// How many requests an item remembers that have changed it. Each is about 60 bytes.
+pub const REQUESTS_REMEMBERED: usize = 8;
+/// How often a change of a membership, of a name or of a count is tried while others change the same.
+pub const CHANGES_MAX: u32 = 16;
+/// The longest wait before it is tried again; it doubles each time, up to eight times.
+pub const CHANGE_BACKOFF: Duration = Duration::from_millis(10);
+/// How many memberships of one group are put at the same time.
+pub const MEMBERS_AT_ONCE: usize = 16;
+/// After this what follows from a change of a membership is the sweep's to do. Patience, not safety.
+pub const MEMBER_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it is remembered that somebody has left a group: a late repeat of what came before changes nothing.
+pub const TOMBSTONE_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// How often the sweep looks whether a group whose creation has stopped was made whole by a repeat.
+pub const GROUP_LOOK_EVERY: Duration = Duration::from_secs(600);
+/// The most groups that somebody has left of which tombstones are kept: each `sync` reads them.
+pub const GROUPS_LEFT_MAX: usize = 500;
+/// After this a group whose creation has stopped half-way is given up.
+pub const GROUP_WHOLE_WITHIN: Duration = Duration::from_secs(86_400);
 
 // ---- the ledger ------------------------------------------------------------------------------------------------------
 

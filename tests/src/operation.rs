@@ -80,7 +80,7 @@ impl Operation {
 
     /// Whether it writes to DynamoDB.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Dynamo(name, _) if name == "PutItem" || name == "UpdateItem" || name == "BatchWriteItem")
+        matches!(self, Self::Dynamo(name, _) if ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"].contains(&name.as_str()))
     }
 
     /// Whether it writes an item whose sort key starts so.
@@ -133,6 +133,11 @@ impl Operation {
     pub fn is_strong(&self) -> bool {
         let Self::Dynamo(_, request) = self else { return false };
         request["ConsistentRead"] == true || request["RequestItems"][TABLE_NAME]["ConsistentRead"] == true
+    }
+
+    /// Whether it deletes one item.
+    pub fn is_delete(&self) -> bool {
+        matches!(self, Self::Dynamo(name, _) if name == "DeleteItem")
     }
 
     /// Whether it puts an item.

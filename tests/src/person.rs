@@ -230,6 +230,43 @@ impl Phone {
         answer["conversation"]["conversationId"].clone()
     }
 
+    /// Makes a group; its id.
+    pub async fn makes_group(&self, request: &str, others: &[&str]) -> Value {
+        let frame = json!({
+            "action": "createGroup", "name": "Friends", "participants": others, "clientRequestId": request,
+        });
+        self.says(frame).await["conversation"]["conversationId"].clone()
+    }
+
+    /// Has what ann has in the samples of the table of actions: a conversation with bob, and a group of both; in each something was
+    /// said.
+    pub async fn has_what_samples_say(&self) {
+        self.sends_to("bob", "hi").await.data();
+        let group = self.makes_group("g1", &["bob"]).await;
+        self.sends(&group, "hi all").await.data();
+        self.heard();
+    }
+
+    /// Changes a group, as these fields say.
+    pub async fn updates(&self, group: &Value, fields: Value) -> Answer {
+        let mut frame = json!({ "action": "updateGroup", "conversationId": group });
+        fields.as_object().into_iter().flatten().for_each(|(field, value)| frame[field] = value.clone());
+        self.says(frame).await
+    }
+
+    /// Leaves a group.
+    pub async fn leaves(&self, group: &Value) -> Answer {
+        self.says(json!({ "action": "leaveGroup", "conversationId": group })).await
+    }
+
+    /// Who is in a group, by their ids, with what they may do.
+    pub async fn members(&self, group: &Value) -> Vec<(String, String)> {
+        let answer = self.says(json!({ "action": "getMembers", "conversationId": group })).await;
+        let text = |member: &Value, field: &str| member[field].as_str().unwrap_or_default().to_owned();
+        let members = answer["members"].as_array().cloned().unwrap_or_default();
+        members.iter().map(|member| (text(member, "userId"), text(member, "role"))).collect()
+    }
+
     /// Says how far it has a conversation.
     pub async fn marks_delivered(&self, conversation: &Value, seq: u64) -> Answer {
         self.says(json!({ "action": "markDelivered", "conversationId": conversation, "seq": seq })).await

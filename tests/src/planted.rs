@@ -84,6 +84,7 @@ impl Planted {
             Listing::unsettled(user, "MEMBER"),
             Listing::waiting(at, user, &channel),
             Listing::archive(at, &channel),
+            Listing::member(at, user, &channel),
         ];
         for (n, listing) in (0..).zip(listings) {
             planted.add(team(n), json!({ "name": "a team" }), Some(listing));

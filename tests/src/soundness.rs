@@ -6,10 +6,11 @@ use serde_json::Value;
 use shared::chat::invariants::{self, AllCoins, Broken, Holds, LISTED, Ledger, Paid, READABLE, holds};
 use shared::store::accounts::Account;
 use shared::store::blocks::Block;
-use shared::store::conversations::Meta;
+use shared::store::conversations::{Meta, Who};
 use shared::store::inbox::Inbox;
 use shared::store::ledger::Entry;
 use shared::store::log::LogItem;
+use shared::store::members::Member;
 use shared::store::presence::Presence;
 use shared::store::receipts::Receipt;
 use shared::store::scan::Line;
@@ -38,6 +39,8 @@ struct Kept {
     inboxes: BTreeMap<(UserId, ConversationId), (Inbox, Option<Listing>)>,
     receipts: HashMap<SendId, (UserId, Receipt)>,
     metas: BTreeMap<ConversationId, (Meta, Option<Listing>)>,
+    members: BTreeMap<ConversationId, BTreeMap<UserId, Member>>,
+    tails: BTreeMap<ConversationId, Seq>,
     /// By their first numbers, each with what its object holds.
     segments: BTreeMap<ConversationId, BTreeMap<Seq, (Segment, Log)>>,
     /// What is in the table, or else in the archive.
@@ -75,6 +78,7 @@ impl World {
         let kept = self.kept()?;
         kept.is_sound(&self.connections().shown())?;
         kept.nothing_is_open()?;
+        kept.groups_are_at_rest()?;
         kept.what_waits_does_not_fit()?;
         kept.charges_have_messages()
     }
@@ -135,6 +139,11 @@ impl Kept {
             "PROFILE" => {}
             "BLOCK" => drop(images::read::<Block>(item)?),
             "META" => drop(self.metas.insert(id?, (images::read(item)?, listing))),
+            "MEMBER" => {
+                let user = images::read(&Value::from(images::name(item)))?;
+                self.members.entry(id?).or_default().insert(user, images::read(item)?);
+            }
+            "TAIL" => drop(self.tails.insert(id?, images::read(&item["last_seq"])?)),
             "MSG" => drop(self.logs.entry(id?).or_default().insert(images::number(item)?, images::read(item)?)),
             "SEGMENT" => {
                 let segment = images::segment(item)?;
@@ -177,7 +186,7 @@ impl Kept {
                 of(format_args!("{id} {seq}"), self.slot_is_right(meta, *seq, item))?;
             }
         }
-        for id in self.logs.keys() {
+        for id in self.logs.keys().chain(self.members.keys()).chain(self.tails.keys()) {
             holds("an item's conversation is there", self.metas.contains_key(id), || id.to_string())?;
         }
         self.receipts_name_their_slots()?;
@@ -243,9 +252,12 @@ impl Kept {
         let Some(receipt) = receipt else { return Ok(()) };
         invariants::receipt_agrees(&meta.id, seq, item, receipt)?;
         if !item.void {
-            for user in meta.who.members() {
+            for user in meta.who.named().into_iter().flatten() {
                 let inbox = self.inboxes.get(&(user.clone(), meta.id.clone())).map(|(inbox, _)| inbox);
                 of(user, invariants::inbox_knows(inbox, seq))?;
+            }
+            if meta.who.named().is_none() {
+                invariants::tail_knows(self.tails.get(&meta.id).copied().unwrap_or_default(), seq)?;
             }
         }
         let line = |user: &UserId, kind: &str| self.entry(user, &format!("{kind}#{}", item.sid.as_str()));
@@ -379,6 +391,28 @@ impl Kept {
         for (user, (account, listing)) in &self.accounts {
             let ended = account.open.is_empty() && listing.is_none();
             holds("nothing is open", ended, || format!("{user}, at {listing:?}: {account:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// All that follows from changes of memberships is done: inboxes are of their memberships, and groups are counted. Of one that never
+    /// became whole nobody has an inbox.
+    fn groups_are_at_rest(&self) -> Holds {
+        for (id, members) in &self.members {
+            let Some((Meta { who: Who::Group(group), .. }, _)) = self.metas.get(id) else { continue };
+            for (user, member) in members.iter().filter(|_| group.whole) {
+                let inbox = self.inboxes.get(&(user.clone(), id.clone())).map(|(inbox, _)| inbox);
+                let place = format!("{user} in {id}");
+                holds("what follows from a change is done", member.is_settled(), || format!("{place}: {member:?}"))?;
+                of(place, invariants::inbox_follows_its_membership(member, inbox))?;
+            }
+            if group.whole {
+                of(id, invariants::group_counts_its_members(group, members.values()))?;
+            }
+        }
+        for (user, id) in self.inboxes.iter().filter(|(_, (inbox, _))| inbox.joined().is_some()).map(|(of, _)| of) {
+            let whole = self.metas.get(id).is_some_and(|(meta, _)| matches!(&meta.who, Who::Group(it) if it.whole));
+            holds("nobody is told of a group that isn't whole", whole, || format!("{user} of {id}"))?;
         }
         Ok(())
     }

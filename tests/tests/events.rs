@@ -59,6 +59,7 @@ async fn answered(change: impl Fn(Value) -> Value) {
     let phone = world.person("ann").connects_with(&token).await;
     let conversation = phone.opens("bob").await;
     let conversation = conversation.as_str().expect("an id");
+    phone.makes_group("g1", &["bob"]).await;
     world.person("bob").connects().await.sends_to("ann", "hi").await.data();
     let known = [("TOKEN", &*token), ("CONNECTION", &*phone.connection), ("CONVERSATION", conversation)];
     for function in world.deployment().functions.keys() {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use local::template::DEPLOYED;
 use serde_json::json;
-use shared::limits::{CONNECT_GRACE, CONNECTIONS_MAX, TOKEN_LEEWAY, VOID_AFTER};
+use shared::limits::{
+    CONNECT_GRACE, CONNECTIONS_MAX, MEMBER_PATIENCE, SECRET_LIFE, TOKEN_LEEWAY, TOMBSTONE_LIFE, VOID_AFTER,
+};
 use tests::policy::Grant;
 use tests::{Fault, Operation, Phone, World};
 use wire::limits::MARKS_MAX;
@@ -25,6 +27,7 @@ async fn everything_that_is_allowed_is_used() {
     an_account_is_of_an_earlier_version(&world).await;
     connections_end(&world).await;
     a_conversation_is_left_half_made(&world).await;
+    groups_change(&world).await;
     pushes_fail(&world).await;
     tokens_expire(&world).await;
     pushes_meet_expired_tokens(&world).await;
@@ -58,17 +61,47 @@ async fn who_makes_blocks_comes_after_all_who_ask_for_them() {
         ann.says(frame).await;
     }
     world.admin("DELETE", "/api/messages/buffered/ann", None).await;
+    ann.makes_group("g1", &["bob"]).await;
     many_marks_are_made(&world).await;
     let asks = |call: &tests::Call| call.operation.keys().iter().any(|key| key.starts_with("BLOCK#"));
-    let asking: BTreeSet<&str> = world.calls().iter().filter(|call| asks(call)).map(|call| call.function).collect();
-    let people = DEPLOYED.split_once("  PeopleFunction:").and_then(|(_, rest)| rest.split_once("Properties:"));
-    let before: BTreeSet<String> = people
-        .map(|(head, _)| head)
-        .into_iter()
-        .flat_map(str::lines)
-        .filter_map(|line| Some(line.trim().strip_prefix("- ")?.strip_suffix("Function")?.to_lowercase()))
-        .collect();
-    assert_eq!(asking.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), before);
+    assert_eq!(functions_that(&world, asks), comes_after("PeopleFunction"));
+}
+
+/// A function of before knows no groups: none is made until all are replaced that read what is in one.
+#[tokio::test(start_paused = true)]
+async fn who_makes_groups_comes_after_all_who_read_what_is_in_one() {
+    let world = World::new().await;
+    groups_change(&world).await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let group = ann.makes_group("g2", &["bob"]).await;
+    let connection = bob.connection.clone();
+    world.breaks(move |call| {
+        matches!(&call.operation, Operation::Push(to) if *to == connection).then_some(Fault::Refuse(503))
+    });
+    ann.sends(&group, "by way of the queue").await.data();
+    world.queue_empties().await;
+    world.heals();
+    world.advance(UNDELIVERED_RETENTION * 2).await;
+    world.cleans_up().await;
+    world.is_verified(false).await;
+    let of_group = |call: &tests::Call| format!("{:?}", call.operation).contains("#g_");
+    let mut reading = functions_that(&world, of_group);
+    assert!(reading.remove("groups"), "it makes one");
+    assert_eq!(reading, comes_after("GroupsFunction"));
+}
+
+/// The functions of the world that have made such a call.
+fn functions_that(world: &World, calls: impl Fn(&tests::Call) -> bool) -> BTreeSet<String> {
+    world.calls().iter().filter(|call| calls(call)).map(|call| call.function.to_owned()).collect()
+}
+
+/// Which functions an update must have replaced before it makes this one.
+fn comes_after(function: &str) -> BTreeSet<String> {
+    let declared =
+        DEPLOYED.split_once(&format!("  {function}:\n")).and_then(|(_, rest)| rest.split_once("Properties:"));
+    let names = declared.expect("it is deployed").0.lines();
+    let names = names.filter_map(|line| line.trim().strip_prefix("- ")?.strip_suffix("Function"));
+    names.map(str::to_lowercase).collect()
 }
 
 /// A price, a top-up, an earning, and a message that is paid with it.
@@ -83,6 +116,8 @@ async fn coins_are_earned_and_spent(world: &World) {
     bob.sends_to("ann", "with what was settled").await.data();
     assert_eq!(bob.sends_to("ann", "with what was not").await["balance"], 0);
     ann.says(json!({ "action": "getTransactions" })).await.data();
+    // Whoever checks a token by then fetches the secret again.
+    world.advance(SECRET_LIFE).await;
     world.admin("GET", "/api/wallets/bob", None).await;
     world.admin("GET", "/api/wallets/bob/transactions", None).await;
 }
@@ -153,6 +188,33 @@ async fn an_account_is_of_an_earlier_version(world: &World) {
         account.remove("upto_epoch");
     });
     world.comes_to_rest().await;
+}
+
+/// A group is made, written in, read, changed and left; what stopped half-way is finished, and what is left of who has gone goes.
+async fn groups_change(world: &World) {
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let group = ann.makes_group("g1", &["bob"]).await;
+    ann.sends(&group, "hi all").await.data();
+    bob.syncs().await.data();
+    bob.marks_read(&group, 1).await.data();
+    for frame in [
+        json!({ "action": "getConversations" }),
+        json!({ "action": "getPresence", "userIds": ["ann"], "conversationId": group }),
+        json!({ "action": "typing", "conversationId": group, "typing": true }),
+    ] {
+        bob.says(frame).await.data();
+    }
+    ann.sends(&group, "not read").await.data();
+    world.admin("DELETE", "/api/messages/buffered/bob", None).await;
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("INBOX#"));
+    let _ = ann.tries(json!({ "action": "updateGroup", "conversationId": group, "add": ["cat"], "name": "All" })).await;
+    world.heals();
+    world.advance(MEMBER_PATIENCE * 2).await;
+    world.sweeps().await;
+    bob.leaves(&group).await.data();
+    world.advance(TOMBSTONE_LIFE + MEMBER_PATIENCE * 2).await;
+    world.sweeps().await;
+    assert!(!world.items().iter().any(|item| item["sk"] == "MEMBER#bob"));
 }
 
 /// Pushes that fail are tried again; one never succeeds, one meets the end of its connection.

@@ -3,9 +3,9 @@
 use crate::error::Invalid;
 use crate::ids::RequestId;
 use crate::requests::{
-    BlockUser, GetBalance, GetBlocked, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence,
-    GetReceipts, GetTransactions, GetUsers, MarkDelivered, MarkRead, Mute, Ping, Request, SendMessage, Sync, Typing,
-    UnblockUser, UpdateProfile,
+    BlockUser, CreateGroup, GetBalance, GetBlocked, GetConversation, GetConversations, GetMembers, GetMessages,
+    GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, GetUsers, LeaveGroup, MarkDelivered, MarkRead, Mute,
+    Ping, Request, SendMessage, Sync, Typing, UnblockUser, UpdateGroup, UpdateProfile,
 };
 use crate::written::parse;
 
@@ -21,7 +21,8 @@ pub struct Action {
     /// The event of its final answer, when all goes well.
     pub answer: &'static str,
     /// What may be asked, as JSON objects without `action`: with as few fields as may be, and with all of them. Ann asks, and has
-    /// coins and a conversation with bob, in which something was said: then all goes well.
+    /// coins, a conversation with bob, and a group with bob that was made by her request `g1`; in both something was said. Then all
+    /// goes well, one after the other: the last leaves the group.
     pub samples: &'static [&'static str],
     /// The fields of its [`Request`].
     pub fields: &'static [&'static str],
@@ -41,7 +42,7 @@ pub enum AskedBy {
 use AskedBy::{Everybody, Participants};
 
 /// Every action.
-pub static ACTIONS: [Action; 20] = [
+pub static ACTIONS: [Action; 24] = [
     action::<Ping>("presence", Everybody, "pong", &["{}"]),
     action::<Sync>(
         "sync",
@@ -61,6 +62,33 @@ pub static ACTIONS: [Action; 20] = [
         Participants,
         "conversation",
         &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU"}"#],
+    ),
+    action::<CreateGroup>(
+        "groups",
+        Everybody,
+        "conversation:created",
+        &[
+            r#"{"name":"Friends","participants":["bob"],"clientRequestId":"g1"}"#,
+            r#"{"name":"Team","participants":["bob","cat"],"clientRequestId":"g2","avatar":"https://example.com/team.png"}"#,
+        ],
+    ),
+    action::<UpdateGroup>(
+        "groups",
+        Participants,
+        "conversation:updated",
+        &[
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0"}"#,
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0","name":"All","avatar":"https://example.com/all.png","add":["cat"],"remove":["dan"],"admins":["ann","bob"],"clientRequestId":"u1"}"#,
+        ],
+    ),
+    action::<GetMembers>(
+        "groups",
+        Participants,
+        "members",
+        &[
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0"}"#,
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0","cursor":"Ym9i","limit":10}"#,
+        ],
     ),
     action::<SendMessage>(
         "send",
@@ -104,7 +132,10 @@ pub static ACTIONS: [Action; 20] = [
         "read",
         Participants,
         "receipts",
-        &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#],
+        &[
+            r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","seq":1}"#,
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0","seq":1,"cursor":"YW5u","limit":10}"#,
+        ],
     ),
     action::<Typing>(
         "presence",
@@ -112,7 +143,12 @@ pub static ACTIONS: [Action; 20] = [
         "typing:ok",
         &[r#"{"conversationId":"d_E7-I7kzcHJdjQs3UK2Dpcyj6KmU","typing":true}"#],
     ),
-    action::<GetPresence>("presence", Everybody, "presence", &[r#"{"userIds":["bob"]}"#]),
+    action::<GetPresence>(
+        "presence",
+        Everybody,
+        "presence",
+        &[r#"{"userIds":["bob"]}"#, r#"{"userIds":["bob"],"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0"}"#],
+    ),
     action::<GetUsers>("people", Everybody, "users", &[r#"{"userIds":["bob"]}"#]),
     action::<UpdateProfile>(
         "people",
@@ -138,6 +174,15 @@ pub static ACTIONS: [Action; 20] = [
         Everybody,
         "transactions:list",
         &["{}", r#"{"cursor":"RU5UUlkjMDAwMDAwMDE3NjcyMjU2MDAwMDAjdG9wdXAja2V5","limit":5}"#],
+    ),
+    action::<LeaveGroup>(
+        "groups",
+        Participants,
+        "conversation:left",
+        &[
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0","clientRequestId":"l1"}"#,
+            r#"{"conversationId":"g_vHzSIe9yKAys6VSXwa80GnQmHz0"}"#,
+        ],
     ),
 ];
 
@@ -167,12 +212,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{direct_id, echo::Echo, ids::UserId};
+    use crate::{direct_id, echo::Echo, group_id, ids::UserId};
 
     #[test]
     fn the_samples_are_right_and_have_every_field_and_nothing_else() {
         let user = |name: &str| name.parse::<UserId>().expect("a user id");
-        let conversation = direct_id(&user("ann"), &user("bob"));
+        let conversations =
+            [direct_id(&user("ann"), &user("bob")), group_id(&user("ann"), &"g1".parse().expect("an id"))];
         for action in &ACTIONS {
             let mut named = BTreeSet::new();
             for (frame, sample) in action.frames().zip(action.samples) {
@@ -183,12 +229,14 @@ mod tests {
                 assert_eq!(again["requestId"], "1");
                 assert_eq!(Echo::of(&frame.to_string()).action.as_deref(), Some(action.name));
                 let there = frame.get("conversationId").and_then(|id| id.as_str());
-                assert!(there.is_none_or(|id| id == conversation.as_str()), "{sample}: the one of ann and bob");
+                let is_known = |id| conversations.iter().any(|known| known.as_str() == id);
+                assert!(there.is_none_or(is_known), "{sample}: the one of ann and bob, or their group");
                 named.extend(frame.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
             }
             let in_frames = action.fields.iter().map(|field| camel_case(field)).chain(["action".to_owned()]);
             assert_eq!(named, in_frames.collect(), "{}: the fields of its samples", action.name);
-            let of_one = named.contains("conversationId");
+            // Who is asked for in a group is asked for elsewhere, too.
+            let of_one = named.contains("conversationId") && action.name != GetPresence::ACTION;
             assert_eq!(action.asked_by == Participants, of_one, "{}: who may ask", action.name);
         }
     }

@@ -74,20 +74,24 @@ codes! {
     SelfConversation "self_conversation" false 400 [],
     /// One of the two has blocked the other.
     Blocked "blocked" false 403 [],
+    /// The group has no room for so many.
+    GroupFull "group_full" false 409 ["max"],
+    /// There are as many as there may be, or a list is too long.
+    TooMany "too_many" false 409 ["max", "userId", "what"],
     /// Not enough coins.
     InsufficientBalance "insufficient_balance" false 402 ["balance", "price"],
     /// It costs more than the sender would pay.
     PriceChanged "price_changed" false 409 ["price"],
     /// The same clientMessageId with something else.
     ClientMessageIdReused "client_message_id_reused" false 409 [],
+    /// The same clientRequestId with other fields.
+    ClientRequestIdReused "client_request_id_reused" false 409 [],
     /// The send was given up; nothing was sent or charged.
     SendExpired "send_expired" false 409 [],
     /// Too fast, or too much at once.
     RateLimited "rate_limited" true 429 ["retryAfterMs"],
     /// The same idempotencyKey with another amount.
     IdempotencyKeyReused "idempotency_key_reused" false 409 [],
-    /// There are as many as there may be, or a list is too long.
-    TooMany "too_many" false 400 ["max", "what"],
     /// Something we need didn't answer in time. Trying again is right.
     Unavailable "unavailable" true 503 ["requestId"],
     /// A bug, or something that an operator must see. The cause is logged, never sent.

@@ -1,12 +1,15 @@
 //! What a client is told: one enum, and the frames that carry it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::echo::Echo;
 use crate::ids::{ConversationId, RequestId, UserId};
-use crate::objects::{Conversation, ErrorObject, Horizons, Message, Status, Transaction, User, UserPresence};
+use crate::objects::{
+    Conversation, ErrorObject, GroupChange, Horizons, Member, Message, Status, Transaction, User, UserPresence,
+};
 use crate::requests::{Request as _, SendMessage};
-use crate::values::{Coins, Cursor, Seq, Time};
+use crate::values::{Avatar, Coins, Cursor, Name, Seq, Time};
 
 /// What a client is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,16 +41,39 @@ pub enum Event {
         conversations: usize,
         /// How many messages were sent.
         messages: usize,
+        /// Where the caller is in no more, of the conversations that the client named, and of the last weeks.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<ConversationId>,
         /// Whether that was all.
         complete: bool,
     },
-    /// Answers `getOrCreateDirect`, and tells the other.
+    /// Answers `getOrCreateDirect` and `createGroup`, and tells the others; tells who was added to a group.
     #[serde(rename = "conversation:created")]
     ConversationCreated {
         /// The conversation.
         conversation: Box<Conversation>,
         /// Whether this request made it.
         created: bool,
+    },
+    /// Answers `updateGroup`, and tells the others.
+    #[serde(rename = "conversation:updated")]
+    ConversationUpdated(ConversationUpdated),
+    /// Answers `leaveGroup`, and tells who has left or was removed.
+    #[serde(rename = "conversation:left")]
+    ConversationLeft {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Who has done it.
+        by: UserId,
+    },
+    /// Answers `getMembers`.
+    #[serde(rename = "members")]
+    Members {
+        /// In the order of their ids.
+        members: Vec<Member>,
+        /// Where the next page starts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<Cursor>,
     },
     /// Answers `getConversations`.
     #[serde(rename = "conversations:list")]
@@ -120,6 +146,9 @@ pub enum Event {
         delivered: Vec<UserId>,
         /// Who has read it.
         read: Vec<UserId>,
+        /// Where the next page starts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<Cursor>,
     },
     /// Answers `typing`.
     #[serde(rename = "typing:ok")]
@@ -195,6 +224,48 @@ pub enum Event {
     /// Answers `getTransactions`.
     #[serde(rename = "transactions:list")]
     TransactionsList(TransactionsList),
+}
+
+/// What became of a group: as it is for the caller, or what has changed for the others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ConversationUpdated {
+    /// For the caller.
+    Now {
+        /// The group as it is now.
+        conversation: Box<Conversation>,
+    },
+    /// For the others.
+    Changed(GroupChange),
+}
+
+/// The one that has a conversation is for the caller. Derived, it would keep fields that nobody knows, whatever they hold.
+impl<'de> Deserialize<'de> for ConversationUpdated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Either {
+            conversation: Option<Box<Conversation>>,
+            conversation_id: Option<ConversationId>,
+            name: Option<Name>,
+            avatar: Option<Avatar>,
+            participant_count: Option<usize>,
+            #[serde(default)]
+            added: Vec<UserId>,
+            #[serde(default)]
+            removed: Vec<UserId>,
+            #[serde(default)]
+            admins: Vec<UserId>,
+        }
+        let Either { conversation, conversation_id, name, avatar, participant_count, added, removed, admins } =
+            Either::deserialize(deserializer)?;
+        if let Some(conversation) = conversation {
+            return Ok(Self::Now { conversation });
+        }
+        let conversation_id = conversation_id.ok_or_else(|| D::Error::missing_field("conversationId"))?;
+        let participant_count = participant_count.ok_or_else(|| D::Error::missing_field("participantCount"))?;
+        Ok(Self::Changed(GroupChange { conversation_id, name, avatar, participant_count, added, removed, admins }))
+    }
 }
 
 /// How far the caller is, in as many conversations as were marked.

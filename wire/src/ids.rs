@@ -72,6 +72,12 @@ id!(
     |text| short(text, CLIENT_ID_CHARS_MAX)
 );
 id!(
+    /// The caller's id of a request that changes something, unique per caller: a repeat of it changes nothing more.
+    ClientRequestId,
+    "a clientRequestId has 1 to 64 characters and no control characters",
+    |text| short(text, CLIENT_ID_CHARS_MAX)
+);
+id!(
     /// The client's name for a request, echoed in its answer.
     RequestId,
     "a requestId has at most 64 characters and no control characters",

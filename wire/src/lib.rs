@@ -20,20 +20,22 @@ pub mod values;
 pub mod written;
 
 pub use actions::{ACTIONS, Action, AskedBy};
-pub use derived::{Fingerprint, SendId, direct_id, hash};
+pub use derived::{Fingerprint, SendId, direct_id, group_id, hash, kind_of};
 pub use echo::Echo;
 pub use error::{Code, Invalid};
-pub use events::{ERROR_EVENTS, Event, MarkOutcome, Marked, TransactionsList, error_frame};
+pub use events::{ConversationUpdated, ERROR_EVENTS, Event, MarkOutcome, Marked, TransactionsList, error_frame};
 pub use frame::Frame;
-pub use ids::{ClientMessageId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId};
+pub use ids::{
+    ClientMessageId, ClientRequestId, ConnectionId, ConversationId, Device, IdempotencyKey, RequestId, UserId,
+};
 pub use objects::{
-    Conversation, ErrorDetails, ErrorObject, Horizons, Kind, Message, Open, Status, Transaction, TransactionKind, User,
-    UserPresence,
+    Conversation, ErrorDetails, ErrorObject, GroupChange, Horizons, Kind, Member, Message, Open, Role, Status,
+    Transaction, TransactionKind, User, UserPresence,
 };
 pub use requests::{
-    BlockUser, GetBalance, GetBlocked, GetConversation, GetConversations, GetMessages, GetOrCreateDirect, GetPresence,
-    GetReceipts, GetTransactions, GetUsers, Mark, MarkDelivered, MarkRead, Marks, Mute, Ping, Request, SendMessage,
-    Sync, Target, Typing, UnblockUser, UpdateProfile,
+    BlockUser, CreateGroup, GetBalance, GetBlocked, GetConversation, GetConversations, GetMembers, GetMessages,
+    GetOrCreateDirect, GetPresence, GetReceipts, GetTransactions, GetUsers, LeaveGroup, Mark, MarkDelivered, MarkRead,
+    Marks, Mute, Ping, Request, SendMessage, Sync, Target, Typing, UnblockUser, UpdateGroup, UpdateProfile,
 };
 pub use server_frame::ServerFrame;
 pub use values::{Avatar, Change, Coins, Content, Cursor, Limit, LogSlot, Name, Reason, Seq, Time};

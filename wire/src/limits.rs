@@ -20,9 +20,13 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 pub const USERS_ASKED_MAX: usize = 100;
 /// The most conversations that one `markRead` or `markDelivered` names.
 pub const MARKS_MAX: usize = 50;
-/// The longest name of somebody.
+/// The most people that are in one group.
+pub const GROUP_MEMBERS_MAX: usize = 32;
+/// The most groups that somebody is in. Soft: who is added to several at the same moment may be in more.
+pub const GROUPS_MAX: usize = 500;
+/// The longest name of somebody, or of a group.
 pub const NAME_CHARS_MAX: usize = 100;
-/// The longest address of somebody's picture.
+/// The longest address of a picture, somebody's or a group's.
 pub const AVATAR_BYTES_MAX: usize = 256;
 /// The most conversations that `since` of one `sync` may name. A frame of 128 KB holds no more.
 pub const SYNC_SINCE_MAX: usize = 4_096;

@@ -72,12 +72,69 @@ pub struct Message {
     pub deleted: bool,
 }
 
+impl GroupChange {
+    /// Nothing has changed in this group of so many people.
+    pub const fn none(conversation_id: ConversationId, participant_count: usize) -> Self {
+        let (name, avatar) = (None, None);
+        Self { conversation_id, name, avatar, participant_count, added: vec![], removed: vec![], admins: vec![] }
+    }
+}
+
 /// What kind of conversation it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Two people.
     Direct,
+    /// Up to [`crate::limits::GROUP_MEMBERS_MAX`] people, who come and go.
+    Group,
+}
+
+/// What somebody may do in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything that a member may; and they add, remove, rename and appoint.
+    Admin,
+    /// Read and write, and leave.
+    Member,
+}
+
+/// Somebody who is in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Who.
+    pub user_id: UserId,
+    /// What they may do.
+    pub role: Open<Role>,
+    /// The first number that they may see.
+    pub since: Seq,
+}
+
+/// What has changed in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupChange {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// Its new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Its new picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Avatar>,
+    /// How many are in it now.
+    pub participant_count: usize,
+    /// Who has come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<UserId>,
+    /// Who has gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<UserId>,
+    /// Who its admins are now, where that has changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub admins: Vec<UserId>,
 }
 
 /// One conversation, as one participant sees it.
@@ -88,17 +145,29 @@ pub struct Conversation {
     pub conversation_id: ConversationId,
     /// What kind it is.
     pub kind: Open<Kind>,
-    /// Who is in it.
+    /// Who is in it; nobody is named where they are too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub participants: Vec<UserId>,
     /// How many are in it.
     pub participant_count: usize,
+    /// What the caller may do in it, in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Open<Role>>,
+    /// What it is called, in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Where its picture is, in a group that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Avatar>,
     /// Who made it.
     pub created_by: UserId,
     /// When it was made.
     pub created_at: Time,
+    /// The first number that the caller may see.
+    pub first_seq: Seq,
     /// The highest number.
     pub last_seq: Seq,
-    /// The message with that number.
+    /// The message with that number, if the caller may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_message: Option<Message>,
     /// When something was last said, or when it was made.
@@ -226,12 +295,15 @@ pub struct ErrorDetails {
     /// How long to wait before the next try, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Of what there are too many.
+    /// Of what there is too much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
-    /// How many there may be.
+    /// How much there may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<usize>,
+    /// With whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// What finds the cause in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Invalid;
-use crate::ids::{ClientMessageId, ConversationId, RequestId, UserId};
+use crate::ids::{ClientMessageId, ClientRequestId, ConversationId, RequestId, UserId};
 use crate::limits::{MARKS_MAX, SYNC_SINCE_MAX, USERS_ASKED_MAX};
 use crate::values::{Avatar, Change, Coins, Cursor, Limit, Name, Seq, Time};
 
@@ -69,6 +69,61 @@ request!(
     "getOrCreateDirect" GetOrCreateDirect {
         /// The other.
         other_user_id: UserId,
+    }
+);
+request!(
+    /// Makes a group.
+    "createGroup" CreateGroup {
+        /// What it is called.
+        name: Name,
+        /// Who is in it besides the caller.
+        participants: Vec<UserId>,
+        /// The caller's id of it: a repeat makes no other.
+        client_request_id: ClientRequestId,
+        /// Where its picture is.
+        avatar: Option<Avatar>,
+    }
+);
+request!(
+    /// Changes a group, for its admins.
+    "updateGroup" UpdateGroup {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Its new name.
+        name: Option<Name>,
+        /// Its new picture.
+        avatar: Option<Avatar>,
+        /// Who comes.
+        #[serde(default)]
+        add: Vec<UserId>,
+        /// Who goes.
+        #[serde(default)]
+        remove: Vec<UserId>,
+        /// Who its admins are, all of them.
+        admins: Option<Vec<UserId>>,
+        /// The caller's id of it: a repeat changes nothing more.
+        client_request_id: Option<ClientRequestId>,
+    }
+);
+request!(
+    /// Leaves a group.
+    "leaveGroup" LeaveGroup {
+        /// Which.
+        conversation_id: ConversationId,
+        /// The caller's id of it: a repeat changes nothing more.
+        client_request_id: Option<ClientRequestId>,
+    }
+);
+request!(
+    /// Asks who is in a group.
+    "getMembers" GetMembers {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Where the page starts.
+        cursor: Option<Cursor>,
+        /// Members a page.
+        #[serde(default)]
+        limit: Limit,
     }
 );
 request!(
@@ -151,6 +206,11 @@ request!(
         conversation_id: ConversationId,
         /// Its number.
         seq: Seq,
+        /// Where the page starts.
+        cursor: Option<Cursor>,
+        /// How many members are looked at.
+        #[serde(default)]
+        limit: Limit,
     }
 );
 request!(
@@ -168,6 +228,8 @@ request!(
         /// Whom.
         #[serde(deserialize_with = "users_asked")]
         user_ids: Vec<UserId>,
+        /// Of this group; else of the direct conversations with the caller.
+        conversation_id: Option<ConversationId>,
     }
 );
 request!(

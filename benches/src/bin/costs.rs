@@ -7,10 +7,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use shared::limits::{CLEANUP_LOOK_EVERY, SEGMENT_MESSAGES_MIN};
 use tests::network::{Call, Operation};
 use tests::person::{Ids, Phone};
 use tests::world::World;
+use wire::limits::{GROUP_MEMBERS_MAX, GROUPS_MAX};
 
 /// Messages over which a steady figure is the mean: some do more than others, as those with ids that don't sort by time drop several
 /// at once.
@@ -32,6 +34,14 @@ const WRITE_UNITS: f64 = 0.625;
 const READ_UNITS: f64 = 0.125;
 /// A frame, its answer and a push to one device; a function's request for the frame.
 const FRAME_ANSWER_PUSH: f64 = 3.0 * 1.0 + 0.2;
+
+/// Counts what one action costs; ends with 1 when something costs more than it may
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// And of who has 1,000 conversations, or is in 500 groups; takes some minutes
+    #[arg(long)]
+    large: bool,
+}
 
 /// What a message costs with everything that follows from it: what the sweep finishes, drops and folds.
 struct Whole {
@@ -59,7 +69,7 @@ impl Whole {
 fn units(calls: &[Call]) -> (f64, f64) {
     let sum = |write: bool| {
         let calls = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..)));
-        calls.filter(|call| call.operation.is_write() == write).map(|call| call.units).sum::<f64>()
+        calls.filter(|call| call.operation.is_write() == write).fold(0.0, |sum, call| sum + call.units)
     };
     (sum(true), sum(false))
 }
@@ -103,6 +113,8 @@ async fn whole(what: &'static str, price: u64, share: &str, rate: u32, limit: (f
 struct Cost {
     what: &'static str,
     round_trips: usize,
+    /// Calls to the table.
+    calls: f64,
     writes: f64,
     reads: f64,
     /// The most round trips, write units and read units that it may cost.
@@ -115,8 +127,10 @@ impl Cost {
         let (writes, reads) = units(calls);
         let answer = |call: &&Call| matches!(&call.operation, Operation::Push(to) if *to == phone.connection);
         let round_trips = calls.iter().filter(answer).map(|call| call.round_trip - 1).max().unwrap_or_default();
+        let to_table = calls.iter().filter(|call| matches!(call.operation, Operation::Dynamo(..))).count();
         let mean = |units: f64| units / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        Self { what, round_trips, writes: mean(writes), reads: mean(reads), limit }
+        let calls = mean(f64::from(u32::try_from(to_table).unwrap_or(u32::MAX)));
+        Self { what, round_trips, calls, writes: mean(writes), reads: mean(reads), limit }
     }
 
     fn is_too_high(&self) -> bool {
@@ -126,6 +140,7 @@ impl Cost {
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> ExitCode {
+    let Arguments { large } = Arguments::parse();
     let mut costs = Vec::new();
     let sorted = Ids::TimeOrdered;
     costs.extend(messages(["free message", "first free message of two people"], sorted, 0, "100", (3, 5.0, 8.5)).await);
@@ -136,7 +151,15 @@ async fn main() -> ExitCode {
     let other = ["free message, an id that doesn't sort by time", "the first such"];
     costs.extend(messages(other, Ids::Other, 0, "100", (4, 5.0, 9.5)).await);
     costs.push(silence().await);
+    costs.extend(group("message in a group of 3", 3, [8.0, 5.5, 5.0]).await);
+    costs.extend(group("message in a group of 32", GROUP_MEMBERS_MAX, [37.0, 20.0, 34.0]).await);
     costs.extend(marks().await);
+    costs.push(sync("sync, 3 of 100 conversations have something new", 100, (8, 0.0, 28.0)).await);
+    costs.push(list("first page of 100 groups", 100, (9, 0.0, 201.5)).await);
+    if large {
+        costs.push(sync("sync, 3 of 1,000 conversations have something new", 1_000, (8, 0.0, 69.0)).await);
+        costs.push(list("first page of 500 groups", GROUPS_MAX, (9, 0.0, 407.5)).await);
+    }
     costs.push(cleanup().await);
     let mut wholes = Vec::new();
     for (what, price, share, writes, reads) in [
@@ -195,6 +218,34 @@ async fn messages(
     costs
 }
 
+/// What a message costs in a group of so many people, all connected; a member's mark, and a list: READ so many units at most.
+async fn group(what: &'static str, people: usize, read: [f64; 3]) -> Vec<Cost> {
+    let world = World::new().await;
+    let phone = world.person("ann").connects().await;
+    let others: Vec<String> = (1..people).map(|n| format!("user{n}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    for other in &others {
+        world.person(other).connects().await;
+    }
+    let group = phone.makes_group("g1", &others).await;
+    for _ in 0..MESSAGES {
+        phone.sends(&group, "hello").await;
+    }
+    world.calls();
+    for _ in 0..MESSAGES {
+        phone.sends(&group, "hello").await;
+    }
+    let mut costs = vec![Cost::of(what, &world.calls(), &phone, MESSAGES, (3, 5.0, read[0]))];
+    let reader = world.person(others[0]).connects().await;
+    world.calls();
+    reader.marks_read(&group, 1).await;
+    costs.push(Cost::of("… read mark there", &world.calls(), &reader, 1, (2, 1.0, read[1])));
+    world.calls();
+    reader.says(serde_json::json!({ "action": "getConversations" })).await.data();
+    costs.push(Cost::of("… list of one such group", &world.calls(), &reader, 1, (5, 0.0, read[2])));
+    costs
+}
+
 /// A read mark and a delivered mark.
 async fn marks() -> Vec<Cost> {
     let world = World::new().await;
@@ -211,6 +262,42 @@ async fn marks() -> Vec<Cost> {
     bob.marks_read(&conversation, 2).await;
     costs.push(Cost::of("read mark", &world.calls(), &bob, 1, (1, 1.0, 2.0)));
     costs
+}
+
+/// What a client that comes back asks, who has so many conversations of two: in three of them something was said meanwhile.
+async fn sync(what: &'static str, conversations: usize, limit: (usize, f64, f64)) -> Cost {
+    let world = World::new().await;
+    let mut since = serde_json::Map::new();
+    for n in 0..conversations {
+        let phone = world.person(&format!("user{n}")).connects().await;
+        let sent = phone.sends_to("ann", "hello").await;
+        let id = sent.data()["message"]["conversationId"].as_str().unwrap_or_default();
+        since.insert(id.to_owned(), 1.into());
+        if n < 3 {
+            phone.sends_to("ann", "hello again").await.data();
+        }
+        phone.vanishes();
+    }
+    let ann = world.person("ann").connects().await;
+    world.comes_to_rest().await;
+    world.calls();
+    let answer = ann.says(serde_json::json!({ "action": "sync", "since": since })).await;
+    assert_eq!(answer["messages"], 3);
+    Cost::of(what, &world.calls(), &ann, 1, limit)
+}
+
+/// The first page of the list of somebody who is in so many groups, in each of which something was said.
+async fn list(what: &'static str, groups: usize, limit: (usize, f64, f64)) -> Cost {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    for n in 0..groups {
+        let group = ann.makes_group(&format!("g{n}"), &["bob"]).await;
+        ann.sends(&group, "hello").await.data();
+        world.advance(Duration::from_secs(1)).await;
+    }
+    world.calls();
+    ann.says(serde_json::json!({ "action": "getConversations" })).await.data();
+    Cost::of(what, &world.calls(), &ann, 1, limit)
 }
 
 /// A message of somebody who has been silent, and is silent again: it lists the account, and the sweep looks at it each minute, drops
@@ -259,13 +346,13 @@ async fn cleanup() -> Cost {
 /// Prints two tables.
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
 fn print(costs: &[Cost], wholes: &[Whole]) {
-    println!("| counted | round trips to the answer | write units | read units | at most |");
-    println!("|---|---|---|---|---|");
+    println!("| counted | round trips to the answer | write units | read units | at most | calls |");
+    println!("|---|---|---|---|---|---|");
     for cost in costs {
-        let Cost { what, round_trips, writes, reads, limit } = cost;
+        let Cost { what, round_trips, calls, writes, reads, limit } = cost;
         let high = if cost.is_too_high() { " TOO HIGH" } else { "" };
         println!(
-            "| {what} | {round_trips} | {writes:.2} | {reads:.2} | {}, {} and {}{high} |",
+            "| {what} | {round_trips} | {writes:.2} | {reads:.2} | {}, {} and {}{high} | {calls:.1} |",
             limit.0, limit.1, limit.2
         );
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use wire::{Event, GetMessages, Limit, Request, Sync};
+use wire::{Code, Event, GetMessages, Limit, Request, Sync};
 
 use crate::connection::{Connection, PATIENCE};
 use crate::kept::Kept;
@@ -24,13 +24,15 @@ pub struct Device {
     patience: Duration,
     connection: Option<Connection>,
     kept: Kept,
+    /// After so many hints of who came and went it has synced.
+    synced_at: u64,
 }
 
 impl Device {
     /// One that holds nothing yet and isn't connected.
     pub fn new(address: &str, token: &str) -> Self {
         let (address, token) = (address.to_owned(), token.to_owned());
-        Self { address, token, patience: PATIENCE, connection: None, kept: Kept::default() }
+        Self { address, token, patience: PATIENCE, connection: None, kept: Kept::default(), synced_at: 0 }
     }
 
     /// It waits so long for an answer.
@@ -125,6 +127,9 @@ impl Device {
                     return Err(problem);
                 }
             }
+            if self.kept.hints() != self.synced_at {
+                self.syncs().await?;
+            }
             self.fills_gaps().await?;
         }
         Ok(())
@@ -134,21 +139,34 @@ impl Device {
     async fn fills_gaps(&mut self) -> Result<(), Problem> {
         for (conversation_id, after) in self.kept.gaps() {
             // Without a number its pages begin with the newest one.
+            let group = [conversation_id.clone()];
             let request = GetMessages { conversation_id, before: None, after, limit: Limit::default() };
-            if let Event::MessagesPage { conversation_id, messages, .. } = self.asks(&request).await? {
-                self.kept.page(conversation_id, messages);
+            match self.asks(&request).await {
+                Ok(Event::MessagesPage { conversation_id, messages, .. }) => self.kept.page(conversation_id, messages),
+                Ok(_) => {}
+                // Its user is out of the group by now; what tells so may still be on its way.
+                Err(Problem::Refused(error)) if error.code == Code::NotAParticipant.into() => {
+                    self.kept.left(&group);
+                }
+                Err(problem) => return Err(problem),
             }
         }
         Ok(())
     }
 
-    /// Asks for all that has come since its numbers.
+    /// Asks for all that has come since its numbers; again, where it is told meanwhile that its user came into a group or has gone.
     async fn syncs(&mut self) -> Result<(), Problem> {
         loop {
             let request = Sync { since: self.kept.since(SINCE_MAX), limit: Limit::default() };
+            let hints = self.kept.hints();
             let done = Box::pin(self.asks(&request)).await?;
-            if !matches!(done, Event::SyncDone { complete: false, .. }) {
-                return Ok(());
+            let Event::SyncDone { left, complete, .. } = done else { return Ok(()) };
+            if self.kept.hints() == hints {
+                self.kept.left(&left);
+                self.synced_at = hints;
+                if complete {
+                    return Ok(());
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use wire::{ConversationId, Event, Message, Seq, Status, UserId};
+use wire::{Conversation, ConversationId, Event, Kind, Message, Seq, Status, UserId};
 
 /// What a device holds of one conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,33 +14,50 @@ pub struct Held {
     pub began: Option<Seq>,
     /// What it holds; also what came out of order, above its number.
     pub messages: BTreeMap<Seq, Message>,
+    /// What it was told of it, if it is a group.
+    pub told: Option<Told>,
+}
+
+/// What a device was told of a group that its user is in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// The first number that the user may see.
+    first: Seq,
+    /// Up to here it is to read the history.
+    last: Seq,
 }
 
 /// What a device holds of its conversations.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Kept(HashMap<ConversationId, Held>);
+pub struct Kept {
+    conversations: HashMap<ConversationId, Held>,
+    /// How often it was told that its user came into a group or has gone. Such a push may be late, and another one have been earlier:
+    /// it is a hint to sync again.
+    hints: u64,
+}
 
 impl Kept {
     /// Each conversation of which it holds something.
     pub fn conversations(&self) -> impl Iterator<Item = (&ConversationId, &Held)> {
-        self.0.iter()
+        self.conversations.iter().filter(|(_, held)| !held.messages.is_empty())
     }
 
     /// What it holds of one.
     pub fn held(&self, conversation: &ConversationId) -> Option<&Held> {
-        self.0.get(conversation)
+        self.conversations.get(conversation)
     }
 
     /// Its numbers, for a `sync`: at most MAX, those of the conversations where something was said last. What it holds of any other
     /// it forgets: such a conversation comes from its delivered horizon on, and that may be above what is held.
     pub fn since(&mut self, max: usize) -> HashMap<ConversationId, Seq> {
         let last_at = |held: &Held| held.messages.values().map(|message| message.created_at.ms).max();
-        let numbered = self.0.iter().filter_map(|(id, held)| Some((last_at(held), id.clone(), held.number?)));
+        let numbered =
+            self.conversations.iter().filter_map(|(id, held)| Some((last_at(held), id.clone(), held.number?)));
         let mut numbered: Vec<_> = numbered.collect();
         numbered.sort_by(|one, other| other.cmp(one));
         numbered.truncate(max);
         let since: HashMap<ConversationId, Seq> = numbered.into_iter().map(|(_, id, number)| (id, number)).collect();
-        self.0.retain(|id, _| since.contains_key(id));
+        self.conversations.retain(|id, _| since.contains_key(id));
         since
     }
 
@@ -48,14 +65,20 @@ impl Kept {
     pub fn take(&mut self, event: Event) {
         match event {
             Event::MessageNew { message } | Event::MessageSent { message, .. } => {
-                let held = self.0.entry(message.conversation_id.clone()).or_default();
+                let held = self.conversations.entry(message.conversation_id.clone()).or_default();
                 // Who writes has read.
                 held.reached(&message.sender_id, message.seq, Status::Read);
                 held.keep(message);
             }
             Event::SyncPage { conversation_id, messages, error: None, .. } => self.page(conversation_id, messages),
+            Event::ConversationCreated { conversation, .. } if conversation.kind == Kind::Group.into() => {
+                self.hints += 1;
+                let Conversation { conversation_id, first_seq, last_seq, .. } = *conversation;
+                self.conversations.entry(conversation_id).or_default().is_told(first_seq, last_seq);
+            }
+            Event::ConversationLeft { .. } => self.hints += 1,
             Event::MessageStatus { conversation_id, user_id, status, seq, .. } => {
-                if let Entry::Occupied(mut held) = self.0.entry(conversation_id) {
+                if let Entry::Occupied(mut held) = self.conversations.entry(conversation_id) {
                     held.get_mut().reached(&user_id, seq, status);
                 }
             }
@@ -63,12 +86,24 @@ impl Kept {
         }
     }
 
+    /// How often it was told that its user came into a group or has gone: after each it is to sync again.
+    pub const fn hints(&self) -> u64 {
+        self.hints
+    }
+
+    /// A `sync`, in which it was told nothing of the kind, says that its user is out of these groups.
+    pub fn left(&mut self, groups: &[ConversationId]) {
+        groups.iter().for_each(|id| drop(self.conversations.remove(id)));
+    }
+
     /// Takes in a page that follows on this conversation's number, or begins its pages.
     pub fn page(&mut self, conversation: ConversationId, messages: Vec<Message>) {
         let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
         let (first, last) = (first.seq, last.seq);
-        let held = self.0.entry(conversation).or_default();
-        if held.number.is_none() {
+        let held = self.conversations.entry(conversation).or_default();
+        // Behind a number nothing is ever left out, but what its user may not see, who was out of a group meanwhile, or what is kept no
+        // more: its pages begin anew.
+        if held.number.is_none_or(|number| number.next() < first) {
             held.began = Some(first);
             // What was pushed before may stand below, with something missing in between.
             held.messages.retain(|seq, _| *seq >= first);
@@ -83,12 +118,27 @@ impl Kept {
     /// a push came before any page.
     pub fn gaps(&self) -> Vec<(ConversationId, Option<Seq>)> {
         let gap = |(id, held): (&ConversationId, &Held)| held.has_gap().then(|| (id.clone(), held.number));
-        self.0.iter().filter_map(gap).collect()
+        self.conversations.iter().filter_map(gap).collect()
     }
 }
 
 impl Held {
-    /// Keeps a message once, however often it comes. Its number goes on over what is held without a gap. A late push of what stands
+    /// It is told of a group that its user is in: its pages begin with what the user may see. Of two such the one with the higher number
+    /// is the later membership.
+    fn is_told(&mut self, first: Seq, last: Seq) {
+        let before = self.told.unwrap_or(Told { first: Seq(0), last: Seq(0) });
+        if first < before.first {
+            return;
+        }
+        if first > before.first || self.number.is_none() {
+            self.messages.retain(|seq, _| *seq >= first);
+            (self.number, self.began) = (Some(first.before()), Some(first));
+            self.goes_on();
+        }
+        self.told = Some(Told { first, last: last.max(before.last) });
+    }
+
+    /// Keeps a message once, however often it comes. A late push of what stands
     /// before its pages is history: kept, it would stand beside what doesn't follow on it.
     fn keep(&mut self, message: Message) {
         let seq = message.seq;
@@ -99,14 +149,20 @@ impl Held {
             Some(there) => there.status = there.status.max(message.status),
             None => drop(self.messages.insert(seq, message)),
         }
+        self.goes_on();
+    }
+
+    /// Its number goes on over what is held without a gap.
+    fn goes_on(&mut self) {
         while let Some(next) = self.number.map(Seq::next).filter(|next| self.messages.contains_key(next)) {
             self.number = Some(next);
         }
     }
 
-    /// Whether something is held above the number.
+    /// Whether something is held above the number, or is to be read.
     fn has_gap(&self) -> bool {
-        self.messages.last_key_value().is_some_and(|(last, _)| Some(*last) > self.number)
+        let lacks = self.told.is_some_and(|told| self.number.is_some_and(|number| number < told.last));
+        lacks || self.messages.last_key_value().is_some_and(|(last, _)| Some(*last) > self.number)
     }
 
     /// Everything up to a number that others wrote has come so far with a user.
@@ -236,5 +292,61 @@ mod tests {
         let since = kept.since(2);
         assert_eq!(since, HashMap::from([(id("new"), Seq(9)), (id("c"), Seq(3))]));
         assert!(kept.held(&id("old")).is_none() && kept.held(&id("unnumbered")).is_none());
+    }
+
+    /// Ann is in a group, from FIRST on, and the last number is LAST.
+    fn created(first: u64, last: u64) -> Event {
+        let ann: UserId = "ann".parse().expect("a user id");
+        let conversation = Conversation {
+            conversation_id: id("c"),
+            kind: Kind::Group.into(),
+            participants: vec![ann.clone()],
+            participant_count: 1,
+            role: None,
+            name: None,
+            avatar: None,
+            created_by: ann,
+            created_at: Time { ms: 0 },
+            first_seq: Seq(first),
+            last_seq: Seq(last),
+            last_message: None,
+            last_activity_at: Time { ms: 0 },
+            read_seq: Seq(0),
+            delivered_seq: Seq(0),
+            unread: 0,
+            price: Coins(0),
+            muted: false,
+            muted_until: None,
+            blocked: false,
+        };
+        Event::ConversationCreated { conversation: Box::new(conversation), created: true }
+    }
+
+    #[test]
+    fn who_comes_into_a_group_reads_from_the_first_number_to_the_last_that_was_told() {
+        let mut kept = taken([push(7), created(5, 6)]);
+        assert_eq!((held(&kept), kept.gaps()), ((Some(4), vec![7]), vec![(id("c"), Some(Seq(4)))]));
+        kept.page(id("c"), (5..7).map(|seq| said("c", "bob", seq)).collect());
+        assert_eq!((held(&kept), kept.gaps()), ((Some(7), vec![5, 6, 7]), Vec::new()));
+        kept.take(created(5, 7));
+        kept.take(created(2, 4));
+        assert_eq!((held(&kept), kept.gaps()), ((Some(7), vec![5, 6, 7]), Vec::new()), "the same, and a late one");
+        kept.take(created(9, 8));
+        assert_eq!((held(&kept), kept.gaps()), ((Some(8), vec![]), Vec::new()), "another membership");
+    }
+
+    #[test]
+    fn coming_and_going_are_hints_and_a_sync_says_who_is_out() {
+        let by = "bob".parse().expect("a user id");
+        let mut kept = taken([created(1, 0), push(1), Event::ConversationLeft { conversation_id: id("c"), by }]);
+        assert_eq!((held(&kept), kept.hints()), ((Some(1), vec![1]), 2), "it may be a late one");
+        kept.left(&[id("c"), id("unknown")]);
+        assert_eq!((kept.held(&id("c")), kept.hints()), (None, 2));
+    }
+
+    #[test]
+    fn a_page_that_leaves_something_out_begins_anew() {
+        let kept = taken([page(1..4), page(7..9)]);
+        assert_eq!((held(&kept), kept.gaps()), ((Some(8), vec![7, 8]), Vec::new()));
     }
 }

@@ -11,7 +11,7 @@ use shared::chat::marks::{Moved, mark};
 use shared::chat::profiles::{tell_profile, update};
 use shared::chat::settle::{room, settle};
 use shared::chat::statuses::{Made, tell_statuses};
-use shared::chat::waiting;
+use shared::chat::{inboxes, waiting};
 use shared::error::Error;
 use shared::limits::{STATS_ROWS_MAX, TOLD_MAX};
 use shared::run::{Function, Handling, OnRequest};
@@ -72,22 +72,25 @@ fn counting(mut answer: Value, skipped: usize) -> Value {
 async fn clear_buffered(app: &App, _: &Admin, user: &UserId) -> Result<Value, Error> {
     let Several { read: mut waiting, skipped } = waiting(app, user).await?;
     waiting.sort_by_key(|(_, inbox)| Reverse(inbox.last_at));
-    for (n, (id, inbox)) in waiting.iter().enumerate() {
+    let (mut made, mut told) = (Vec::new(), 0);
+    for (id, inbox) in &waiting {
         let (status, seq) = (Status::Delivered, inbox.last_seq);
-        let moved = mark(&app.store, user, id, Horizon::Delivered, seq).await?;
-        if matches!(moved, Moved::Forward(_)) && n < TOLD_MAX {
-            let made = Made { conversation: id.clone(), inbox: inbox.clone(), status, seq };
-            tell_statuses(app, user, vec![made], None).await;
+        let membership = inbox.side.marked_for();
+        let moved = mark(&app.store, user, id, Horizon::Delivered, seq, membership).await?;
+        told += inbox.side.others_max();
+        if matches!(moved, Moved::Forward(_)) && told <= TOLD_MAX {
+            made.push(Made { conversation: id.clone(), inbox: inbox.clone(), status, seq });
         }
     }
+    tell_statuses(app, user, made, None).await;
     let cleared: u64 = waiting.iter().map(|(_, inbox)| inbox.undelivered()).sum();
     Ok(counting(json!({ "cleared": cleared }), skipped.len()))
 }
 
 /// A user's conversations that hold something undelivered.
 async fn waiting(app: &App, user: &UserId) -> Result<Several<(ConversationId, Inbox)>, Error> {
-    let mut inboxes = app.store.inbox_all(user, Read::Strong).await?;
-    inboxes.read.retain(|(_, inbox)| inbox.undelivered() > 0);
+    let mut inboxes = inboxes::all(app, user, Read::Strong).await?;
+    inboxes.read.retain(|(_, inbox)| inbox.undelivered() > 0 && !inbox.is_left());
     Ok(inboxes)
 }
 

@@ -11,11 +11,13 @@
 //! Only messages with a RECEIPT are moved: an open send whose number might be below `first_seq` finds that instead. Never
 //! moved is the highest number, by which the next is found, nor what an inbox names as its last.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use futures::future::try_join;
 use shared::app::App;
 use shared::archive::{line_bytes, object_name};
+use shared::chat::participants::{Participant, participants};
 use shared::clock::is_to_come;
 use shared::config::Retention;
 use shared::error::Error;
@@ -97,9 +99,21 @@ struct Horizons {
 
 impl Horizons {
     async fn of(app: &App, meta: &Meta) -> Result<Self, Error> {
-        let keys: Vec<Key> = meta.who.members().iter().map(|member| Key::inbox(member, &meta.id)).collect();
+        let participants = participants(app, &meta.id, meta.who.named()).await?;
+        let keys: Vec<Key> = participants.iter().map(|it| Key::inbox(&it.user, &meta.id)).collect();
         let (tail, inboxes) = try_join(app.store.log_tail(&meta.id, Read::Strong), app.store.inboxes(&keys)).await?;
         let inboxes = inboxes.all()?;
+        if meta.who.named().is_none() {
+            let told = app.store.tail(&meta.id, Read::Strong).await?.last_seq;
+            let delivered: HashMap<Key, Seq> = inboxes.into_iter().map(|(key, it)| (key, it.delivered_seq)).collect();
+            // What was said before somebody came they needn't have; nor is the inbox of their membership always made yet.
+            let of = |(key, it): (&Key, &Participant)| {
+                delivered.get(key).copied().unwrap_or_default().max(it.first_seq.before())
+            };
+            // Where all have left nobody is waited for.
+            let delivered = keys.iter().zip(&participants).map(of).min().unwrap_or(told);
+            return Ok(Self { delivered, stays: told.min(tail) });
+        }
         if inboxes.len() < keys.len() {
             // Nobody has finished a message here.
             return Ok(Self { delivered: Seq(0), stays: Seq(0) });

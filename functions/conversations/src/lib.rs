@@ -2,7 +2,8 @@
 
 use shared::app::{Answered, App};
 use shared::auth::Caller;
-use shared::chat::conversation::{Membership, create_direct, create_inboxes, tell, view, views};
+use shared::chat::conversation::{Membership, Views, create_direct, create_inboxes, tell, view, views};
+use shared::chat::inboxes;
 use shared::error::Error;
 use shared::run::{Function, Handling, OnFrame};
 use shared::store::Read;
@@ -55,16 +56,15 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
         None => create_direct(app, user, other, &caller.trace_id).await?,
     };
     if inboxes.read.len() < keys.len() {
-        create_inboxes(app, &meta).await?;
+        create_inboxes(app, &Membership::new(Some(meta.clone()), None, user)?).await?;
     }
-    let seen_by = |user: &UserId| Membership::new(Some(meta.clone()), user);
-    let conversation = Box::new(view(app, &seen_by(user)?).await?);
-    let answered = app.answer(&caller, &Event::ConversationCreated { conversation, created }).await;
+    let seen_by = async |user: &UserId| {
+        let conversation = Box::new(view(app, &Membership::new(Some(meta.clone()), None, user)?).await?);
+        Ok::<Event, Error>(Event::ConversationCreated { conversation, created })
+    };
+    let answered = app.answer(&caller, &seen_by(user).await?).await;
     if created {
-        let told = async {
-            let conversation = Box::new(view(app, &seen_by(other)?).await?);
-            tell(app, std::slice::from_ref(other), &Event::ConversationCreated { conversation, created }, None).await
-        };
+        let told = async { tell(app, std::slice::from_ref(other), &seen_by(other).await?, None).await };
         if let Err(error) = told.await {
             // It is in their list when they ask.
             tracing::warn!(%error, cause = error.cause(), "a new conversation could not be told");
@@ -79,7 +79,8 @@ pub async fn get_or_create_direct(app: &App, caller: Caller, request: GetOrCreat
 /// [`Error::Invalid`] for a cursor that isn't one of ours.
 pub async fn get_conversations(app: &App, caller: Caller, request: GetConversations) -> Result<Answered, Error> {
     let after = request.cursor.as_ref().map(Place::of_cursor).transpose()?;
-    let inboxes = app.store.inbox_all(&caller.user, Read::Eventual).await?;
+    let mut inboxes = inboxes::all(app, &caller.user, Read::Eventual).await?;
+    inboxes.read.retain(|(_, inbox)| !inbox.is_left());
     let total_unread = inboxes.read.iter().map(|(_, inbox)| inbox.unread()).sum();
     // Nobody knows where those would stand: the first page counts them.
     let mut skipped = if after.is_none() { inboxes.skipped.len() } else { 0 };
@@ -94,11 +95,10 @@ pub async fn get_conversations(app: &App, caller: Caller, request: GetConversati
     let more = placed.len() > limit;
     placed.truncate(limit);
     let page: Vec<(ConversationId, Inbox)> = placed.into_iter().map(|(place, inbox)| (place.id, inbox)).collect();
-    let asked = page.len();
     // Where the page ends, also if its last can't be read.
     let last = page.last().map(|(id, inbox)| Place { ms: inbox.last_at.ms, id: id.clone() });
-    let mut conversations = views(app, &caller.user, page).await?;
-    skipped += asked - conversations.len();
+    let Views { seen: mut conversations, unreadable } = views(app, &caller.user, page).await?;
+    skipped += unreadable;
     let mut last = last.filter(|_| more);
     if fit(&mut conversations) {
         last = conversations.last().map(|it| Place { ms: it.last_activity_at.ms, id: it.conversation_id.clone() });
@@ -164,8 +164,11 @@ pub async fn mute(app: &App, caller: Caller, request: Mute) -> Result<Answered, 
     let muted = Some(until.unwrap_or(FOR_GOOD)).filter(|until| *until > app.clock.now());
     if app.store.inbox_mute(user, &conversation_id, muted).await? == Muted::NoInbox {
         // META knows who is in it: whoever was to make the inbox may have stopped before.
-        create_inboxes(app, &Membership::find(app, &conversation_id, user).await?.meta).await?;
-        app.store.inbox_mute(user, &conversation_id, muted).await?;
+        create_inboxes(app, &Membership::find(app, &conversation_id, user).await?).await?;
+        if app.store.inbox_mute(user, &conversation_id, muted).await? == Muted::NoInbox {
+            // They have left the group in this moment.
+            return Err(Error::NotAParticipant);
+        }
     }
     let until = until.filter(|_| muted.is_some());
     let event = Event::Muted { conversation_id, muted: muted.is_some(), until };

@@ -14,7 +14,7 @@ use shared::run::{Function, Handling, OnBatch};
 use shared::store::Read;
 use shared::store::presence::Connected;
 use shared::telemetry::{Metric, correlated, count};
-use wire::{Event, Status};
+use wire::{Event, Kind, Status, kind_of};
 
 /// The function.
 pub static FUNCTION: Function<OnBatch> = Function { name: "deliver", trigger: OnBatch(handle) };
@@ -102,16 +102,30 @@ async fn push(app: &App, delivery: &Delivery) -> Result<(), Unsent> {
 async fn push_message(app: &App, delivery: &Delivery, there: &[Connected]) -> Result<(), Unsent> {
     let Delivery { connection, conversation, seq, .. } = delivery;
     let Some(to) = there.iter().find(|to| to.connection == *connection) else { return Ok(()) };
+    if !hears(app, delivery).await? {
+        return Ok(());
+    }
     let item = app.store.log_item(conversation, *seq).await.map_err(Error::from)?;
     let item = item.ok_or_else(|| Unsent::Never(format!("{conversation} has no message {seq}")))?;
     let event = Event::MessageNew { message: item.message(conversation, *seq, Status::Sent) };
     outcome(app.push.again(&app.store, app.clock.now(), to, &event).await)
 }
 
+/// Whether the one who is told may see it: who has left a group since hears no more of it.
+async fn hears(app: &App, Delivery { user, conversation, seq, .. }: &Delivery) -> Result<bool, Error> {
+    match kind_of(conversation) {
+        Some(Kind::Group) => {
+            let member = app.store.member(conversation, user).await?;
+            Ok(member.is_some_and(|member| member.is_in() && member.first_seq <= *seq))
+        }
+        Some(Kind::Direct) | None => Ok(true),
+    }
+}
+
 /// Tells of a mark as far as it has come by now. Who hears it twice, as another device of theirs didn't, learns nothing new.
 async fn push_mark(app: &App, delivery: &Delivery, mark: &MarkToTell, there: &[Connected]) -> Result<(), Unsent> {
     let told: Vec<&Connected> = there.iter().filter(|to| mark.answered.as_ref() != Some(&to.connection)).collect();
-    if told.is_empty() {
+    if told.is_empty() || !hears(app, delivery).await? {
         return Ok(());
     }
     let Some(event) = newest(app, &delivery.user, mark, &delivery.conversation).await? else { return Ok(()) };

@@ -8,6 +8,7 @@ use shared::chat::blocks::others;
 use shared::chat::conversation::{Membership, messages};
 use shared::chat::history;
 use shared::chat::marks::{Moved, mark_as_told};
+use shared::chat::participants::{behind, page};
 use shared::chat::statuses::{Made, tell_statuses};
 use shared::error::Error;
 use shared::run::{Function, Handling, OnFrame};
@@ -42,10 +43,11 @@ fn handle(app: &App, caller: Caller, frame: Frame) -> Handling<'_, Answered> {
 pub async fn get_messages(app: &App, caller: Caller, request: GetMessages) -> Result<Answered, Error> {
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
     let conversation_id = request.conversation_id;
+    let first = membership.side.first_seq();
     let page = match (request.before, request.after) {
         (Some(_), Some(_)) => return Err(Error::bad_request("after", "give either before or after, not both")),
-        (None, Some(after)) => history::after(app, &membership.meta, after, request.limit).await?,
-        (before, None) => history::before(app, &membership.meta, before, request.limit).await?,
+        (None, Some(after)) => history::after(app, &membership.meta, after.max(first.before()), request.limit).await?,
+        (before, None) => history::before(app, &membership.meta, before, first, request.limit).await?,
     };
     let messages = messages(app, &membership, page.slots).await?;
     Ok(app.answer(&caller, &Event::MessagesPage { conversation_id, messages, has_more: page.more }).await)
@@ -129,25 +131,27 @@ async fn mark_one(
     Ok((Horizons { conversation_id, delivered_seq, read_seq }, made))
 }
 
-/// Who has a message, and who has read it; without its sender.
+/// Who has a message, and who has read it; without its sender. Of a group a page of those who may see it.
 ///
 /// # Errors
-/// [`Error::NotAParticipant`]; [`Error::NotFound`] when there is no message with this number.
+/// [`Error::NotAParticipant`]; [`Error::NotFound`] when there is no message with this number, or none that the caller may see;
+/// [`Error::Invalid`] for a cursor that isn't one of ours.
 pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Result<Answered, Error> {
+    let behind = behind(request.cursor.as_ref())?;
     let membership = Membership::find(app, &request.conversation_id, &caller.user).await?;
-    let members = membership.meta.who.members();
-    let keys: Vec<Key> = members.iter().map(|member| Key::inbox(member, &request.conversation_id)).collect();
-    let inboxes = async { Ok(others(app, &caller.user, &keys).await?.inboxes.all()?) };
-    let item = history::item(app, &membership.meta, request.seq);
-    let (item, inboxes) = futures::future::try_join(item, inboxes).await?;
-    let sender = item.ok_or(Error::NotFound)?.sender;
+    let (id, seq) = (&request.conversation_id, request.seq);
+    let item = history::item(app, &membership.meta, seq).await?;
+    // After the message: who has gone meanwhile is told nothing of it.
+    let participants = membership.participants(app).await?;
+    let own = participants.iter().find(|it| it.user == caller.user).ok_or(Error::NotAParticipant)?;
+    let sender = item.filter(|_| own.first_seq <= seq).ok_or(Error::NotFound)?.sender;
+    let people = participants.iter().filter(|it| it.user != sender && it.first_seq <= seq).map(|it| &it.user);
+    let (page, next_cursor) = page(people.collect(), behind.as_ref(), request.limit);
+    let keys: Vec<Key> = page.into_iter().map(|member| Key::inbox(member, id)).collect();
     let (mut delivered, mut read) = (Vec::new(), Vec::new());
-    for (key, inbox) in inboxes {
+    for (key, inbox) in others(app, &caller.user, &keys).await?.inboxes.all()? {
         let user = key.owner()?;
-        if user == sender {
-            continue;
-        }
-        let status = inbox.status_of(request.seq);
+        let status = inbox.status_of(seq);
         if status == Status::Read {
             read.push(user.clone());
         }
@@ -155,5 +159,5 @@ pub async fn get_receipts(app: &App, caller: Caller, request: GetReceipts) -> Re
             delivered.push(user);
         }
     }
-    Ok(app.answer(&caller, &Event::Receipts { delivered, read }).await)
+    Ok(app.answer(&caller, &Event::Receipts { delivered, read, next_cursor }).await)
 }

@@ -1,23 +1,29 @@
 //! The sweep, every minute: finishes or voids sends that nobody finished, drops what is finished, folds earnings into
-//! balances, ends connections whose time is over, and takes conversations that wait for nothing out of the index.
+//! balances, ends connections whose time is over, does what follows from changes of memberships, and takes conversations that wait
+//! for nothing out of the index.
 
 use shared::app::App;
-use shared::chat::presence;
+use shared::chat::group::change::Changed;
+use shared::chat::group::effects::of_change;
 use shared::chat::send::Decided;
 use shared::chat::send::drop::Ends;
 use shared::chat::send::effects::{finish, give_up};
 use shared::chat::send::publish::{Placed, publish};
 use shared::chat::settle::settle;
 use shared::chat::turns::{self, give};
+use shared::chat::{group, presence};
 use shared::clock::is_to_come;
 use shared::error::Error;
-use shared::limits::{LIVELY, SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS};
+use shared::limits::{
+    GROUP_LOOK_EVERY, GROUP_WHOLE_WITHIN, LIVELY, SWEEP_AT_ONCE, SWEEP_STOPS_BEFORE, VOID_AFTER, WORK_SHARDS,
+};
 use shared::run::{Function, Handling, OnSchedule};
 use shared::store::accounts::{Account, OpenSend};
+use shared::store::members::Member;
 use shared::store::table::Key;
 use shared::store::work::{Row, Work};
 use shared::telemetry::{Metric, count, highest};
-use wire::{ConnectionId, Message, SendId, Seq, Status, Time, UserId};
+use wire::{ConnectionId, ConversationId, GroupChange, Message, SendId, Seq, Status, Time, UserId};
 
 /// The function.
 pub static FUNCTION: Function<OnSchedule> = Function { name: "sweep", trigger: OnSchedule { handle, archive: None } };
@@ -60,9 +66,19 @@ pub async fn sweep(app: &App, deadline: Time) -> Result<(), Error> {
         went_well(end_connections(app, row.key))
     });
     let ended = ended.await;
+    let changed = give(app, due(Work::Member), half(app, stop), SWEEP_AT_ONCE, |row: Row| {
+        went_well(finish_membership(app, row.key))
+    });
+    let changed = changed.await;
     let waiting =
         give(app, due(Work::Waiting), stop, SWEEP_AT_ONCE, |row: Row| went_well(look_whether_it_waits(app, row.key)));
-    let all = [("open sends", open), ("earnings", unsettled), ("connections", ended), ("waiting", waiting.await)];
+    let all = [
+        ("open sends", open),
+        ("earnings", unsettled),
+        ("connections", ended),
+        ("memberships", changed),
+        ("waiting", waiting.await),
+    ];
     let mut unread = None;
     for (work, turns) in all {
         if turns.cut {
@@ -179,6 +195,57 @@ async fn end_connections(app: &App, key: Key) -> Result<(), Error> {
         stands = changed;
     }
     Ok(presence::list(&app.store, user, stands).await?)
+}
+
+/// Does what follows from a change of a membership and wasn't done, or ends a tombstone that is old. What could not be done goes to the
+/// end, behind whatever is due by now.
+async fn finish_membership(app: &App, key: Key) -> Result<(), Error> {
+    let (id, user) = (key.conversation()?, key.member_user()?);
+    let now = app.clock.now();
+    let member = app.store.member(&id, &user).await?;
+    // The index may be behind.
+    let Some(member) = member.filter(|member| member.is_due(now)) else { return Ok(()) };
+    let done = finish_change(app, &id, &user, &member).await;
+    let again = match &done {
+        Ok(Done::All) => return Ok(()),
+        Ok(Done::NotWhole) => now.after(GROUP_LOOK_EVERY),
+        Err(_) => now,
+    };
+    app.store.member_list(&id, &user, &member, again).await?;
+    done.map(drop)
+}
+
+/// How far what follows from a change of a membership is.
+enum Done {
+    /// It is done.
+    All,
+    /// The group isn't whole: a repeat of what makes it may complete it.
+    NotWhole,
+}
+
+/// Of a group that isn't whole nobody is told; one that nobody has completed in time is given up, and its memberships go.
+async fn finish_change(app: &App, id: &ConversationId, user: &UserId, member: &Member) -> Result<Done, Error> {
+    let now = app.clock.now();
+    let meta =
+        app.store.conversation(id).await?.ok_or_else(|| Error::Internal(format!("{id} has members, and no META")))?;
+    let group = group::of(&meta)?;
+    let mut gone = group.gone;
+    if !group.whole && !gone && meta.created_at.after(GROUP_WHOLE_WITHIN) <= now {
+        gone = app.store.group_give_up(id).await?;
+    }
+    if gone || member.is_to_be_deleted(now) {
+        app.store.inbox_delete(user, id, member.version).await?;
+        app.store.member_delete(id, user, member).await?;
+        return Ok(Done::All);
+    }
+    if !group.whole {
+        return Ok(Done::NotWhole);
+    }
+    let mut news = GroupChange::none(id.clone(), group.count);
+    let list = if member.is_in() { &mut news.added } else { &mut news.removed };
+    list.push(user.clone());
+    let changed = Changed { user: user.clone(), member: member.clone(), moves: true };
+    of_change(app, &meta, &[changed], news, None).await.map(|()| Done::All)
 }
 
 /// Takes a conversation out of the index that was marked long ago and waits for nothing. One that does wait is looked at again

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use wire::{Seq, UserId, direct_id};
+use wire::{Kind, Seq, UserId, direct_id, kind_of};
 
 use crate::app::App;
 use crate::error::Error;
 use crate::limits::BLOCKS_MAX;
 use crate::store::blocks::{Block, Changed, blocked_by};
-use crate::store::inbox::Inbox;
+use crate::store::inbox::{Inbox, inbox_conversation};
 use crate::store::table::Key;
 use crate::store::{Several, StoreError};
 
@@ -49,7 +49,7 @@ async fn change(app: &App, user: &UserId, other: &UserId, blocked: bool) -> Resu
             return Ok(());
         }
         if is_new && app.store.blocks_as_many(user, BLOCKS_MAX).await? {
-            return Err(Error::TooMany { what: "blocked users", max: BLOCKS_MAX });
+            return Err(Error::TooMany { what: "blocked users", max: BLOCKS_MAX, user: None });
         }
         let (delivered_seq, read_seq) = match seen {
             Some(seen) if !is_new => (seen.delivered_seq, seen.read_seq),
@@ -74,12 +74,13 @@ pub struct Others {
 }
 
 /// Reads inboxes of others, and the user's own, as USER may see them: strongly, as a status that somebody was told of is not taken
-/// back.
+/// back. A block is between two: what they do in a group both see.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn others(app: &App, user: &UserId, keys: &[Key]) -> Result<Others, StoreError> {
-    let owners: BTreeSet<UserId> = keys.iter().map(Key::owner).collect::<Result<_, _>>()?;
+    let of_two = keys.iter().filter(|key| is_of_two(key));
+    let owners: BTreeSet<UserId> = of_two.map(Key::owner).collect::<Result<_, _>>()?;
     let blocks: Vec<Key> = owners.iter().filter(|owner| *owner != user).map(|owner| Key::block(user, owner)).collect();
     let (mut inboxes, blocks) = app.store.inboxes_and_blocks(keys, &blocks).await?;
     let mut seen = HashMap::new();
@@ -90,11 +91,16 @@ pub async fn others(app: &App, user: &UserId, keys: &[Key]) -> Result<Others, St
         // One that can't be read holds.
         seen.insert(blocked_by(key)?, (Seq(0), Seq(0)));
     }
-    for (key, inbox) in &mut inboxes.read {
+    for (key, inbox) in inboxes.read.iter_mut().filter(|(key, _)| is_of_two(key)) {
         if let Some((delivered, read)) = seen.get(&key.owner()?) {
             inbox.delivered_seq = inbox.delivered_seq.min(*delivered);
             inbox.read_seq = inbox.read_seq.min(*read);
         }
     }
     Ok(Others { inboxes, blocked: seen.into_keys().collect() })
+}
+
+/// Whether an inbox is of a conversation of two.
+fn is_of_two(inbox: &Key) -> bool {
+    inbox_conversation(inbox).is_ok_and(|id| kind_of(&id) != Some(Kind::Group))
 }

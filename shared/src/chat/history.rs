@@ -55,33 +55,35 @@ pub async fn after(app: &App, meta: &Meta, after: Seq, limit: Limit) -> Result<P
     Ok(Page { slots: filling.slots, more })
 }
 
-/// The messages below BEFORE (nothing: the newest): at most LIMIT, and never more than a frame holds.
+/// The messages below BEFORE (nothing: the newest), down to FROM: at most LIMIT, and never more than a frame holds.
 ///
 /// # Errors
 /// Those of the store and of the archive.
-pub async fn before(app: &App, meta: &Meta, before: Option<Seq>, limit: Limit) -> Result<Page, Error> {
+pub async fn before(app: &App, meta: &Meta, before: Option<Seq>, from: Seq, limit: Limit) -> Result<Page, Error> {
     let mut filling = Filling::new(limit);
     let mut next = Seq(before.map_or(u64::MAX, |before| before.0.saturating_sub(1)));
+    let oldest = meta.oldest_seq.max(from);
     let mut fits = true;
-    if next >= meta.first_seq {
-        let found = app.store.log_range(&meta.id, meta.first_seq..=next, filling.room() + 1, true).await?;
+    if next >= meta.first_seq.max(oldest) {
+        let numbers = meta.first_seq.max(oldest)..=next;
+        let found = app.store.log_range(&meta.id, numbers, filling.room() + 1, true).await?;
         fits = filling.take_all(found.slots) && !found.more;
         next = Seq(meta.first_seq.0 - 1);
     }
     for _ in 0..HISTORY_SEGMENTS_MAX {
-        if !fits || next < meta.oldest_seq || filling.room() == 0 {
+        if !fits || next < oldest || filling.room() == 0 {
             break;
         }
         let segment = segment_with(app, meta, next).await?;
         let lowest = Seq(next.next().0.saturating_sub(filling.room() as u64));
-        let from = lowest.max(segment.first).max(meta.oldest_seq);
+        let from = lowest.max(segment.first).max(oldest);
         let mut slots = archived(app, &segment, from..=next).await?;
         slots.reverse();
         fits = filling.take_all(slots);
         next = Seq(from.0 - 1);
     }
     filling.slots.reverse();
-    Ok(Page { slots: filling.slots, more: !fits || next >= meta.oldest_seq })
+    Ok(Page { slots: filling.slots, more: !fits || next >= oldest })
 }
 
 /// What number SEQ is, if there is one and it is kept.

@@ -9,16 +9,20 @@ use std::collections::hash_map;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use wire::{ClientMessageId, Coins, ConversationId, Fingerprint, SendId, Seq, Time, TransactionKind, UserId};
+use wire::{
+    ClientMessageId, Coins, ConversationId, Fingerprint, Kind, Name, Role, SendId, Seq, Time, TransactionKind, UserId,
+};
 
 use crate::limits::{CONNECTIONS_MAX, OPEN_MAX};
 use crate::store::accounts::{Account, OpenSend};
-use crate::store::conversations::Meta;
-use crate::store::inbox::Inbox;
+use crate::store::conversations::{Group, Meta, Who};
+use crate::store::inbox::{Inbox, Side};
 use crate::store::ledger::Entry;
 use crate::store::log::LogItem;
+use crate::store::members::Member;
 use crate::store::presence::Presence;
 use crate::store::receipts::Receipt;
+use crate::store::requests::Requests;
 use crate::store::scan::Line;
 use crate::store::segments::Segment;
 use crate::store::work::Listing;
@@ -267,27 +271,52 @@ pub fn presence_unlisted(user: &UserId, presence: &Presence, listing: Option<&Li
 
 // INBOX
 
-/// `read <= delivered <= last <= tail`: nobody has what isn't there.
+/// `read <= delivered <= last <= tail`: nobody has what isn't there. Of a group the inbox doesn't say the last; and nobody has read
+/// less than what was said before they came.
 pub fn horizons_are_in_order(inbox: &Inbox, tail: Seq) -> Holds {
     let Inbox { read_seq, delivered_seq, last_seq, .. } = inbox;
-    let ordered = read_seq <= delivered_seq && delivered_seq <= last_seq && *last_seq <= tail;
+    let ordered = read_seq <= delivered_seq
+        && match inbox.joined() {
+            None => delivered_seq <= last_seq && *last_seq <= tail,
+            Some(joined) => *delivered_seq <= tail && joined.first_seq <= read_seq.next(),
+        };
     holds("horizons are in order", ordered, || {
         format!("read {read_seq}, delivered {delivered_seq}, last {last_seq}, the log's end {tail}")
     })
 }
 
-/// A horizon only moves forward.
+/// A horizon only moves forward, and so does what an inbox knows of its user's membership: another one's horizons begin anew.
 pub fn horizons_move_forward(before: &Inbox, after: &Inbox) -> Holds {
     let forward = before.read_seq <= after.read_seq
         && before.delivered_seq <= after.delivered_seq
         && before.last_seq <= after.last_seq;
-    holds("horizons move forward", forward, || format!("{before:?} became {after:?}"))
+    let memberships = before.joined().zip(after.joined());
+    let anew = memberships.is_some_and(|(before, after)| before.first_seq != after.first_seq);
+    holds("horizons move forward", forward || anew, || format!("{before:?} became {after:?}"))?;
+    let newer = memberships.is_none_or(|(before, after)| before == after || before.version < after.version);
+    holds("an inbox's membership is never older", newer, || format!("{before:?} became {after:?}"))
 }
 
-/// An inbox's peer is the other of the conversation.
+/// An inbox's peer is the other of the conversation; of a group it keeps the membership.
 pub fn inbox_names_the_other(user: &UserId, inbox: &Inbox, meta: &Meta) -> Holds {
-    let right = meta.who.side_of(user).is_some_and(|side| side == inbox.side);
+    let right = match &inbox.side {
+        Side::Direct { .. } => meta.who.side_of(user, None).is_some_and(|side| side == inbox.side),
+        Side::Group(_) => meta.who.kind() == Kind::Group,
+    };
     holds("an inbox names the other one", right, || format!("{:?}", inbox.side))
+}
+
+/// An inbox is of the membership that its user has, or had, once all that follows from that is done.
+pub fn inbox_follows_its_membership(member: &Member, inbox: Option<&Inbox>) -> Holds {
+    let joined = inbox.and_then(Inbox::joined);
+    // Who was never in has no inbox: the tombstone only remembers a request.
+    let same = match joined {
+        Some(joined) => {
+            joined.first_seq == member.first_seq && joined.left_at.is_some() != member.is_in() || !member.is_settled()
+        }
+        None => !member.is_in() || !member.is_settled(),
+    };
+    holds("an inbox follows its membership", same, || format!("{member:?}, {joined:?}"))
 }
 
 /// Where an inbox in which something waits must be listed, if it isn't.
@@ -315,7 +344,7 @@ pub fn inbox_knows(inbox: Option<&Inbox>, ended: Seq) -> Holds {
 pub fn pair_has_one_conversation(id: &ConversationId, meta: &Meta) -> Holds {
     let derived = meta.who.has_id(id) && meta.id == *id;
     holds("two people have one conversation", derived, || {
-        let members: Vec<&str> = meta.who.members().iter().map(UserId::as_str).collect();
+        let members = meta.who.named();
         format!("members {members:?}")
     })
 }
@@ -338,13 +367,80 @@ pub fn meta_moves(before: &Meta, after: &Meta) -> Holds {
         moved_at: Time::default(),
         idle: false,
         listed: None,
+        who: match &meta.who {
+            who @ Who::Direct { .. } => who.clone(),
+            Who::Group(group) => Who::Group(Group {
+                name: name_of(before).unwrap_or_else(|| group.name.clone()),
+                avatar: None,
+                count: 0,
+                roster: 0,
+                whole: false,
+                gone: false,
+                requests: Requests::default(),
+                ..group.clone()
+            }),
+        },
         ..meta.clone()
     };
     holds("what is written once stays", fixed(before) == fixed(after), || format!("{before:?} became {after:?}"))?;
+    group_moves(before, after)?;
     let forward = before.first_seq <= after.first_seq
         && before.oldest_seq <= after.oldest_seq
         && before.deleted_below <= after.deleted_below;
     holds("messages move forward", forward, || format!("{before:?} became {after:?}"))
+}
+
+/// What a conversation is called, where it is called something.
+fn name_of(meta: &Meta) -> Option<Name> {
+    meta.who.called().0.cloned()
+}
+
+/// What META says of a group changes with its roster; it becomes whole or is given up, once and for good.
+fn group_moves(before: &Meta, after: &Meta) -> Holds {
+    let (Who::Group(before), Who::Group(after)) = (&before.who, &after.who) else { return Ok(()) };
+    let seen = || format!("{before:?} became {after:?}");
+    let once = before.whole <= after.whole && before.gone <= after.gone && !(after.whole && after.gone);
+    holds("a group becomes whole or is given up", once, seen)?;
+    let called = |group: &Group| (group.name.clone(), group.avatar.clone(), group.count, group.requests.clone());
+    let same = called(before) == called(after);
+    let counted = if same { before.roster <= after.roster } else { before.roster + 1 == after.roster };
+    holds("a change of a group counts its roster up", counted, seen)
+}
+
+// MEMBER, TAIL
+
+/// A membership's version counts each change; who comes sees nothing of what was said before, up to TAIL; who is in never sees less or
+/// more.
+pub fn membership_moves(before: Option<&Member>, after: &Member, tail: Seq) -> Holds {
+    let seen = || format!("{before:?} became {after:?}, the log's end {tail}");
+    let Some(before) = before else {
+        return holds("a membership's version counts up", after.version > 0 && after.first_seq <= tail.next(), seen);
+    };
+    if before.version == after.version {
+        let same = Member { listed: None, ..before.clone() } == Member { listed: None, ..after.clone() };
+        return holds("a membership's version counts up", same, seen);
+    }
+    holds("a membership's version counts up", before.version + 1 == after.version, seen)?;
+    let right = match (before.is_in(), after.is_in()) {
+        (false, true) => (before.first_seq..=tail.next()).contains(&after.first_seq),
+        _ => before.first_seq == after.first_seq && before.since == after.since,
+    };
+    holds("who comes sees what is said from then on", right, seen)?;
+    holds("who has gone is no admin", after.is_in() || after.role == Role::Member, seen)
+}
+
+/// Where nothing is under way META has the count of a group's members, and one of them is an admin.
+pub fn group_counts_its_members<'a>(group: &Group, members: impl Iterator<Item = &'a Member>) -> Holds {
+    let members: Vec<&Member> = members.filter(|member| member.is_in()).collect();
+    let counted = group.count == members.len();
+    holds("a group counts its members", counted, || format!("{} of {}", group.count, members.len()))?;
+    let has_admin = members.is_empty() || members.iter().any(|member| member.is_admin());
+    holds("a group has an admin", has_admin, || format!("none of {}", members.len()))
+}
+
+/// A group's TAIL knows of each message that has ended.
+pub fn tail_knows(told: Seq, ended: Seq) -> Holds {
+    holds("a tail knows of every message", told >= ended, || format!("last {told}, and {ended} has ended"))
 }
 
 /// Where a conversation must be listed with which the cleanup has something to do, if it isn't.
@@ -384,9 +480,7 @@ pub fn slot_has_its_id(item: &LogItem) -> Holds {
 
 /// Who writes is in the conversation.
 pub fn writer_is_in(meta: &Meta, item: &LogItem) -> Holds {
-    holds("who writes is in the conversation", meta.who.side_of(&item.sender).is_some(), || {
-        format!("sender {}", item.sender)
-    })
+    holds("who writes is in the conversation", meta.who.can_have(&item.sender), || format!("sender {}", item.sender))
 }
 
 /// A slot without a RECEIPT is an open send's.

@@ -3,19 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::try_join;
+use futures::future::{join, try_join};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use wire::{ConversationId, Event, Seq, Status, UserId};
 
 use super::blocks::others;
+use super::participants::{participants, users};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::limits::TOLD_MAX;
+use crate::limits::{MEMBERS_AT_ONCE, TOLD_MAX};
 use crate::queue::{Delivery, MarkToTell};
-use crate::store::Read;
 use crate::store::inbox::Inbox;
 use crate::store::presence::Connected;
 use crate::store::table::Key;
+use crate::store::{Read, StoreError};
 use crate::telemetry;
 
 /// A horizon that has moved.
@@ -32,36 +34,39 @@ pub struct Made {
 }
 
 /// Tells the others in these conversations, and the user's devices, that horizons of the user's have moved; but nobody who blocks
-/// the user, and not the one whose connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of the queue.
+/// the user, and not the one whose connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of the queue;
+/// a group is as many as there may be in one.
 pub async fn tell_statuses(app: &App, user: &UserId, made: Vec<Made>, answered: Option<&Caller>) {
     let mut people = 0;
     let is_at_once = |made: &Made| {
-        people += made.inbox.side.others().len();
+        people += made.inbox.side.others_max();
         people <= TOLD_MAX
     };
     let (at_once, later): (Vec<Made>, Vec<Made>) = made.into_iter().partition(is_at_once);
-    if let Err(error) = tell_at_once(app, user, &at_once, answered).await {
+    let (at_once, later) =
+        join(tell_at_once(app, user, &at_once, answered), to_tell(app, user, &later, answered)).await;
+    if let Err(error) = at_once.and(later) {
         // The horizons are kept; whoever asks sees them.
         tracing::warn!(%error, cause = error.cause(), "a status could not be told");
     }
-    let later: Vec<Delivery> = later.iter().flat_map(|made| to_tell(user, made, answered)).collect();
-    app.queue.later(&later).await;
 }
 
 /// Tells it by this function itself.
 async fn tell_at_once(app: &App, user: &UserId, made: &[Made], answered: Option<&Caller>) -> Result<(), Error> {
-    let told: BTreeSet<UserId> = made.iter().flat_map(|made| made.inbox.side.told_of_status(user)).collect();
+    let told = told(app, user, made).await?;
+    let people: Vec<UserId> = told.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let blocks: Vec<Key> = made.iter().flat_map(|made| made.inbox.side.blocks_by_others(user)).collect();
-    let (told, now) = (Vec::from_iter(told), app.clock.now());
-    let connected = app.store.connected(&told, now, Read::Eventual);
+    let now = app.clock.now();
+    let connected = app.store.connected(&people, now, Read::Eventual);
     let (connected, blocks) = try_join(connected, app.store.blocks_that_hold(&blocks, Read::Strong)).await?;
     let mut pushes = Vec::new();
-    for Made { conversation, inbox, status, seq } in made {
+    for (Made { conversation, inbox, status, seq }, told) in made.iter().zip(told) {
         let event = status_of(app, user, conversation, *status, *seq);
-        let told = inbox.side.told_of_status(user);
+        let hidden: Vec<Key> =
+            inbox.side.blocks_by_others(user).into_iter().filter(|key| blocks.contains(key)).collect();
         let is_told = |to: &&Connected| {
             let is_answered = answered.is_some_and(|caller| caller.connection == to.connection);
-            told.contains(&to.user) && !is_answered && !blocks.contains(&Key::block(&to.user, user))
+            told.contains(&to.user) && !is_answered && !hidden.contains(&Key::block(&to.user, user))
         };
         pushes.extend(connected.iter().filter(is_told).map(|to| (to.clone(), event.clone())));
     }
@@ -69,14 +74,28 @@ async fn tell_at_once(app: &App, user: &UserId, made: &[Made], answered: Option<
     Ok(())
 }
 
-/// What the queue is told of a mark: a message of it for each person.
-fn to_tell(user: &UserId, made: &Made, answered: Option<&Caller>) -> Vec<Delivery> {
-    let delivery = |told: UserId| {
+/// Has the queue tell it: a message of each mark for each person.
+async fn to_tell(app: &App, user: &UserId, made: &[Made], answered: Option<&Caller>) -> Result<(), Error> {
+    let told = told(app, user, made).await?;
+    let delivery = |(made, told): (&Made, UserId)| {
         let answered = answered.map(|caller| caller.connection.clone());
         let mark = MarkToTell { by: user.clone(), status: made.status, answered };
         Delivery::of_mark(told, made.conversation.clone(), made.seq, mark, telemetry::correlation_id())
     };
-    made.inbox.side.told_of_status(user).into_iter().map(delivery).collect()
+    let each = made.iter().zip(told).flat_map(|(made, told)| told.into_iter().map(move |told| (made, told)));
+    app.queue.later(&each.map(delivery).collect::<Vec<_>>()).await;
+    Ok(())
+}
+
+/// Who is told of each: those who are in the conversation, its user too.
+async fn told(app: &App, user: &UserId, made: &[Made]) -> Result<Vec<Vec<UserId>>, StoreError> {
+    let each = made.iter().map(|made| async move {
+        let named = made.inbox.side.named(user);
+        Ok(users(&participants(app, &made.conversation, named.as_deref()).await?))
+    });
+    // Collected: the compiler can't see that a lazy iterator of borrowing futures may be sent.
+    let each: Vec<_> = each.collect();
+    stream::iter(each).buffered(MEMBERS_AT_ONCE).try_collect().await
 }
 
 /// What USER is told now of a mark that has waited in the queue: the newest there is. Nothing, where they block whose it is.

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use wire::{ConversationId, Seq, Time, UserId, direct_id};
+use wire::{Avatar, ConversationId, Name, Seq, Time, UserId, direct_id};
 
 use super::client::condition::{Condition, Part};
 use super::client::error::StoreError;
-use super::client::item::{AttributeValue, from_item, ms, number, text, to_item};
+use super::client::item::{AttributeValue, attribute, from_item, ms, number, text, to_item};
 use super::client::{Read, Store, Written};
+use super::requests::Requests;
 use super::several::Several;
 use super::table::Key;
 use super::work::{LIST, Listing, UNLIST, before, latest_look};
@@ -24,6 +25,33 @@ pub enum Who {
         /// Who made it, and the other.
         members: [UserId; 2],
     },
+    /// A group: its members are items of their own.
+    Group(Group),
+}
+
+/// What META keeps of a group: what people change, and nothing that grows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// What it is called.
+    pub name: Name,
+    /// Where its picture is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Avatar>,
+    /// How many are in it, as they were last counted.
+    pub count: usize,
+    /// Counts each change of what META says of the group.
+    pub roster: u64,
+    /// What was asked for when it was made, hashed.
+    pub asked: String,
+    /// Whether all its first members are there. Until then there is no such group for anybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// Whether it was given up: it never becomes whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+    /// The last requests that have changed its name or picture.
+    #[serde(default, skip_serializing_if = "Requests::is_empty")]
+    pub requests: Requests,
 }
 
 /// What a conversation is.
@@ -64,10 +92,16 @@ pub struct Meta {
 impl Meta {
     /// A new conversation of two people, made by the first.
     pub fn direct(members: [UserId; 2], created_at: Time, creation: String) -> Self {
+        let (id, created_by) = (direct_id(&members[0], &members[1]), members[0].clone());
+        Self::new(id, Who::Direct { members }, created_by, created_at, creation)
+    }
+
+    /// A new one.
+    pub fn new(id: ConversationId, who: Who, created_by: UserId, created_at: Time, creation: String) -> Self {
         Self {
-            id: direct_id(&members[0], &members[1]),
-            created_by: members[0].clone(),
-            who: Who::Direct { members },
+            id,
+            created_by,
+            who,
             created_at,
             creation,
             first_seq: first(),
@@ -136,7 +170,7 @@ pub enum Created {
     /// This attempt made it.
     Here,
     /// It was there.
-    There(Meta),
+    There(Box<Meta>),
 }
 
 /// What moves begins where readers begin to read the table.
@@ -155,6 +189,24 @@ pub const DELETED_LESS: Condition = Condition {
 pub const STANDS_WHERE_SEEN: Condition = Condition {
     name: "a conversation is unlisted",
     parts: &[Part { name: "nobody has listed it since the look", expression: "#work_sk = :seen" }],
+};
+
+/// What META says of a group changes from what was read.
+pub const ROSTER_AS_READ: Condition = Condition {
+    name: "a group changes",
+    parts: &[Part { name: "it is the one that was read", expression: "#roster = :seen" }],
+};
+
+/// A group becomes whole once all its first members are there. META is, whatever becomes of it.
+pub const NOT_GIVEN_UP: Condition = Condition {
+    name: "a group is whole",
+    parts: &[Part { name: "it wasn't given up", expression: "attribute_not_exists(#gone)" }],
+};
+
+/// A group whose creation has stopped is given up.
+pub const NEVER_WHOLE: Condition = Condition {
+    name: "a group is given up",
+    parts: &[Part { name: "it isn't whole", expression: "attribute_not_exists(#whole)" }],
 };
 
 impl Store {
@@ -191,10 +243,42 @@ impl Store {
             Written::Done(_) => Ok(Created::Here),
             Written::Refused(Some(item)) => {
                 let there: Meta = from_item(item)?;
-                if there.creation == meta.creation { Ok(Created::Here) } else { Ok(Created::There(there)) }
+                if there.creation == meta.creation { Ok(Created::Here) } else { Ok(Created::There(Box::new(there))) }
             }
             Written::Refused(None) => Err(StoreError::broken("a conversation is there and is empty")),
         }
+    }
+
+    /// Says that all first members of a group are there, **if** it wasn't given up; says whether it is whole.
+    pub async fn group_whole(&self, id: &ConversationId) -> Result<bool, StoreError> {
+        let update = self.update(Key::meta(id), "SET #whole = :true").only_if(&NOT_GIVEN_UP);
+        Ok(matches!(update.value(":true", attribute(true)?).run().await?, Written::Done(_)))
+    }
+
+    /// Gives a group up **if it isn't whole**; says whether it is given up.
+    pub async fn group_give_up(&self, id: &ConversationId) -> Result<bool, StoreError> {
+        let update = self.update(Key::meta(id), "SET #gone = :true").only_if(&NEVER_WHOLE);
+        Ok(matches!(update.value(":true", attribute(true)?).run().await?, Written::Done(_)))
+    }
+
+    /// Says what a group is called, **if its roster is the one read**; says whether it did.
+    pub async fn group_rename(&self, id: &ConversationId, seen: u64, group: &Group) -> Result<bool, StoreError> {
+        let avatar = if group.avatar.is_some() { ", #avatar = :avatar" } else { "" };
+        let set = format!("SET #name = :name, #requests = :requests, #roster = :roster{avatar}");
+        let mut update = self.update(Key::meta(id), &set).only_if(&ROSTER_AS_READ);
+        if let Some(avatar) = &group.avatar {
+            update = update.value(":avatar", text(avatar.as_str()));
+        }
+        let update = update.value(":name", text(group.name.as_str())).value(":requests", attribute(&group.requests)?);
+        let update = update.value(":seen", number(seen)).value(":roster", number(seen + 1));
+        Ok(matches!(update.run().await?, Written::Done(_)))
+    }
+
+    /// Says how many were counted, **if the roster is the one read before**; says whether it did.
+    pub async fn group_count(&self, id: &ConversationId, seen: u64, count: usize) -> Result<bool, StoreError> {
+        let update = self.update(Key::meta(id), "SET #count = :count, #roster = :roster").only_if(&ROSTER_AS_READ);
+        let update = update.value(":count", number(count)).value(":seen", number(seen));
+        Ok(matches!(update.value(":roster", number(seen + 1)).run().await?, Written::Done(_)))
     }
 
     /// Moves the lowest number that is read from the table, **if** it is still the one that was moved from; then what

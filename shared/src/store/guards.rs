@@ -2,12 +2,12 @@
 //! which then says so.
 
 use super::client::condition::MADE_ONCE;
-use super::{accounts, blocks, conversations, inbox, presence, scan};
+use super::{accounts, blocks, conversations, inbox, members, presence, scan, tails};
 
 pub use super::client::condition::{Condition, Part};
 
 /// Each kind of item that is written on a condition, and the condition.
-pub const GUARDED: [(&str, &Condition); 39] = [
+pub const GUARDED: [(&str, &Condition); 52] = [
     ("ACCOUNT", &MADE_ONCE),
     ("ACCOUNT", &accounts::CLAIM),
     ("ACCOUNT", &accounts::CLAIM_BY_ID),
@@ -31,6 +31,11 @@ pub const GUARDED: [(&str, &Condition); 39] = [
     ("INBOX", &inbox::MUTES),
     ("INBOX", &inbox::UNMUTES),
     ("INBOX", &inbox::NOTHING_CAME_SINCE),
+    ("INBOX", &inbox::MEMBER_MARKS_DELIVERED),
+    ("INBOX", &inbox::MEMBER_MARKS_READ),
+    ("INBOX", &inbox::ANOTHER_MEMBERSHIP),
+    ("INBOX", &inbox::SAME_MEMBERSHIP),
+    ("INBOX", &inbox::STILL_LEFT),
     ("INBOX", &scan::STILL_WAITING),
     ("BLOCK", &MADE_ONCE),
     ("BLOCK", &blocks::UNCHANGED_SINCE),
@@ -44,7 +49,15 @@ pub const GUARDED: [(&str, &Condition); 39] = [
     ("META", &conversations::NOT_MOVED_SINCE),
     ("META", &conversations::DELETED_LESS),
     ("META", &conversations::STANDS_WHERE_SEEN),
+    ("META", &conversations::ROSTER_AS_READ),
+    ("META", &conversations::NOT_GIVEN_UP),
+    ("META", &conversations::NEVER_WHOLE),
     ("META", &scan::STILL_TO_ARCHIVE),
+    ("TAIL", &tails::TAIL_FORWARD),
+    ("MEMBER", &MADE_ONCE),
+    ("MEMBER", &members::AS_READ),
+    ("MEMBER", &members::EFFECTS_ARE_ITS),
+    ("MEMBER", &members::STILL_THE_TOMBSTONE),
     ("MSG", &MADE_ONCE),
     ("SEGMENT", &MADE_ONCE),
 ];

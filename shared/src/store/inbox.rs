@@ -2,6 +2,8 @@
 //! `read <= delivered <= last` always.
 
 use serde::Deserialize;
+use wire::derived::GROUP as GROUP_ID_PREFIX;
+use wire::limits::GROUPS_MAX;
 use wire::{ConversationId, Kind, Seq, Status, Time, UserId};
 
 use super::client::condition::{Condition, Part};
@@ -11,7 +13,7 @@ use super::client::{Read, Store, Update, Written};
 use super::several::Several;
 use super::table::{INBOX_PREFIX, Key, user_pk};
 use super::work::{LIST, LIST_IF_NOT_LISTED, Listing, UNLIST};
-use crate::limits::INBOX_PAGES_MAX;
+use crate::limits::{CHANGES_MAX, GROUPS_LEFT_MAX, INBOX_PAGES_MAX};
 
 /// What an inbox keeps of the others in its conversation. What each kind answers stands in `chat/kinds.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -22,6 +24,20 @@ pub enum Side {
         /// The other.
         peer: UserId,
     },
+    /// Of a group.
+    Group(Joined),
+}
+
+/// What an inbox keeps of its user's membership in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Joined {
+    /// The membership's version.
+    pub version: u64,
+    /// The first number that the user may see.
+    pub first_seq: Seq,
+    /// When the user has gone, milliseconds since 1970.
+    #[serde(default)]
+    pub left_at: Option<i64>,
 }
 
 /// How far a user is in a conversation.
@@ -30,7 +46,8 @@ pub struct Inbox {
     /// Of which kind the conversation is, and who else is in it.
     #[serde(flatten)]
     pub side: Side,
-    /// The highest number that it has been told of.
+    /// The highest number that it has been told of. Of a group TAIL says it: an inbox as it is kept doesn't.
+    #[serde(default)]
     pub last_seq: Seq,
     /// What the user's devices have.
     pub delivered_seq: Seq,
@@ -48,6 +65,19 @@ pub struct Inbox {
 pub const FOR_GOOD: Time = Time { ms: i64::MAX };
 
 impl Inbox {
+    /// The membership of its user, in a group.
+    pub const fn joined(&self) -> Option<Joined> {
+        match &self.side {
+            Side::Direct { .. } => None,
+            Side::Group(joined) => Some(*joined),
+        }
+    }
+
+    /// Whether its user has gone: it is a tombstone.
+    pub fn is_left(&self) -> bool {
+        self.joined().is_some_and(|joined| joined.left_at.is_some())
+    }
+
     /// How many messages the user hasn't read.
     pub fn unread(&self) -> u64 {
         self.last_seq.0.saturating_sub(self.read_seq.0)
@@ -90,11 +120,14 @@ pub enum Mark {
 }
 
 impl Mark {
-    const fn form(self) -> (&'static str, &'static Condition) {
-        match self {
-            Self::Delivered => ("SET #delivered_seq = :seq", &MARKS_DELIVERED),
-            Self::Read => ("SET #read_seq = :seq, #delivered_seq = :seq", &MARKS_READ),
-            Self::ReadBehindDelivered => ("SET #read_seq = :seq", &MARKS_READ_BEHIND_DELIVERED),
+    /// What it writes, and on which condition: of a group the membership decides what may be marked.
+    const fn form(self, of_group: bool) -> (&'static str, &'static Condition) {
+        match (self, of_group) {
+            (Self::Delivered, false) => ("SET #delivered_seq = :seq", &MARKS_DELIVERED),
+            (Self::Delivered, true) => ("SET #delivered_seq = :seq", &MEMBER_MARKS_DELIVERED),
+            (Self::Read, false) => ("SET #read_seq = :seq, #delivered_seq = :seq", &MARKS_READ),
+            (Self::Read, true) => ("SET #read_seq = :seq, #delivered_seq = :seq", &MEMBER_MARKS_READ),
+            (Self::ReadBehindDelivered, _) => ("SET #read_seq = :seq", &MARKS_READ_BEHIND_DELIVERED),
         }
     }
 }
@@ -128,7 +161,7 @@ pub enum Told {
     LaterCame,
 }
 
-/// A message's arrival in an inbox.
+/// A message's arrival in the inbox of a direct conversation.
 #[derive(Clone, Debug)]
 pub struct Arrival<'a> {
     /// Where.
@@ -138,7 +171,7 @@ pub struct Arrival<'a> {
     /// Its time.
     pub at: Time,
     /// Who else is in the conversation.
-    pub side: Side,
+    pub peer: UserId,
 }
 
 /// A message is told of, once; the inbox may not be there yet.
@@ -169,10 +202,60 @@ pub const MARKS_READ: Condition = Condition {
     ],
 };
 
-/// Only where [`MARKS_READ`] was refused as `delivered` is beyond: it never goes back.
+/// Only where [`MARKS_READ`], or [`MEMBER_MARKS_READ`], was refused as `delivered` is beyond: it never goes back. What a later
+/// membership has read is beyond it, too.
 pub const MARKS_READ_BEHIND_DELIVERED: Condition = Condition {
     name: "a read mark behind delivered",
     parts: &[Part { name: "it goes forward", expression: "#read_seq < :seq" }],
+};
+
+/// A mark in an inbox of an older membership would be lost when that is told of this one.
+const OF_THIS_MEMBERSHIP: Part =
+    Part { name: "it is of the membership that was read", expression: "#first_seq = :first_seq" };
+/// Of an inbox whose membership wasn't read.
+const STILL_IN: Part = Part { name: "its user hasn't gone", expression: "attribute_not_exists(#left_at)" };
+
+/// The delivered horizon in a group: to a number that its log has.
+pub const MEMBER_MARKS_DELIVERED: Condition = Condition {
+    name: "a member's delivered mark",
+    parts: &[Part { name: "it goes forward", expression: "#delivered_seq < :seq" }, OF_THIS_MEMBERSHIP],
+};
+
+/// So does the read one, and takes the delivered one along.
+pub const MEMBER_MARKS_READ: Condition = Condition {
+    name: "a member's read mark",
+    parts: &[
+        Part { name: "it goes forward", expression: "#read_seq < :seq" },
+        Part { name: "delivered doesn't go back", expression: "#delivered_seq <= :seq" },
+        OF_THIS_MEMBERSHIP,
+    ],
+};
+
+/// An inbox learns of a membership that it has none of, or another one: its horizons begin anew.
+pub const ANOTHER_MEMBERSHIP: Condition = Condition {
+    name: "a membership begins",
+    parts: &[
+        Part { name: "it has an older one", expression: "(attribute_not_exists(#version) OR #version < :version)" },
+        Part {
+            name: "its horizons are another one's",
+            expression: "(attribute_not_exists(#first_seq) OR #first_seq <> :first_seq)",
+        },
+    ],
+};
+
+/// An inbox learns of a newer version of the same membership: its horizons stay.
+pub const SAME_MEMBERSHIP: Condition = Condition {
+    name: "a membership goes on",
+    parts: &[
+        Part { name: "it has an older one", expression: "#version < :version" },
+        Part { name: "its horizons are this one's", expression: "#first_seq = :first_seq" },
+    ],
+};
+
+/// A tombstone goes with its MEMBER.
+pub const STILL_LEFT: Condition = Condition {
+    name: "an inbox is deleted",
+    parts: &[Part { name: "nobody has come back since", expression: "#version <= :version" }],
 };
 
 /// A number that the log has is told of where that wasn't done.
@@ -183,15 +266,16 @@ pub const KNOWS_OF_LESS: Condition =
 pub const MUTES: Condition = Condition {
     name: "an inbox is muted",
     parts: &[
-        Part { name: "the inbox is there", expression: "attribute_exists(#last_seq)" },
+        Part { name: "the inbox is there", expression: "attribute_exists(#delivered_seq)" },
         Part { name: "it isn't muted until then", expression: "(attribute_not_exists(#muted) OR #muted <> :muted)" },
+        STILL_IN,
     ],
 };
 
 /// Only what is muted is unmuted.
 pub const UNMUTES: Condition = Condition {
     name: "an inbox is unmuted",
-    parts: &[Part { name: "it is muted", expression: "attribute_exists(#muted)" }],
+    parts: &[Part { name: "it is muted", expression: "attribute_exists(#muted)" }, STILL_IN],
 };
 
 /// Only an inbox in which nothing waits leaves the index.
@@ -204,12 +288,12 @@ pub const NOTHING_CAME_SINCE: Condition = Condition {
 const ORIGIN: &str = "#kind = :kind, #peer = :peer";
 
 impl Store {
-    /// Makes an empty inbox, **if there is none**.
+    /// Makes an empty inbox of a direct conversation, **if there is none**.
     pub async fn inbox_create(
         &self,
         user: &UserId,
         conversation: &ConversationId,
-        Side::Direct { peer }: &Side,
+        peer: &UserId,
         at: Time,
     ) -> Result<(), StoreError> {
         let item = Item::from([
@@ -223,14 +307,70 @@ impl Store {
         self.put_new(Key::inbox(user, conversation), item).await.map(drop)
     }
 
-    /// Reads one inbox.
+    /// Tells an inbox of its user's membership in a group, **if** it has an older one or none; AT is when that has changed. The
+    /// horizons of another membership begin anew, those of the same stay.
+    pub async fn inbox_join(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        joined: Joined,
+        at: Time,
+    ) -> Result<(), StoreError> {
+        // An expression can't ask which it is: two forms. Most are of a new membership; who goes has had an inbox.
+        let forms = [
+            (&ANOTHER_MEMBERSHIP, ", #delivered_seq = :before, #read_seq = :before, #last_at = :at"),
+            (&SAME_MEMBERSHIP, ""),
+        ];
+        let forms = if joined.left_at.is_some() { [forms[1], forms[0]] } else { forms };
+        let (left, gone) = match joined.left_at {
+            Some(_) => (", #left_at = :left_at", ""),
+            None => ("", " REMOVE #left_at"),
+        };
+        for (condition, horizons) in forms.into_iter().cycle().take(CHANGES_MAX as usize) {
+            let set = format!("SET #kind = :kind, #version = :version, #first_seq = :first_seq{horizons}{left}{gone}");
+            let mut update = self.update(Key::inbox(user, conversation), &set).only_if(condition);
+            update = update.value(":kind", attribute(Kind::Group)?).value(":version", number(joined.version));
+            update = update.value(":first_seq", number(joined.first_seq));
+            if !horizons.is_empty() {
+                let before = joined.first_seq.before();
+                update = update.value(":before", number(before)).value(":at", number(at.ms));
+            }
+            if let Some(left_at) = joined.left_at {
+                update = update.value(":left_at", number(left_at));
+            }
+            match update.run().await? {
+                Written::Done(_) => return Ok(()),
+                Written::Refused(Some(item)) => {
+                    // This one, or a newer: then there is nothing to tell.
+                    if inbox_of(item)?.joined().is_some_and(|there| there.version >= joined.version) {
+                        return Ok(());
+                    }
+                }
+                Written::Refused(None) => {}
+            }
+        }
+        Err(StoreError::contended("an inbox that others tell of memberships"))
+    }
+
+    /// Deletes the inbox of who has left a group, **if** nobody has come back since.
+    pub async fn inbox_delete(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let delete = self.delete(Key::inbox(user, conversation), &STILL_LEFT);
+        delete.value(":version", number(version)).run().await
+    }
+
+    /// Reads one inbox, as it is kept.
     pub async fn inbox(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         read: Read,
     ) -> Result<Option<Inbox>, StoreError> {
-        self.get(Key::inbox(user, conversation), read).await?.map(from_item).transpose()
+        self.get(Key::inbox(user, conversation), read).await?.map(inbox_of).transpose()
     }
 
     /// Whether a user has an inbox for a conversation, strongly; it needn't be one that can be read.
@@ -242,7 +382,7 @@ impl Store {
     /// that somebody was told of is not taken back.
     pub async fn inboxes(&self, keys: &[Key]) -> Result<Several<(Key, Inbox)>, StoreError> {
         let items = self.get_many(keys, Read::Strong).await?;
-        Several::of(items, |key, item| Ok((key.clone(), from_item(item)?)))
+        Several::of(items, |key, item| Ok((key.clone(), inbox_of(item)?)))
     }
 
     /// Reads all of a user's inboxes, up to [`INBOX_PAGES_MAX`] pages of 1 MB.
@@ -255,7 +395,7 @@ impl Store {
         for _ in 0..INBOX_PAGES_MAX {
             let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
             let page = query.value(":sk", INBOX_PREFIX).read(read).starting_after(start).page().await?;
-            let inbox = |key: &Key, item| Ok((inbox_conversation(key)?, from_item(item)?));
+            let inbox = |key: &Key, item| Ok((inbox_conversation(key)?, inbox_of(item)?));
             let Several { read, skipped } = Several::of(page.items, inbox)?;
             inboxes.read.extend(read);
             inboxes.skipped.extend(skipped);
@@ -266,6 +406,25 @@ impl Store {
         }
         tracing::warn!(conversations = inboxes.read.len(), "a user has more conversations than are read");
         Ok(inboxes)
+    }
+
+    /// How many groups a user is in, as far as the inboxes say, and how many the user has left of which a tombstone is kept; counted
+    /// up to a little more than there may be of one of them.
+    pub async fn inbox_groups(&self, user: &UserId) -> Result<(usize, usize), StoreError> {
+        let (mut groups, mut left, mut start) = (0, 0, None);
+        while groups < GROUPS_MAX && left < GROUPS_LEFT_MAX {
+            let query = self.query("#pk = :pk AND begins_with(#sk, :sk)").value(":pk", user_pk(user));
+            let query = query.value(":sk", format!("{INBOX_PREFIX}{GROUP_ID_PREFIX}")).project("#pk, #sk, #left_at");
+            let page = query.read(Read::Eventual).starting_after(start).page().await?;
+            let gone = page.items.iter().filter(|item| item.contains_key("left_at")).count();
+            groups += page.items.len() - gone;
+            left += gone;
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok((groups, left))
     }
 
     /// Tells a receiver's inbox of a message, **if** it knows of none so high. Marks it as waiting.
@@ -297,19 +456,24 @@ impl Store {
         }
     }
 
-    /// Moves a horizon forward to SEQ, **if** what [`Mark`] says holds.
+    /// Moves a horizon forward to SEQ, **if** what [`Mark`] says holds; in a group, also **if** the inbox is of the membership that
+    /// begins with `first_seq`.
     pub async fn inbox_mark(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         mark: Mark,
         seq: Seq,
+        first_seq: Option<Seq>,
     ) -> Result<Marked, StoreError> {
-        let (expression, condition) = mark.form();
-        let update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
+        let (expression, condition) = mark.form(first_seq.is_some());
+        let mut update = self.update(Key::inbox(user, conversation), expression).only_if(condition);
+        if let Some(first_seq) = first_seq.filter(|_| mark != Mark::ReadBehindDelivered) {
+            update = update.value(":first_seq", number(first_seq));
+        }
         match update.value(":seq", number(seq)).run().await? {
-            Written::Done(item) => Ok(Marked::Here(from_item(item)?)),
-            Written::Refused(Some(item)) => Ok(Marked::Refused(from_item(item)?)),
+            Written::Done(item) => Ok(Marked::Here(inbox_of(item)?)),
+            Written::Refused(Some(item)) => Ok(Marked::Refused(inbox_of(item)?)),
             Written::Refused(None) => Ok(Marked::NoInbox),
         }
     }
@@ -328,7 +492,11 @@ impl Store {
             None => self.update(key, "REMOVE #muted").only_if(&UNMUTES),
         };
         match update.run().await? {
-            Written::Done(_) | Written::Refused(Some(_)) => Ok(Muted::Here),
+            Written::Done(_) => Ok(Muted::Here),
+            Written::Refused(Some(item)) => match inbox_of(item)?.is_left() {
+                true => Ok(Muted::NoInbox),
+                false => Ok(Muted::Here),
+            },
             Written::Refused(None) => Ok(Muted::NoInbox),
         }
     }
@@ -367,13 +535,25 @@ impl Store {
 
 /// What the two kinds of arrival have in common.
 fn arrives<'a>(update: Update<'a>, arrival: &Arrival<'_>) -> Result<Update<'a>, StoreError> {
-    let Side::Direct { peer } = &arrival.side;
     Ok(update
         .only_if(&ARRIVES)
         .value(":seq", number(arrival.seq))
         .value(":at", number(arrival.at.ms))
         .value(":kind", attribute(Kind::Direct)?)
-        .value(":peer", text(peer.as_str())))
+        .value(":peer", text(arrival.peer.as_str())))
+}
+
+/// An inbox as it is kept. A direct one says itself up to where it was told.
+fn inbox_of(item: Item) -> Result<Inbox, StoreError> {
+    let (tells, key) = (item.contains_key("last_seq"), Key::of(&item));
+    let inbox: Inbox = from_item(item)?;
+    match inbox.side {
+        Side::Direct { .. } if !tells => {
+            let key = key.map(|key| key.to_string()).unwrap_or_default();
+            Err(StoreError::broken(&format!("{key} can't be read: it has no last_seq")))
+        }
+        _ => Ok(inbox),
+    }
 }
 
 /// The conversation that an INBOX's key names.

@@ -11,13 +11,16 @@ pub mod guards;
 pub mod inbox;
 pub mod ledger;
 pub mod log;
+pub mod members;
 pub mod presence;
 pub mod profiles;
 pub mod receipts;
+pub mod requests;
 pub mod scan;
 pub mod segments;
 pub mod several;
 pub mod table;
+pub mod tails;
 pub mod work;
 
 pub use client::error::StoreError;

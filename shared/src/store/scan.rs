@@ -20,7 +20,8 @@ use super::profiles::Profile;
 use super::receipts::Receipt;
 use super::several::Several;
 use super::table::{
-    BLOCK_PREFIX, ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX, TOPUP_PREFIX, user_pk,
+    BLOCK_PREFIX, ENTRY_PREFIX, INBOX_PREFIX, Key, LOG_PREFIX, MEMBER_PREFIX, RECEIPT_PREFIX, SEGMENT_PREFIX,
+    TOPUP_PREFIX, user_pk,
 };
 use super::work::{LIST, Listing};
 
@@ -54,6 +55,10 @@ pub enum Found {
     Topup,
     /// META.
     Meta(ConversationId),
+    /// MEMBER.
+    Member(ConversationId),
+    /// TAIL.
+    Tail(ConversationId),
     /// SEGMENT.
     Segment(ConversationId),
     /// LOG.
@@ -75,6 +80,8 @@ impl Found {
             Self::Entry(..) => "ENTRY",
             Self::Topup => "TOPUP",
             Self::Meta(_) => "META",
+            Self::Member(_) => "MEMBER",
+            Self::Tail(_) => "TAIL",
             Self::Segment(_) => "SEGMENT",
             Self::Log(_) => "LOG",
             Self::Unknown(_) => "UNKNOWN",
@@ -246,6 +253,8 @@ fn found(item: Item) -> Result<Found, StoreError> {
 fn of_conversation(key: &Key, conversation: ConversationId) -> Result<Found, String> {
     match key.sk.as_str() {
         "META" => Ok(Found::Meta(conversation)),
+        "TAIL" => Ok(Found::Tail(conversation)),
+        sk if sk.starts_with(MEMBER_PREFIX) && key.member_user().is_ok() => Ok(Found::Member(conversation)),
         sk if sk.starts_with(SEGMENT_PREFIX) => Ok(Found::Segment(conversation)),
         sk if sk.starts_with(LOG_PREFIX) => Ok(Found::Log(conversation)),
         _ => Err(UNKNOWN.to_owned()),

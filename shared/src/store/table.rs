@@ -10,7 +10,9 @@
 //! | RECEIPT | `USER#u` | `RECEIPT#cmid` | fingerprint, conversation, number, price; void? No TTL |
 //! | ENTRY | `USER#u` | `ENTRY#ms#id` | one ledger entry, in the order of time |
 //! | TOPUP | `USER#u` | `TOPUP#key` | amount and time of a top-up, by its idempotency key |
-//! | META | `CONV#c` | `META` | kind, members, where its messages are |
+//! | META | `CONV#c` | `META` | kind, members or what a group is called, where its messages are |
+//! | TAIL | `CONV#c` | `TAIL` | last number of a group |
+//! | MEMBER | `CONV#c` | `MEMBER#u` | a membership in a group with its version, or the tombstone of one |
 //! | LOG | `CONV#c` | `MSG#%020d` | one message, or one void |
 //! | SEGMENT | `CONV#c` | `SEGMENT#%020d` | which object of the archive holds the messages from this number on |
 //!
@@ -92,6 +94,16 @@ impl Key {
         Self { pk: conversation_pk(conversation), sk: "META".to_owned() }
     }
 
+    /// TAIL of a group.
+    pub fn tail(conversation: &ConversationId) -> Self {
+        Self { pk: conversation_pk(conversation), sk: "TAIL".to_owned() }
+    }
+
+    /// MEMBER of a group.
+    pub fn member(conversation: &ConversationId, user: &UserId) -> Self {
+        Self { pk: conversation_pk(conversation), sk: format!("{MEMBER_PREFIX}{user}") }
+    }
+
     /// LOG item of a conversation.
     pub fn log(conversation: &ConversationId, seq: Seq) -> Self {
         Self { pk: conversation_pk(conversation), sk: log_sk(seq) }
@@ -122,6 +134,12 @@ impl Key {
         user.ok_or_else(|| StoreError::broken(&format!("{} is no user's", self.pk)))
     }
 
+    /// Whose membership it is.
+    pub fn member_user(&self) -> Result<UserId, StoreError> {
+        let user = self.sk.strip_prefix(MEMBER_PREFIX).and_then(|user| user.parse().ok());
+        user.ok_or_else(|| StoreError::broken(&format!("{self} is no membership's")))
+    }
+
     /// Which conversation's item it is.
     pub fn conversation(&self) -> Result<ConversationId, StoreError> {
         let id = self.pk.strip_prefix(CONVERSATION_PREFIX).and_then(|id| id.parse().ok());
@@ -143,6 +161,8 @@ pub const RECEIPT_PREFIX: &str = "RECEIPT#";
 pub const TOPUP_PREFIX: &str = "TOPUP#";
 /// Sort keys of LOG items start so.
 pub const LOG_PREFIX: &str = "MSG#";
+/// Sort keys of MEMBER items start so.
+pub const MEMBER_PREFIX: &str = "MEMBER#";
 /// Sort keys of SEGMENT items start so.
 pub const SEGMENT_PREFIX: &str = "SEGMENT#";
 

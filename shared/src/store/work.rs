@@ -29,8 +29,8 @@ use super::several::Several;
 use super::table::{ENTRY_PREFIX, INBOX_PREFIX, Key};
 use crate::clock::is_to_come;
 use crate::limits::{
-    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, FOLD_AFTER, VOID_AFTER, WAITING_MARK_LIFE, WORK_PAGE,
-    WORK_SHARDS,
+    CLEANUP_LOOK_EVERY, CLOCKS_DIFFER_MAX, CONNECTION_LIFE, FOLD_AFTER, MEMBER_PATIENCE, TOMBSTONE_LIFE, VOID_AFTER,
+    WAITING_MARK_LIFE, WORK_PAGE, WORK_SHARDS,
 };
 
 /// A kind of work.
@@ -46,6 +46,8 @@ pub enum Work {
     Online,
     /// Conversations that the cleanup looks at.
     Archive,
+    /// Memberships whose change isn't done, and tombstones that wait for their end.
+    Member,
 }
 
 /// Between a user and what follows: no user id has a control character, so no user's rows look like another's.
@@ -59,6 +61,7 @@ impl Work {
             Self::Waiting => "WAITING",
             Self::Online => "ONLINE",
             Self::Archive => "ARCHIVE",
+            Self::Member => "MEMBER",
         }
     }
 
@@ -72,6 +75,7 @@ impl Work {
             Self::Unsettled => sk.starts_with(ENTRY_PREFIX) && key.owner().is_ok(),
             Self::Waiting => sk.starts_with(INBOX_PREFIX) && key.owner().is_ok(),
             Self::Archive => sk == "META" && key.conversation().is_ok(),
+            Self::Member => key.conversation().is_ok() && key.member_user().is_ok(),
         };
         if is_known {
             return Ok(key.clone());
@@ -96,6 +100,7 @@ impl Work {
             Self::Waiting => (now.before(WAITING_MARK_LIFE), now.after(CLOCKS_DIFFER_MAX)),
             Self::Online => (now, latest_end(now)),
             Self::Archive => (now, latest_look(now)),
+            Self::Member => (now.before(MEMBER_PATIENCE), now.after(TOMBSTONE_LIFE + CLOCKS_DIFFER_MAX)),
             // All of them: they have no time.
             Self::Unsettled => (Time { ms: 0 }, Time { ms: 0 }),
         };
@@ -185,6 +190,11 @@ impl Listing {
     /// Where a META stands that the cleanup is to look at.
     pub fn archive(at: Time, conversation: &ConversationId) -> Self {
         Self { pk: Work::Archive.pk(conversation.as_str()), sk: timed_sk(at, conversation) }
+    }
+
+    /// Where a MEMBER stands that is looked at then: it was changed, and what follows isn't done; or it is a tombstone.
+    pub fn member(at: Time, user: &UserId, conversation: &ConversationId) -> Self {
+        Self { pk: Work::Member.pk(user.as_str()), sk: timed_sk(at, format_args!("{user}{SEPARATOR}{conversation}")) }
     }
 
     /// Whether both are the same place but for the time that they begin with.

@@ -1,18 +1,18 @@
 //! A group's membership, explored exhaustively: who is in, who is told, who is shown what, how many they are and who is an
 //! admin. It is tried in every order of requests that a few processes can have.
 //!
-//! Groups aren't built yet. This comes first, and the code will be written against it. What it is like is what
-//! [`model`](super::model) is like: a state is the table, the devices, and where each process is; a step is one request, a
-//! read or a conditional write, with what its caller decides from the answer.
+//! It came first, and the code was written against it. What it is like is what [`model`](super::model) is like: a state is
+//! the table, the devices, and where each process is; a step is one request, a read or a conditional write, with what its
+//! caller decides from the answer.
 //!
 //! | here | stands for |
 //! |---|---|
-//! | `store` | what `shared::store` will hold of a group: META, MEMBER, INBOX, TAIL, LOG; and what a device has |
-//! | `write` | what `shared::store` will write, each with its condition |
+//! | `store` | what `shared::store` holds of a group: META, MEMBER, INBOX, TAIL, LOG; and what a device has |
+//! | `write` | what `shared::store` writes, each with its condition |
 //! | `step` | where a process can be |
-//! | `change` | what a group's functions will do: `createGroup`, `updateGroup`, `leaveGroup`; what the cleanup will |
-//! | `effects` | what follows from a change: INBOX, telling, the count, the admin; what the sweep will do |
-//! | `send` | what `functions/send` will do in a group, and the sweep of sends |
+//! | `change` | what `functions/groups` does: `createGroup`, `updateGroup`, `leaveGroup`; how the sweep gives a group up |
+//! | `effects` | what follows from a change: INBOX, telling, the count, the admin; what the sweep does |
+//! | `send` | what `functions/send` does in a group, and the sweep of sends |
 //! | `device` | what a client does: it connects, syncs, is told, asks for a page, marks |
 //! | `check` | what must hold: at every step, and once the world is quiet |
 //! | `configurations` | who takes part |

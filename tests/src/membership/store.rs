@@ -1,4 +1,4 @@
-//! The items. Stands for what `shared::store` will hold of a group.
+//! The items. Stands for what `shared::store` holds of a group.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The conditional writes. Stands for what `shared::store` will have; each is one step.
+//! The conditional writes. Stands for what `shared::store` has; each is one step.
 
 use std::fmt;
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::chat::invariants::{Broken, Holds, holds};
+use shared::store::inbox::FOR_GOOD;
 use tokio::time::Instant;
 use wire::direct_id;
 
 use super::fault::Fault;
+use super::groups::{Group, Told};
 use super::past::{Past, number, text};
 use super::plan::{DEVICES, NAMES, Plan};
 use crate::planted::Planted;
@@ -37,13 +39,17 @@ pub(super) struct Device {
     pub(super) synced: bool,
     /// What it holds: by conversation and number.
     pub(super) held: BTreeMap<Id, BTreeMap<u64, Value>>,
+    /// What it was told of groups.
+    pub(super) told: BTreeMap<Id, Told>,
 }
 
 impl Device {
     /// The number up to which it lacks nothing.
     pub(super) fn complete_to(&self, id: &str) -> u64 {
         let held = self.held.get(id);
-        (1..).take_while(|seq| held.is_some_and(|held| held.contains_key(seq))).last().unwrap_or(0)
+        let first = self.told.get(id).map_or(1, |told| told.first).max(1);
+        let whole = (first..).take_while(|seq| held.is_some_and(|held| held.contains_key(seq)));
+        whole.last().unwrap_or(first - 1)
     }
 }
 
@@ -79,8 +85,9 @@ pub(super) struct Ask {
     pub(super) pries: bool,
     /// On which connection.
     pub(super) connection: String,
-    /// The highest number that anybody knew of, where the request is about a conversation.
+    /// The highest number that anybody knew of, where the request is about a conversation; and the first that the asker may see.
     floor: u64,
+    first: u64,
     /// The highest numbers whose sends had ended.
     ended: BTreeMap<Id, u64>,
     /// How far the asker had come with each conversation, how far with the one that the request is about, and how far the other.
@@ -90,7 +97,7 @@ pub(super) struct Ask {
     /// The asker's ledger.
     entries: Vec<String>,
     /// How many writes there had been.
-    version: u64,
+    pub(super) version: u64,
     /// What came with `sync:page`s.
     pages: BTreeMap<Id, BTreeSet<u64>>,
     /// The final answer.
@@ -120,6 +127,12 @@ pub(super) struct Clients {
     ends: BTreeMap<String, Instant>,
     /// Every conversation that there may be, and who is in it.
     pub(super) pairs: BTreeMap<Id, [usize; 2]>,
+    /// Every group that there may be.
+    pub(super) groups: BTreeMap<Id, Group>,
+    /// The frames that have changed groups: they may be said again.
+    pub(super) changes: Vec<(usize, Value)>,
+    /// After how many writes each send was decided.
+    pub(super) decided: BTreeMap<String, u64>,
     pub(super) asks: BTreeMap<String, Ask>,
     pub(super) sends: BTreeMap<(usize, String), Send>,
     /// The highest number that anybody has been told of, by conversation.
@@ -156,6 +169,9 @@ impl Clients {
             connections: BTreeMap::new(),
             ends: BTreeMap::new(),
             pairs,
+            groups: Group::all(plan),
+            changes: Vec::new(),
+            decided: BTreeMap::new(),
             asks: BTreeMap::new(),
             sends: BTreeMap::new(),
             known: BTreeMap::new(),
@@ -223,12 +239,18 @@ impl Clients {
         let horizons = |of: usize| self.horizons.get(&(of, conversation.to_owned())).copied().unwrap_or_default();
         let other = self.pairs.get(conversation).map(|pair| pair[usize::from(pair[0] == person)]);
         let ledger = format!("USER#{}", NAMES[person]);
+        let first = match self.groups.contains_key(conversation) {
+            true => past.spell(conversation, NAMES[person]).map_or(u64::MAX, |spell| spell.first_seq),
+            false => 1,
+        };
+        let known = self.known(conversation);
         let ask = Ask {
             person,
             frame: frame.clone(),
             pries,
             connection: connection.to_owned(),
-            floor: self.known(conversation),
+            floor: if known >= first { known } else { 0 },
+            first,
             ended: self.ended.clone(),
             all_own: self
                 .horizons
@@ -261,7 +283,8 @@ impl Clients {
             format!("{} heard {frame}", NAMES[person])
         })?;
         let data = &frame["data"];
-        self.may_see(person, data)?;
+        self.may_see(past, person, data)?;
+        self.devices[person][device].is_told(word(&frame["event"]), data);
         let messages = data["messages"].as_array().into_iter().flatten().chain(data.get("message"));
         let messages: Vec<Value> = messages.filter(|message| message.is_object()).cloned().collect();
         for message in &messages {
@@ -283,13 +306,21 @@ impl Clients {
     }
 
     /// Nothing is told to somebody who has no part in it.
-    fn may_see(&self, person: usize, data: &Value) -> Holds {
+    fn may_see(&self, past: &Past, person: usize, data: &Value) -> Holds {
         let lists =
             ["messages", "conversations", "marks"].iter().flat_map(|list| data[*list].as_array().into_iter().flatten());
         let ones = ["message", "conversation"].iter().filter_map(|one| data.get(one));
         for thing in lists.chain(ones).chain([data]) {
             // Of what one has no part in, the refusal names it.
             let Some(id) = thing["conversationId"].as_str().filter(|_| thing["error"].is_null()) else { continue };
+            if self.groups.contains_key(id) {
+                let was_in = !past.spells(id, NAMES[person]).is_empty() && past.is_whole(id);
+                holds("nothing is shown to strangers", was_in, || format!("{} was shown {data}", NAMES[person]))?;
+                for message in [thing, &thing["lastMessage"]].into_iter().filter(|it| it["senderId"].is_string()) {
+                    self.may_see_of_group(past, person, id, message)?;
+                }
+                continue;
+            }
             let members = self.pairs.get(id);
             let inside = members.is_some_and(|members| members.contains(&person)) || self.is_unreadable(person, id);
             holds("nothing is shown to strangers", inside, || format!("{} was shown {data}", NAMES[person]))?;
@@ -328,7 +359,13 @@ impl Clients {
             let lacked = (ask.version..=past.version()).any(|version| past.coins_at(&user, version) < price.into());
             holds("a refusal for coins is true", lacked, || format!("{} got {frame}", ask.frame))?;
         }
-        if ask.pries {
+        let is_group = self.groups.contains_key(word(&ask.frame["conversationId"]));
+        let action = word(&ask.frame["action"]);
+        // Who has left is answered alike when they leave again; a send may have been decided before; and a sync is about all.
+        let of_members =
+            !["leaveGroup", "sendMessage", "sync"].contains(&action) || ask.pries && action != "leaveGroup";
+        let is_stranger = if is_group { of_members && self.is_out_all_along(past, &ask) } else { ask.pries };
+        if is_stranger {
             let refused = matches!(
                 code,
                 Some(
@@ -344,14 +381,18 @@ impl Clients {
                 format!("{} got {frame} for {}", NAMES[person], ask.frame)
             });
         }
-        let known = ask.floor == 0 || code != Some("not_a_participant");
+        let is_in = is_group && self.is_in_all_along(past, &ask);
+        let known = if is_group { !is_in } else { ask.floor == 0 } || code != Some("not_a_participant");
         holds("who is in a conversation isn't refused", known, || format!("{} got {frame}", ask.frame))?;
-        let there = code != Some("not_found") || ask.frame["seq"].as_u64().is_none_or(|number| number > ask.floor);
+        let may_lack = |number: u64| number > ask.floor || number < ask.first || is_group && !is_in;
+        let there = code != Some("not_found") || ask.frame["seq"].as_u64().is_none_or(may_lack);
         holds("reads never go backwards", there, || format!("{ask:?} got {frame}"))?;
         let data = &frame["data"];
         match word(&frame["event"]) {
             "message:sent" => self.sent(&ask, &data["message"]),
             "message:error" => self.refused(&ask, code.unwrap_or_default()),
+            // Who has come, gone or come back meanwhile sees what they may see then.
+            "messages:page" if is_group && !is_in => Ok(()),
             "messages:page" => page(&ask, past, self.other_in(&ask), data),
             "conversation" => conversation(&ask, &data["conversation"]),
             "receipts" => self.receipts(&ask, past, data),
@@ -359,6 +400,8 @@ impl Clients {
             "sync:done" => self.synced(&ask, past, (person, device), data),
             "marked" => self.marked(&ask, data),
             "presence" => self.present(&ask, past, data),
+            "profile" => profile(&ask, past, &data["user"]),
+            "muted" => muted(&ask, past, data),
             _ => Ok(()),
         }
     }
@@ -407,22 +450,29 @@ impl Clients {
     fn synced(&mut self, ask: &Ask, past: &Past, (person, device): (usize, usize), data: &Value) -> Holds {
         let since = &ask.frame["since"];
         let complete = data["complete"] == true;
-        for (id, members) in self.pairs.iter().filter(|(_, members)| complete && members.contains(&person)) {
+        let pairs = self.pairs.iter().filter(|(_, members)| members.contains(&person)).map(|(id, _)| (id, 1));
+        let groups = self.groups.keys().filter_map(|id| {
+            let spell = past.spell(id, NAMES[person]).filter(|spell| spell.from <= ask.version);
+            let inbox = (format!("USER#{}", NAMES[person]), format!("INBOX#{id}"));
+            // Whose inbox isn't told of the membership yet is told of the group, and reads its history.
+            let told = past.at(&inbox, ask.version).filter(|it| it["left_at"].is_null());
+            let told = told.map(|inbox| number(inbox, "first_seq").cast_unsigned());
+            spell.filter(|spell| told == Some(spell.first_seq)).map(|spell| (id, spell.first_seq))
+        });
+        for (id, first) in pairs.chain(groups).filter(|_| complete) {
             let delivered = || {
                 let inbox = past.now(&format!("USER#{}", NAMES[person]), &format!("INBOX#{id}"));
                 inbox.map_or(0, |inbox| u64::try_from(number(inbox, "delivered_seq")).unwrap_or_default())
             };
-            let from = if since.is_object() { seq(&since[id]) } else { delivered() };
-            let wanted = from + 1..=ask.ended.get(id).copied().unwrap_or_default();
+            let from = if since.is_object() && !since[id].is_null() { seq(&since[id]) } else { delivered() };
+            let wanted = (from + 1).max(first)..=ask.ended.get(id).copied().unwrap_or_default();
             let pages = ask.pages.get(id);
             // A page may have arrived only when the function ran a second time.
             let held = self.devices[person][device].held.get(id);
             let missing: Vec<u64> = wanted
                 .filter(|n| !pages.is_some_and(|p| p.contains(n)) && !held.is_some_and(|h| h.contains_key(n)))
                 .collect();
-            holds("a sync brings everything", missing.is_empty(), || {
-                format!("{members:?} {id} lacks {missing:?}: {ask:?}")
-            })?;
+            holds("a sync brings everything", missing.is_empty(), || format!("{id} lacks {missing:?}: {ask:?}"))?;
         }
         if let Some(planted) = self.unreadable.get(&person).filter(|_| complete) {
             // Who has read the others' inboxes may have nothing to ask for there.
@@ -482,6 +532,11 @@ impl Clients {
             let (name, seen) = (word(&user["userId"]), user["online"] == true || !user["lastSeenAt"].is_null());
             let other = NAMES.iter().position(|known| *known == name).filter(|other| *other != ask.person);
             let Some(other) = other.filter(|_| seen) else { continue };
+            if ask.frame["conversationId"].is_string() {
+                let may = self.may_show_in_group(past, ask, name);
+                holds("strangers look as if they had never been", may, || format!("{} saw {user}", NAMES[ask.person]))?;
+                continue;
+            }
             let (pk, sk) = (format!("USER#{name}"), format!("INBOX#{}", self.between(ask.person, other)));
             let known = past.now(&pk, &sk).is_some_and(|inbox| number(inbox, "read_seq") > 0);
             holds("strangers look as if they had never been", known, || format!("{} saw {user}", NAMES[ask.person]))?;
@@ -541,6 +596,25 @@ fn stood_since<'a>(ask: &Ask, past: &'a Past, [by, of]: [usize; 2]) -> Option<&'
     block(past, [by, of]).filter(|now| then == Some(now) && now["blocked"]["BOOL"] == true)
 }
 
+/// What was answered as muted was so, at some moment since it was asked for.
+fn muted(ask: &Ask, past: &Past, data: &Value) -> Holds {
+    let place = (format!("USER#{}", NAMES[ask.person]), format!("INBOX#{}", word(&data["conversationId"])));
+    let until = serde_json::from_value(data["until"].clone()).unwrap_or(FOR_GOOD);
+    let wanted = (data["muted"] == true).then(|| until.ms.to_string());
+    let kept = |version| past.at(&place, version).and_then(|inbox| inbox["muted"]["N"].as_str()).map(str::to_owned);
+    let kept = (ask.version..=past.version()).any(|version| kept(version) == wanted);
+    holds("what is muted is kept", kept, || format!("{ask:?} got {data}"))
+}
+
+/// What somebody is called is answered as it is, or was when they asked.
+fn profile(ask: &Ask, past: &Past, user: &Value) -> Holds {
+    let place = (format!("USER#{}", NAMES[ask.person]), "PROFILE".to_owned());
+    let was = |version: u64, field: &str| past.at(&place, version).map(|item| item[field]["S"].clone());
+    let is = |version: u64| ["name", "avatar"].iter().all(|it| was(version, it).unwrap_or_default() == user[*it]);
+    let right = (ask.version..=past.version()).any(is);
+    holds("what somebody is called is answered as it is", right, || format!("{ask:?} got {user}"))
+}
+
 /// A page has no holes, and has what was known when it was asked for. Of whom the asker has blocked it shows no more than before.
 fn page(ask: &Ask, past: &Past, other: Option<usize>, data: &Value) -> Holds {
     let numbers: Vec<u64> =
@@ -549,7 +623,10 @@ fn page(ask: &Ask, past: &Past, other: Option<usize>, data: &Value) -> Holds {
     holds("logs have no holes", numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), context)?;
     let (first, last) = (numbers.first().copied(), numbers.last().copied().unwrap_or_default());
     let right = match (ask.frame["before"].as_u64(), ask.frame["after"].as_u64()) {
-        (None, Some(after)) => first.is_none_or(|first| first == after + 1) && (ask.floor <= after || first.is_some()),
+        (None, Some(after)) => {
+            first.is_none_or(|first| first == (after + 1).max(ask.first)) && (ask.floor <= after || first.is_some())
+        }
+        (Some(before), None) if before <= ask.first => last == 0,
         (Some(before), None) => last >= ask.floor.min(before.saturating_sub(1)) && last < before.max(1),
         _ => last >= ask.floor,
     };

@@ -5,12 +5,14 @@
 //! 2. [`workload`] does it: each action's frames, connections, operators, schedules.
 //! 3. `weather` is the network's edge: faults, reads that are behind, and everything written down.
 //! 4. `writes` checks each write, `clients` each answer and push, `rest` the healed world at the end.
+//!    `groups` knows which there may be, and who was in them when.
 //! 5. `past` remembers every item's images, `trace` what happened.
 //! 6. [`mutants`] takes guards away, to show that each is needed and that the checks see it.
 //! 7. [`shrink`] makes a failing plan smaller.
 
 mod clients;
 mod fault;
+mod groups;
 pub mod mutants;
 mod past;
 pub mod plan;

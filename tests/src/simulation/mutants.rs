@@ -57,10 +57,12 @@ pub enum Mutant {
     EverybodyIsIn,
     /// Nobody who sends asks whether they are blocked.
     BlocksUnasked,
+    /// Nobody who adds somebody to a group asks whether they block them.
+    AddsUnasked,
 }
 
 /// The orders, and what else isn't seen on the wire.
-pub const ORDERS: [Mutant; 13] = [
+pub const ORDERS: [Mutant; 14] = [
     Mutant::ReceiptReadEarly,
     Mutant::ReceiptWrittenEarly,
     Mutant::DroppedEarly,
@@ -74,6 +76,7 @@ pub const ORDERS: [Mutant; 13] = [
     Mutant::WalkSkips,
     Mutant::EverybodyIsIn,
     Mutant::BlocksUnasked,
+    Mutant::AddsUnasked,
 ];
 
 /// A line of a list of guards, as `tests/tests/guards.txt` holds them.
@@ -143,6 +146,7 @@ impl std::fmt::Display for Mutant {
             Self::WalkSkips => f.write_str("order: a walk goes on at the first number missing"),
             Self::EverybodyIsIn => f.write_str("membership is checked"),
             Self::BlocksUnasked => f.write_str("a send asks whether its sender is blocked"),
+            Self::AddsUnasked => f.write_str("who is added to a group is asked whether they block who adds them"),
         }
     }
 }
@@ -210,7 +214,7 @@ impl Mutant {
             }
             Self::ReceiptWrittenEarly => "RECEIPT",
             Self::EverybodyIsIn => "META",
-            Self::BlocksUnasked => "BLOCK",
+            Self::BlocksUnasked | Self::AddsUnasked => "BLOCK",
             Self::WalkSkips => "MSG",
             _ => "ACCOUNT",
         }
@@ -279,6 +283,7 @@ impl Mutant {
                 | Self::WalkSkips
                 | Self::EverybodyIsIn
                 | Self::BlocksUnasked
+                | Self::AddsUnasked
         )
     }
 
@@ -304,6 +309,9 @@ impl Mutant {
                 }
             }
             (Self::BlocksUnasked, "BatchGetItem BLOCK") if call.function == "send" => {
+                answer["Responses"][TABLE_NAME] = json!([]);
+            }
+            (Self::AddsUnasked, "BatchGetItem BLOCK") if call.function == "groups" => {
                 answer["Responses"][TABLE_NAME] = json!([]);
             }
             (Self::UptoUnasked, "Query RECEIPT, the keys") => answer["Items"] = json!([]),

@@ -88,6 +88,11 @@ impl Past {
         image.filter(|image| !image.is_null())
     }
 
+    /// An item's images, each with the write that made it.
+    pub(super) fn images(&self, place: &Place) -> &[(u64, Value)] {
+        self.items.get(place).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// An item as it is.
     pub(super) fn now(&self, pk: &str, sk: &str) -> Option<&Value> {
         self.at(&(pk.to_owned(), sk.to_owned()), self.version())

@@ -16,13 +16,17 @@ use crate::network::{Call, Chance};
 pub const STEPS_DRAWN: [usize; 8] = [1, 1, 2, 2, 3, 3, 4, 8];
 /// The first step is taken when people have the coins that they begin with.
 pub(super) const BEGINNING_MS: u64 = 40;
+/// A group that somebody begins to make is made after so long, if nothing goes wrong.
+const GROUP_MADE_MS: u64 = 500;
 /// One in so many plans reaches a limit that is too high for the others. It takes as long as a thousand of them.
 const LIMIT_PLANS: u64 = 50_000;
 /// In one of so many plans messages grow old: such a world makes ten times as many calls as others.
 const AGING_PLANS: u64 = 64;
 /// Each item kind that faults may gather at.
-pub const FOCI: [&str; 10] =
-    ["ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "BLOCK", "TOPUP", "SEGMENT"];
+pub const FOCI: [&str; 13] = [
+    "ACCOUNT", "RECEIPT", "MSG", "ENTRY", "INBOX", "META", "PRESENCE", "PROFILE", "BLOCK", "TOPUP", "SEGMENT",
+    "MEMBER", "TAIL",
+];
 /// How much more often a fault happens where faults gather.
 const FOCUS_FACTOR: u64 = 10;
 /// The most often that a fault happens where faults gather, of 1,000 chances.
@@ -36,10 +40,11 @@ pub(super) const NAMES: [&str; 6] = ["ann", "bob", "cat", "dan", "eve", "fay"];
 /// How many devices each has.
 pub(super) const DEVICES: usize = 2;
 
-/// What touches a kind of item, most of all.
-fn acts_on(item: &str) -> &'static [(Act, u64)] {
-    match item {
-        "INBOX" => &[
+/// What touches each kind of item, most of all.
+static ACTS: [(&str, &[(Act, u64)]); 10] = [
+    (
+        "INBOX",
+        &[
             (Act::Says("sendMessage"), 6),
             (Act::Says("markRead"), 4),
             (Act::Says("markDelivered"), 4),
@@ -50,9 +55,14 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Operates, 1),
             (Act::Sweeps, 1),
         ],
-        "BLOCK" => &[
+    ),
+    (
+        "BLOCK",
+        &[
             (Act::Says("blockUser"), 6),
             (Act::Says("unblockUser"), 4),
+            (Act::Says("createGroup"), 2),
+            (Act::Says("updateGroup"), 2),
             (Act::Says("sendMessage"), 8),
             (Act::Says("markRead"), 2),
             (Act::Says("getMessages"), 2),
@@ -60,7 +70,10 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("typing"), 1),
             (Act::Repeats, 1),
         ],
-        "ENTRY" => &[
+    ),
+    (
+        "ENTRY",
+        &[
             (Act::Says("sendMessage"), 8),
             (Act::Repeats, 2),
             (Act::TopsUp, 4),
@@ -68,14 +81,20 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("getTransactions"), 4),
             (Act::Sweeps, 1),
         ],
-        "MSG" => &[
+    ),
+    (
+        "MSG",
+        &[
             (Act::Says("sendMessage"), 8),
             (Act::Says("getMessages"), 2),
             (Act::Says("getReceipts"), 4),
             (Act::Repeats, 4),
             (Act::Sweeps, 2),
         ],
-        "META" => &[
+    ),
+    (
+        "META",
+        &[
             (Act::Says("getOrCreateDirect"), 4),
             (Act::Says("getConversation"), 4),
             (Act::Says("getConversations"), 4),
@@ -83,24 +102,77 @@ fn acts_on(item: &str) -> &'static [(Act, u64)] {
             (Act::Says("typing"), 1),
             (Act::Pries, 1),
         ],
-        "SEGMENT" => &[
+    ),
+    (
+        "MEMBER",
+        &[
+            (Act::Says("updateGroup"), 12),
+            (Act::Says("leaveGroup"), 4),
+            (Act::Says("sendMessage"), 6),
+            (Act::Says("createGroup"), 2),
+            (Act::Says("getMessages"), 2),
+            (Act::Says("sync"), 1),
+            (Act::Says("getConversation"), 1),
+            (Act::Says("getMembers"), 1),
+            (Act::Pries, 2),
+            (Act::Connects, 1),
+            (Act::Sweeps, 2),
+        ],
+    ),
+    (
+        "TAIL",
+        &[
+            (Act::Says("sendMessage"), 8),
+            (Act::Says("updateGroup"), 3),
+            (Act::Says("sync"), 3),
+            (Act::Says("markRead"), 3),
+            (Act::Says("markDelivered"), 2),
+            (Act::Says("getConversations"), 2),
+            (Act::Connects, 2),
+            (Act::Sweeps, 1),
+        ],
+    ),
+    (
+        "SEGMENT",
+        &[
             (Act::Says("sendMessage"), 8),
             (Act::Says("getMessages"), 4),
             (Act::Says("sync"), 2),
             (Act::Repeats, 2),
             (Act::Sweeps, 1),
         ],
-        "PRESENCE" => {
-            &[(Act::Connects, 4), (Act::Leaves, 4), (Act::Vanishes, 1), (Act::Says("sendMessage"), 2), (Act::Sweeps, 1)]
-        }
-        _ => &[
-            (Act::Says("sendMessage"), 8),
-            (Act::Repeats, 4),
-            (Act::TopsUp, 1),
-            (Act::Says("getBalance"), 1),
-            (Act::Sweeps, 2),
-        ],
-    }
+    ),
+    (
+        "PRESENCE",
+        &[(Act::Connects, 4), (Act::Leaves, 4), (Act::Vanishes, 1), (Act::Says("sendMessage"), 2), (Act::Sweeps, 1)],
+    ),
+    ("PROFILE", &[(Act::Says("updateProfile"), 8), (Act::Says("getUsers"), 1), (Act::Says("sendMessage"), 1)]),
+];
+
+/// What touches a member's inbox: marks, and who comes and goes meanwhile.
+static ACTS_IN_A_GROUP: [(Act, u64); 8] = [
+    (Act::Says("sendMessage"), 5),
+    (Act::Says("markRead"), 5),
+    (Act::Says("markDelivered"), 6),
+    (Act::Says("updateGroup"), 6),
+    (Act::Says("leaveGroup"), 2),
+    (Act::Says("mute"), 2),
+    (Act::Repeats, 1),
+    (Act::Sweeps, 1),
+];
+
+/// The same, of the other kinds.
+static ACTS_ON_OTHERS: [(Act, u64); 5] = [
+    (Act::Says("sendMessage"), 8),
+    (Act::Repeats, 4),
+    (Act::TopsUp, 1),
+    (Act::Says("getBalance"), 1),
+    (Act::Sweeps, 2),
+];
+
+/// What touches a kind of item, most of all.
+fn acts_on(item: &str) -> &'static [(Act, u64)] {
+    ACTS.iter().find(|(kind, _)| *kind == item).map_or(&ACTS_ON_OTHERS, |(_, acts)| *acts)
 }
 
 /// Longer than any connection lives.
@@ -225,6 +297,9 @@ impl Plan {
         if default_price > 0 && chance.below(4) > 0 {
             plan.begins();
         }
+        if chance.below(3) == 0 {
+            plan.begins_with_a_group();
+        }
         match limit {
             0 | 1 => plan.with_many_open_sends(limit == 0, seed.is_multiple_of(2)),
             2 => plan.with_many_connections(),
@@ -271,10 +346,20 @@ impl Plan {
             plan.people = 2;
             plan.default_price = 0;
         }
-        plan.steps = draw_steps(&mut chance, plan.people, steps, acts_on(item));
+        let in_a_group = ["MEMBER", "TAIL"].contains(&item) || ["META", "INBOX"].contains(&item) && seed % 8 >= 4;
+        let acts = if in_a_group && item == "INBOX" { &ACTS_IN_A_GROUP } else { acts_on(item) };
+        plan.steps = draw_steps(&mut chance, plan.people, steps, acts);
         plan.rate = if item == "ACCOUNT" && seed % 16 == 6 { (1, 2) } else { (20, 200) };
         if plan.default_price > 0 {
             plan.begins();
+        }
+        match (item, seed % 8) {
+            ("INBOX", 4) | ("MEMBER", 2) => plan = plan.whose_tombstones_go(),
+            ("INBOX", 5..) | ("MEMBER", 5) => plan = plan.that_comes_and_goes(),
+            _ => {}
+        }
+        if in_a_group {
+            plan.begins_with_a_group();
         }
         if ["META", "SEGMENT"].contains(&item) && !seed.is_multiple_of(4) {
             plan = plan.that_ages();
@@ -306,6 +391,17 @@ impl Plan {
         let begins = |person| Step { number: number(person), at_ms: 0, person, device: 0, act: Act::Begins, draw: 0 };
         let purses: Vec<Step> = (0..2).map(begins).collect();
         self.steps.extend(purses);
+    }
+
+    /// The first person makes a group of everybody. All else happens once it is made.
+    pub(super) fn begins_with_a_group(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.at_ms > 0) {
+            step.at_ms += GROUP_MADE_MS;
+        }
+        let number = self.steps.iter().map(|step| step.number).max().unwrap_or_default() + 1;
+        let act = Act::Says("createGroup");
+        // Of the two that a person may make the first, as it must be.
+        self.steps.push(Step { number, at_ms: 0, person: 0, device: 0, act, draw: 1 });
     }
 
     /// How often a fault happens at a call, of 1,000 chances.
@@ -347,6 +443,8 @@ fn all_acts(chance: &mut Chance) -> Vec<(Act, u64)> {
     let weigh = |act: Act| {
         let usual = match act {
             Act::Says("sendMessage") => 120,
+            Act::Says("createGroup") => 12,
+            Act::Says("updateGroup") => 16,
             Act::Repeats => 40,
             Act::Says("markRead" | "markDelivered" | "getMessages" | "sync") => 16,
             Act::Says("getBalance") | Act::TopsUp | Act::Connects => 20,

@@ -41,7 +41,10 @@ impl Stage {
                 let unanswered = state.clients.unanswered(device);
                 for (id, log) in messages(&state, person) {
                     let held = device.held.get(&id);
-                    let missing = log.iter().filter(|(seq, _)| !held.is_some_and(|held| held.contains_key(seq)));
+                    // Up to there it was told to read the history of a group.
+                    let read = device.told.get(&id).map_or(0, |told| told.last);
+                    let missing = log.iter().filter(|(seq, _)| **seq > read);
+                    let missing = missing.filter(|(seq, _)| !held.is_some_and(|held| held.contains_key(seq)));
                     // Whoever has no answer asks again: that brings it, not a push.
                     let missing: Vec<&u64> =
                         missing.filter(|(_, cmid)| !unanswered.contains(cmid)).map(|(seq, _)| seq).collect();
@@ -64,7 +67,11 @@ impl Stage {
         self.everybody_asks_again(plan.seed).await?;
         // A sweep asks every shard for every kind of work: more calls than a short run has. So what has ended isn't always
         // swept.
-        if lock(&self.weather.0).has_unfinished() || plan.calm > CALM || plan.seed % 16 == 3 {
+        let is_unfinished = {
+            let state = lock(&self.weather.0);
+            state.has_unfinished() || state.past.has_unsettled_members()
+        };
+        if is_unfinished || plan.calm > CALM || plan.seed % 16 == 3 {
             self.sweeps_all(plan.seed).await?;
         }
         if plan.ages() {
@@ -87,7 +94,12 @@ impl Stage {
             let fine = swept.0.is_ok() && swept.1.is_ok();
             holds("nothing fails in a healed world", fine, || format!("the sweep: {swept:?}"))?;
             let state = lock(&self.weather.0);
-            if state.past.readable().all(|item| text(item, "sk") != "ACCOUNT" || item["work_pk"].is_null()) {
+            let is_done = |item: &Value| match text(item, "sk") {
+                "ACCOUNT" => item["work_pk"].is_null(),
+                sk if sk.starts_with("MEMBER#") => item["work_pk"].is_null() || !item["left_at"].is_null(),
+                _ => true,
+            };
+            if state.past.readable().all(is_done) {
                 break;
             }
         }
@@ -135,6 +147,7 @@ impl Stage {
                 state.past.now(&format!("USER#{}", member["S"].as_str().unwrap_or_default()), &format!("INBOX#{id}"))
             };
             let last = members.map(|member| inbox(member).map_or(0, |inbox| number(inbox, "last_seq"))).min();
+            let last = last.or_else(|| state.past.now(pk, "TAIL").map(|tail| number(tail, "last_seq")));
             let left = state.past.partition(pk, "MSG#").next().map(|slot| text(slot, "sk"));
             let right = last.is_none_or(|last| last == 0 || left == Some(&format!("MSG#{last:020}")));
             holds("what is old leaves the table", right && meta["work_pk"].is_null(), || format!("{meta} {left:?}"))?;
@@ -200,8 +213,16 @@ impl Stage {
             let mut undelivered = 0;
             for (id, log) in messages(&state, person) {
                 let inbox = state.past.now(&format!("USER#{name}"), &format!("INBOX#{id}"));
-                let [delivered, last] =
+                let [delivered, mut last] =
                     ["delivered_seq", "last_seq"].map(|name| inbox.map_or(0, |inbox| number(inbox, name)));
+                if state.clients.groups.contains_key(&id) {
+                    if inbox.is_none_or(|inbox| !inbox["left_at"].is_null()) {
+                        // What tells the inbox of the membership waits for a sweep.
+                        continue;
+                    }
+                    let tail = state.past.now(&format!("CONV#{id}"), "TAIL");
+                    last = tail.map_or(0, |tail| number(tail, "last_seq")).max(delivered);
+                }
                 let highest = log.keys().next_back().copied().unwrap_or_default();
                 let told = last >= i64::try_from(highest).unwrap_or_default();
                 holds("stored = delivered + waiting", told, || format!("{name} isn't told of {id} {highest}"))?;
@@ -217,8 +238,8 @@ impl Stage {
         }
         let state = lock(&self.weather.0);
         for send in state.clients.sends.values() {
-            let logs = messages(&state, send.person);
-            let slots = logs.get(&send.conversation).into_iter().flatten();
+            let log = log(&state, &send.conversation, 1);
+            let slots = log.iter();
             let ours: Vec<&u64> =
                 slots.filter(|(_, slot)| slot == &&send.frame["clientMessageId"]).map(|(n, _)| n).collect();
             let wanted = send.message.as_ref().and_then(|message| message["seq"].as_u64());
@@ -266,11 +287,13 @@ impl Stage {
         let state = lock(&self.weather.0);
         let held = &state.clients.devices[person][device].held;
         for (id, log) in messages(&state, person) {
+            // Of an earlier membership it may hold what was said then.
+            let first = state.past.spell(&id, NAMES[person]).map(|spell| spell.first_seq);
             let held: BTreeMap<u64, Value> = held
                 .get(&id)
                 .into_iter()
                 .flatten()
-                .filter(|(_, message)| message["deleted"] != true)
+                .filter(|(seq, message)| message["deleted"] != true && first.is_none_or(|first| **seq >= first))
                 .map(|(seq, message)| (*seq, message["clientMessageId"].clone()))
                 .collect();
             holds("every client's view equals the server's", held == log, || {
@@ -306,17 +329,22 @@ fn no_handshake() -> Broken {
     Broken { rule: "nothing fails in a healed world", seen: "a handshake".to_owned() }
 }
 
-/// The messages of everybody's logs that a person has a part in: number and `clientMessageId`, without the voids.
+/// The messages of everybody's logs that a person may see: number and `clientMessageId`, without the voids.
 fn messages(state: &State, person: usize) -> BTreeMap<Id, BTreeMap<u64, Value>> {
-    let own = state.clients.pairs.iter().filter(|(_, members)| members.contains(&person));
-    let log = |id: &Id| {
-        let pk = format!("CONV#{id}");
-        let slots = state.past.log(&pk).filter(|slot| slot["void"]["BOOL"] != true);
-        let numbered = slots.map(|slot| {
-            let seq = text(slot, "sk").trim_start_matches("MSG#").parse().unwrap_or_default();
-            (seq, Value::from(text(slot, "cmid")))
-        });
-        numbered.collect::<BTreeMap<u64, Value>>()
-    };
-    own.map(|(id, _)| (id.clone(), log(id))).filter(|(_, log)| !log.is_empty()).collect()
+    let pairs = state.clients.pairs.iter().filter(|(_, members)| members.contains(&person)).map(|(id, _)| (id, 1));
+    let groups = state.clients.groups.keys().filter(|id| state.past.is_whole(id));
+    let groups = groups.filter_map(|id| Some((id, state.past.spell(id, NAMES[person])?.first_seq)));
+    let own = pairs.chain(groups).map(|(id, first)| (id.clone(), log(state, id, first)));
+    own.filter(|(_, log)| !log.is_empty()).collect()
+}
+
+/// The messages of a log from a number on: number and `clientMessageId`, without the voids.
+fn log(state: &State, id: &str, first: u64) -> BTreeMap<u64, Value> {
+    let pk = format!("CONV#{id}");
+    let slots = state.past.log(&pk).filter(|slot| slot["void"]["BOOL"] != true);
+    let numbered = slots.map(|slot| {
+        let seq = text(slot, "sk").trim_start_matches("MSG#").parse().unwrap_or_default();
+        (seq, Value::from(text(slot, "cmid")))
+    });
+    numbered.filter(|(seq, _)| *seq >= first).collect()
 }

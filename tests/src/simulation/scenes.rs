@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::limits::{CONNECTIONS_MAX, OPEN_MAX, VOID_AFTER};
+use shared::limits::{CONNECTIONS_MAX, MEMBER_PATIENCE, OPEN_MAX, TOMBSTONE_LIFE, VOID_AFTER};
 
 use super::fault::Fault;
 use super::plan::{Act, BEGINNING_MS, DAYS, DEVICES, FOCUS_CHANCES_MAX, Plan, Step};
@@ -60,6 +60,8 @@ const DEAD_SWEEPS_GAP_MS: u64 = 30;
 /// So often somebody spends what was just earned, and so much time is between two.
 const SPENT_TURNS: u64 = 8;
 const SPENT_GAP_MS: u64 = 400;
+/// So often somebody may come or go.
+const COMINGS: usize = 6;
 /// Who reads late has time for each message.
 const READ_LATE_MS: u64 = 1_000;
 /// After so long messages are moved: those that everybody has, and all.
@@ -97,6 +99,36 @@ impl Plan {
         let at_ms = last_ms + DAYS.as_millis() as u64;
         let sends = (0..MARKED_SENDS).map(|n| (at_ms + 40 * n, Act::Says("sendMessage")));
         self.adds(&mut chance, [(at_ms, Act::Sweeps)].into_iter().chain(sends));
+        self
+    }
+
+    /// The first person makes a group, writes in it, and has the second go and come back, who marks what they hear meanwhile.
+    pub(super) fn that_comes_and_goes(mut self) -> Self {
+        let acts = [
+            (0, "updateGroup"),
+            (0, "updateGroup"),
+            (0, "sendMessage"),
+            (0, "sendMessage"),
+            (1, "markDelivered"),
+            (1, "markRead"),
+            (1, "markRead"),
+            (1, "markRead"),
+        ];
+        let rounds = (0..COMINGS).flat_map(|_| acts);
+        let gap_ms = [10, 40, 120][self.seed as usize / 8 % 3];
+        self.is_just((0..).zip(rounds).map(|(n, (person, action))| (person, 1 + n * gap_ms, Act::Says(action))));
+        self
+    }
+
+    /// Somebody goes, and a month later, as what is left of them goes, they may come back.
+    pub(super) fn whose_tombstones_go(mut self) -> Self {
+        let mut chance = Chance(self.seed);
+        let month_ms = (TOMBSTONE_LIFE + MEMBER_PATIENCE * 2).as_millis() as u64;
+        let changes = |from_ms: u64| (0..4).map(move |n| (0, from_ms + 50 * n, Act::Says("updateGroup")));
+        let said = [(0, 400, Act::Says("sendMessage"))];
+        let swept = [(0, month_ms, Act::Sweeps), (0, month_ms + 40, Act::Sweeps)];
+        let back = changes(month_ms + chance.below(100));
+        self.is_just(changes(1).chain(said).chain(swept).chain(back));
         self
     }
 

@@ -2,6 +2,7 @@
 //! writes everything down, and checks every write and every frame.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ struct Running {
     began_at: u64,
     /// How many writes there were when it asked for ACCOUNT.
     account_read_at: u64,
+    /// Between how many writes and how many each of its reads of MEMBERs was made.
+    members_read: Vec<RangeInclusive<u64>>,
     /// Whether it is of the version before.
     is_older: bool,
 }
@@ -242,14 +245,24 @@ impl State {
             Some(request) => engine.answer(name, request.to_string().as_bytes()),
             None => engine.answer(name, body),
         };
-        if status == 200 {
+        if status == 200 && call.operation.is_delete() {
+            let place = place(&request["Key"]);
+            let may = self.seen.may_delete(&self.past, &place);
+            self.check(may);
+            self.past.delete(&place);
+        } else if status == 200 {
             let image = if name == "PutItem" {
                 request["Item"].clone()
             } else {
                 serde_json::from_str::<Value>(&answer).unwrap_or_default()["Attributes"].take()
             };
-            let began_at = self.running.get(&call.trace_id).map(|running| running.began_at);
-            let by = By { operation: &call.operation, began_at: began_at.unwrap_or_default() };
+            let running = self.running.get(&call.trace_id);
+            let by = By {
+                operation: &call.operation,
+                trace_id: &call.trace_id,
+                began_at: running.map(|running| running.began_at).unwrap_or_default(),
+                members_read: &running.map(|running| running.members_read.clone()).unwrap_or_default(),
+            };
             self.written(&by, image);
             if let Some(more) = self.mutant.as_ref().and_then(|mutant| mutant.adds(&self.past, request)) {
                 let put = json!({ "TableName": TABLE_NAME, "Item": more });
@@ -287,6 +300,11 @@ impl State {
     /// A write was made.
     fn written(&mut self, by: &By<'_>, image: Value) {
         let before = self.past.write(image.clone());
+        for send in image["open"]["M"].as_object().into_iter().flat_map(|open| open.keys()) {
+            if before.as_ref().is_none_or(|before| before["open"]["M"][send].is_null()) {
+                self.clients.decided.insert(send.clone(), self.past.version());
+            }
+        }
         let mut write = Write { past: &self.past, seen: &mut self.seen, by, before: before.as_ref(), after: &image };
         let checked = write.check();
         self.check(checked);
@@ -316,6 +334,11 @@ impl State {
         // What is up to date comes from the engine itself; only it is never behind, and has no empty batches.
         let now = self.past.version();
         let from = torn_since.map_or(version, |since| since.min(version));
+        if call.operation.item_kind() == Some("MEMBER")
+            && let Some(running) = self.running.get_mut(&call.trace_id)
+        {
+            running.members_read.push(from..=now);
+        }
         let own = from < now || call.operation.reads_index() || !rest.is_null();
         let (status, answer) = if own {
             let mut moment = || if torn_since.is_some() { from + chance.below(now - from + 1) } else { version };
@@ -388,7 +411,8 @@ impl Edge for Weather {
         let began_at = state.past.version();
         let is_older = state.strikes(Fault::Older, &mut chance);
         let instance = chance.below(INSTANCES as u64) as usize;
-        let running = Running { chance, calls: 0, faults, began_at, account_read_at: 0, is_older };
+        let running =
+            Running { chance, calls: 0, faults, began_at, account_read_at: 0, members_read: Vec::new(), is_older };
         state.running.insert(trace_id.to_owned(), running);
         Life { skew_ms, dies_after, instance }
     }

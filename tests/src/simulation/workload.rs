@@ -10,6 +10,7 @@ use wire::{ACTIONS, Action, AskedBy, Time};
 
 use super::clients::{Ask, Asked, Id, Send};
 use super::fault::Fault;
+use super::groups::Group;
 use super::plan::{Act, DEVICES, LONG_TOKEN_LIFE_S, NAMES, Step};
 use super::weather::{State, Weather};
 use crate::gateway::Handshake;
@@ -55,6 +56,13 @@ impl Asking<'_> {
             "getMessages" => self.page(),
             "markDelivered" | "markRead" if self.chance.below(4) == 0 => self.marks(),
             "markDelivered" | "markRead" | "getReceipts" => self.mark(),
+            "createGroup" => self.group(),
+            "updateGroup" => self.change(),
+            "leaveGroup" => self.leave(),
+            "getMembers" => json!({ "conversationId": self.conversation, "limit": 1 + self.chance.below(4) }),
+            "getPresence" if self.is_group() => {
+                json!({ "userIds": NAMES, "conversationId": self.conversation })
+            }
             "getConversations" => json!({ "limit": 1 + self.chance.below(4) }),
             "getTransactions" | "getBlocked" => json!({ "limit": 1 + self.chance.below(10) }),
             "mute" => {
@@ -83,14 +91,62 @@ impl Asking<'_> {
     fn since(&self) -> Value {
         let device = &self.state.clients.devices[self.person][self.device];
         let own = self.state.clients.pairs.iter().filter(|(_, members)| members.contains(&self.person));
-        let since: serde_json::Map<String, Value> =
-            own.map(|(id, _)| (id.clone(), device.complete_to(id).into())).collect();
+        // It knows the groups that its person is in, as from a list, and those that it was told of.
+        let is_in = |id: &&Id| self.state.past.is_whole(id) && self.state.past.spell(id, NAMES[self.person]).is_some();
+        let groups = self.state.clients.groups.keys();
+        let groups = groups.filter(|id| is_in(id) || device.told.contains_key(*id) || device.held.contains_key(*id));
+        let ids = own.map(|(id, _)| id).chain(groups);
+        let since: serde_json::Map<String, Value> = ids.map(|id| (id.clone(), device.complete_to(id).into())).collect();
         json!({ "since": since })
+    }
+
+    /// Whether it is about a group.
+    fn is_group(&self) -> bool {
+        self.state.clients.groups.contains_key(&self.conversation)
+    }
+
+    /// One of those that the person may make.
+    fn group(&mut self) -> Value {
+        let own = self.state.clients.groups.values().filter(|group| group.creator == self.person);
+        let own: Vec<&Group> = own.collect();
+        let at = if self.chance.below(3) == 0 { self.chance.below(own.len() as u64) as usize } else { 0 };
+        own[at].frame(self.chance.below(12) == 0)
+    }
+
+    /// Somebody comes or goes, or it is called something else; sometimes an earlier change is asked for again.
+    fn change(&mut self) -> Value {
+        let earlier = self.state.clients.changes.iter().filter(|(person, _)| *person == self.person);
+        let earlier: Vec<&Value> = earlier.map(|(_, frame)| frame).collect();
+        if !earlier.is_empty() && self.chance.below(3) == 0 {
+            return earlier[self.chance.below(earlier.len() as u64) as usize].clone();
+        }
+        let mut frame = json!({ "conversationId": self.conversation });
+        if self.chance.below(4) > 0 {
+            frame["clientRequestId"] = format!("u{}", self.step).into();
+        }
+        let other = NAMES[self.other];
+        match self.chance.below(8) {
+            0..3 => frame["add"] = json!([other]),
+            3..5 => frame["remove"] = json!([other]),
+            5 => frame["admins"] = json!([other]),
+            6 => frame["admins"] = json!([NAMES[self.person], other]),
+            _ => frame["name"] = format!("Name {}", self.step).into(),
+        }
+        frame
+    }
+
+    fn leave(&mut self) -> Value {
+        let mut frame = json!({ "conversationId": self.conversation });
+        if self.chance.below(2) == 0 {
+            frame["clientRequestId"] = format!("l{}", self.step % 4).into();
+        }
+        frame
     }
 
     fn message(&mut self) -> Value {
         let mut frame = json!({ "clientMessageId": self.message_id(), "content": format!("text {}", self.step) });
         match self.chance.below(3) {
+            _ if self.is_group() => frame["conversationId"] = self.conversation.clone().into(),
             0 => frame["conversationId"] = self.conversation.clone().into(),
             _ => frame["to"] = NAMES[self.other].into(),
         }
@@ -246,9 +302,18 @@ impl Stage {
             let mut chance = Chance(step.draw);
             let other = (person + 1 + chance.below(self.people as u64 - 1) as usize) % self.people;
             let mut conversation = state.clients.between(person, other);
+            let whole: Vec<&Id> = state.clients.groups.keys().filter(|id| state.past.is_whole(id)).collect();
+            let is_in = |id: &&Id| state.past.spell(id, NAMES[person]).is_some();
+            let only_groups = ["updateGroup", "leaveGroup", "getMembers"].contains(&action);
+            let own: Vec<&Id> = whole.iter().copied().filter(is_in).collect();
+            let any = if chance.below(8) == 0 || own.is_empty() { &whole } else { &own };
+            if !any.is_empty() && (only_groups || chance.below(3) > 0) {
+                conversation = any[chance.below(any.len() as u64) as usize].clone();
+            }
             if pries {
                 let foreign = state.clients.pairs.iter().filter(|(_, members)| !members.contains(&person));
-                let foreign: Vec<&Id> = foreign.map(|(id, _)| id).collect();
+                let foreign = foreign.map(|(id, _)| id).chain(whole.iter().copied().filter(|id| !is_in(id)));
+                let foreign: Vec<&Id> = foreign.collect();
                 if foreign.is_empty() {
                     // Among two nobody is a stranger.
                     return;
@@ -269,6 +334,9 @@ impl Stage {
             }
             frame
         };
+        if action == "updateGroup" && !pries {
+            lock(&self.weather.0).clients.changes.push((person, frame.clone()));
+        }
         if action != "sendMessage" || pries {
             self.says(person, &connection, frame, pries).await;
             return;

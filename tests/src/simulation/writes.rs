@@ -1,6 +1,7 @@
 //! What each single write may do. Checked at the write itself, so a violation is found where it happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,15 +13,17 @@ use shared::store::blocks::Block;
 use shared::store::conversations::Meta;
 use shared::store::inbox::Inbox;
 use shared::store::log::LogItem;
+use shared::store::members::Member;
 use shared::store::presence::IS_CONNECTED;
 use shared::store::presence::Presence;
 use shared::store::profiles::Profile;
 use shared::store::receipts::Receipt;
 use shared::store::scan::Line;
 use shared::store::table::Key;
+use shared::store::tails::Tail;
 use shared::store::work::{LIST, Listing, UNLIST};
 use tokio::time::Instant;
-use wire::{ConversationId, SendId, Seq, Time, TransactionKind, UserId};
+use wire::{ConversationId, Kind, SendId, Seq, Time, TransactionKind, UserId, kind_of as kind_of_conversation};
 
 use super::past::{Past, Place, number, text};
 use super::plan::Plan;
@@ -69,16 +72,21 @@ pub(super) struct Seen {
     pub(super) objects: BTreeSet<String>,
     /// When each number of a conversation has moved to the archive.
     moved: BTreeMap<(String, i64), Instant>,
+    /// By which requests each membership was changed.
+    changed_by: BTreeSet<(String, String, String)>,
 }
 
 impl Seen {
     pub(super) fn new(plan: &Plan) -> Self {
-        let (slots, claims, objects, moved) = Default::default();
-        Self { slots, claims, rate: plan.rate, objects, moved }
+        let (slots, claims, objects, moved, changed_by) = Default::default();
+        Self { slots, claims, rate: plan.rate, objects, moved, changed_by }
     }
 
     /// An item is deleted: a slot that moved to the archive long enough ago.
     pub(super) fn may_delete(&self, past: &Past, (pk, sk): &Place) -> Holds {
+        if sk.starts_with("MEMBER#") || sk.starts_with("INBOX#g_") {
+            return Self::may_go(past, pk, sk);
+        }
         let seq = sk.strip_prefix("MSG#").and_then(|digits| digits.parse().ok());
         let seq = seq.ok_or_else(|| Broken { rule: "only messages are deleted", seen: format!("{pk} {sk}") })?;
         // Who deletes again what has gone does no harm.
@@ -86,6 +94,18 @@ impl Seen {
         let moved = self.moved.get(&(pk.clone(), seq));
         let old = moved.is_some_and(|moved| moved.elapsed() + SKEW_MAX >= DELETE_AFTER);
         holds("what is deleted has moved long ago", gone || old, || format!("{pk} {sk} moved {moved:?}"))
+    }
+
+    /// A membership is deleted, or its inbox: it is an old tombstone's, or of a group that was given up.
+    fn may_go(past: &Past, pk: &str, sk: &str) -> Holds {
+        let (id, user) = match sk.strip_prefix("INBOX#") {
+            Some(id) => (format!("CONV#{id}"), pk.trim_start_matches("USER#")),
+            None => (pk.to_owned(), sk.trim_start_matches("MEMBER#")),
+        };
+        let gone = past.now(&id, "META").is_some_and(|meta| meta["gone"]["BOOL"] == true);
+        let member = past.now(&id, &format!("MEMBER#{user}"));
+        let left = member.is_none_or(|member| !member["left_at"].is_null());
+        holds("only tombstones are deleted", gone || left, || format!("{pk} {sk}: {member:?}"))
     }
 
     /// A send was decided at a moment: since any other of the account there were no more than the rate allows. When the
@@ -111,8 +131,11 @@ impl Seen {
 /// Who wrote, and how.
 pub(super) struct By<'a> {
     pub(super) operation: &'a Operation,
+    pub(super) trace_id: &'a str,
     /// How many writes there were when the function began.
     pub(super) began_at: u64,
+    /// Between how many writes and how many it has read MEMBERs.
+    pub(super) members_read: &'a [RangeInclusive<u64>],
 }
 
 /// One write that was made: how, what was there, what is there now.
@@ -155,6 +178,8 @@ impl Write<'_> {
             "INBOX" => self.inbox(&image),
             "MSG" => self.slot(&pk, &sk, &image),
             "META" => self.meta(&pk, &image),
+            "MEMBER" => self.member(&pk, &image),
+            "TAIL" => self.tail(&pk, &image),
             "SEGMENT" => self.segment(&image),
             "PRESENCE" => self.presence(&image),
             "PROFILE" => self.profile(&image),
@@ -214,14 +239,17 @@ impl Write<'_> {
     /// No block that stood when the function began, and so when it looked, stands now.
     fn is_not_blocked(&self, user: &UserId, send: &OpenSend) -> Holds {
         let meta = self.now::<Meta>(Key::meta(&send.conversation))?;
-        let side = meta.and_then(|meta| meta.who.side_of(user));
-        for Key { pk, sk } in side.map(|side| side.blocks_between(user)).unwrap_or_default() {
-            let place = (pk, sk);
-            let [looked, now] = [self.by.began_at, self.past.version()].map(|version| self.past.at(&place, version));
-            let stood = looked.is_some_and(|block| block["blocked"]["BOOL"] == true) && looked == now;
-            holds("who is blocked decides to send nothing", !stood, || format!("{now:?}: {send:?}"))?;
-        }
-        Ok(())
+        let side = meta.and_then(|meta| meta.who.side_of(user, None));
+        let mut blocks = side.map(|side| side.blocks_between(user)).unwrap_or_default().into_iter();
+        let stood = blocks.find(|block| self.stood(block));
+        holds("who is blocked decides to send nothing", stood.is_none(), || format!("{stood:?}: {send:?}"))
+    }
+
+    /// Whether a block stood when the function began, and so when it asked, and stands now.
+    fn stood(&self, Key { pk, sk }: &Key) -> bool {
+        let place = (pk.clone(), sk.clone());
+        let [asked, now] = [self.by.began_at, self.past.version()].map(|version| self.past.at(&place, version));
+        asked.is_some_and(|block| block["blocked"]["BOOL"] == true) && asked == now
     }
 
     /// Messages move to the archive in order, when they have ended and their object is written; never the highest. Who has
@@ -257,6 +285,47 @@ impl Write<'_> {
             self.seen.moved.insert((pk.to_owned(), seq.0.cast_signed()), Instant::now());
         }
         Ok(())
+    }
+
+    /// A membership changes as it may; who comes sees nothing of what was said before that was asked for; a request changes it once.
+    fn member(&mut self, pk: &str, image: &Image) -> Holds {
+        let context = || format!("{:?} became {}", self.before, self.after);
+        let (before, after) = image.both::<Member>()?;
+        invariants::membership_moves(before.as_ref(), &after, Seq(self.past.tail_at(pk, self.past.version())))?;
+        let was_in = before.as_ref().is_some_and(Member::is_in);
+        if after.is_in() && !was_in {
+            let then = Seq(self.past.tail_at(pk, self.by.began_at));
+            holds("who comes sees what is said from then on", after.first_seq > then, context)?;
+            // Who goes on with a group that an earlier attempt has made asks nobody again.
+            let meta = (pk.to_owned(), "META".to_owned());
+            let was_whole = self.past.at(&meta, self.by.began_at).is_some_and(|meta| meta["whole"]["BOOL"] == true);
+            let made = self.past.now(&meta.0, &meta.1).is_some_and(|meta| text(meta, "creation") == self.by.trace_id);
+            let user = text(self.after, "sk").trim_start_matches("MEMBER#");
+            let block = Key { pk: format!("USER#{user}"), sk: format!("BLOCK#{}", after.by) };
+            let stood = (was_whole || made) && self.stood(&block);
+            holds("who is blocked adds nobody", !stood, context)?;
+        }
+        if before.as_ref().is_some_and(|before| !before.is_settled()) && after.is_settled() {
+            let user = images::read::<UserId>(&text(self.after, "sk").trim_start_matches("MEMBER#").into())?;
+            let inbox = self.now::<Inbox>(Key::inbox(&user, &images::conversation(&image.after)?))?;
+            let told = inbox.and_then(|inbox| inbox.joined()).map_or(0, |joined| joined.version);
+            holds("what follows from a change is done before it is unlisted", told >= after.version, context)?;
+        }
+        let changes = |before: &Member| (before.is_in(), before.role) != (after.is_in(), after.role);
+        let changed = before.as_ref().map_or(after.is_in(), changes);
+        let promoted = before.as_ref().is_some_and(|before| before.requests == after.requests);
+        holds(LISTED, !changed || promoted || after.listed.is_some(), context)?;
+        let Some(last) = after.requests.last().filter(|_| changed && !promoted) else { return Ok(()) };
+        let once = self.seen.changed_by.insert((pk.to_owned(), text(self.after, "sk").to_owned(), last.id.clone()));
+        holds("a request changes a membership once", once, context)
+    }
+
+    /// A tail moves only forward, and never beyond the log.
+    fn tail(&self, pk: &str, image: &Image) -> Holds {
+        let (before, after) = image.both::<Tail>()?;
+        let forward = before.is_none_or(|before| before.last_seq < after.last_seq);
+        let there = after.last_seq <= Seq(self.past.tail_at(pk, self.past.version()));
+        holds("a tail moves forward", forward && there, || format!("{:?} became {}", self.before, self.after))
     }
 
     /// A segment begins where the last one ended, and stays as it was decided.
@@ -306,6 +375,7 @@ impl Write<'_> {
             holds("a write changes something", changed, || self.after.to_string())?;
             let kept = before.muted == after.muted || self.by.operation.update().contains("#muted");
             holds("what is muted stays so", kept, || format!("{before:?} became {after:?}"))?;
+            self.is_marked_by_a_member(&user, &id, &before, &after)?;
         }
         if let Some(meta) = self.now::<Meta>(Key::meta(&id))? {
             invariants::inbox_names_the_other(&user, &after, &meta)?;
@@ -314,6 +384,27 @@ impl Write<'_> {
         let listing = images::listing(&image.after);
         let unlisted = invariants::inbox_unlisted(&user, &id, &after, listing.as_ref());
         holds(LISTED, unlisted.is_none(), || self.after.to_string())
+    }
+
+    /// A member's horizons move by marks of the membership that the inbox is of, as it was read before.
+    fn is_marked_by_a_member(&self, user: &UserId, id: &ConversationId, before: &Inbox, after: &Inbox) -> Holds {
+        let horizons = |inbox: &Inbox| (inbox.delivered_seq, inbox.read_seq);
+        let (Some(was), Some(joined)) = (before.joined(), after.joined()) else { return Ok(()) };
+        if horizons(before) == horizons(after) || was.first_seq != joined.first_seq {
+            return Ok(());
+        }
+        let context = || format!("{before:?} became {after:?}");
+        let read = self.was_read_as_in(id, user, |first_seq| first_seq == joined.first_seq);
+        holds("a mark is of the membership that was read", read, context)
+    }
+
+    /// Whether the function has read that somebody is in a group, by such a membership.
+    fn was_read_as_in(&self, id: &ConversationId, user: &UserId, is_right: impl Fn(Seq) -> bool) -> bool {
+        let place = (Key::meta(id).pk, format!("MEMBER#{user}"));
+        self.by.members_read.iter().cloned().flatten().any(|version| {
+            let member = self.past.at(&place, version).filter(|member| member["left_at"].is_null());
+            member.is_some_and(|member| is_right(Seq(number(member, "first_seq").cast_unsigned())))
+        })
     }
 
     /// The end of a send: its slot is there, and all effects are.
@@ -340,10 +431,14 @@ impl Write<'_> {
         }
         let is_listed = self.past.now(&Key::meta(id).pk, "META").is_some_and(is_listed);
         holds(LISTED, is_listed, || format!("{meta:?} with {receipt:?}"))?;
-        for member in meta.who.members() {
+        for member in meta.who.named().into_iter().flatten() {
             invariants::inbox_knows(self.now::<Inbox>(Key::inbox(member, id))?.as_ref(), receipt.seq)?;
         }
-        Ok(())
+        if meta.who.named().is_some() {
+            return Ok(());
+        }
+        let tail = self.now::<Tail>(Key::tail(id))?.unwrap_or_default();
+        invariants::tail_knows(tail.last_seq, receipt.seq)
     }
 
     /// A send's line in a user's ledger.
@@ -422,6 +517,9 @@ impl Write<'_> {
             holds("a look sees the log's end", send.base >= end, || format!("{end}: {send:?}"))?;
             self.seen.claims(pk, send.claimed_at.ms)?;
             self.is_not_blocked(&user, send)?;
+            let is_in = kind_of_conversation(&send.conversation) != Some(Kind::Group)
+                || self.was_read_as_in(&send.conversation, &user, |_| true);
+            holds("who decides to send was read as in", is_in, || format!("{send:?}"))?;
             wanted -= i128::from(send.price.0);
         }
         for (id, send) in was.open.iter().filter(|(id, _)| !is.open.contains_key(*id)) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::limits::{
-    CLEANUP_AT_ONCE, CONNECT_GRACE, CONNECTIONS_MAX, PUSHES_AT_ONCE, SWEEP_AT_ONCE, VERIFY_AT_ONCE, VOID_AFTER,
+    CLEANUP_AT_ONCE, CONNECT_GRACE, CONNECTIONS_MAX, MEMBERS_AT_ONCE, PUSHES_AT_ONCE, SWEEP_AT_ONCE, VERIFY_AT_ONCE,
+    VOID_AFTER,
 };
 use shared::store::conversations::Meta;
 use shared::store::table::Key;
@@ -50,6 +51,17 @@ async fn so_many_pushes_are_sent() {
     let is_push = move |call: &Call| matches!(call.operation, Operation::Push(_)) && call.operation != own;
     let sends = async { drop(phone.sends_to("bob", "to all devices").await) };
     assert_eq!(before_the_first_answer(&world, is_push, sends).await, PUSHES_AT_ONCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_members_of_a_group_are_put() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    let others: Vec<String> = (0..=MEMBERS_AT_ONCE).map(|n| format!("user {n}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let puts = |call: &Call| call.operation.is_put() && call.operation.writes("MEMBER#");
+    let makes = async { drop(ann.makes_group("g1", &others).await) };
+    assert_eq!(before_the_first_answer(&world, puts, makes).await, MEMBERS_AT_ONCE);
 }
 
 /// Whether a function reads an item of this kind by its key.

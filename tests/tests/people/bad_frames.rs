@@ -60,7 +60,7 @@ async fn a_frame_as_long_as_one_may_be_is_answered_whatever_is_wrong_with_it() {
 async fn every_answer_echoes_its_request() {
     let world = World::new().await;
     let ann = world.person("ann").connects().await;
-    ann.sends_to("bob", "hi").await.data();
+    ann.has_what_samples_say().await;
     for (n, (action, frame)) in
         ACTIONS.iter().flat_map(|action| action.frames().map(move |it| (action, it))).enumerate()
     {
@@ -84,7 +84,7 @@ async fn every_answer_echoes_its_request() {
 #[tokio::test(start_paused = true)]
 async fn who_is_in_no_conversation_hears_what_they_would_of_one_that_is_not_there() {
     let world = World::new().await;
-    world.person("ann").connects().await.sends_to("bob", "hi").await.data();
+    world.person("ann").connects().await.has_what_samples_say().await;
     let carol = world.person("carol").connects().await;
     let participants = ACTIONS.iter().filter(|action| action.asked_by == AskedBy::Participants);
     for frame in participants.flat_map(Action::frames).filter(|frame| frame["conversationId"].is_string()) {

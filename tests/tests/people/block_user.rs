@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::limits::{BLOCK_PAGES_MAX, BLOCKS_MAX};
 use shared::store::table::Key;
 use tests::{Answer, Call, Fault, Operation, Phone, World};
-use wire::ACTIONS;
+use wire::{ACTIONS, Kind, kind_of};
 
 async fn blocks(phone: &Phone, user: &str) -> Answer {
     phone.says(json!({ "action": "blockUser", "userId": user })).await
@@ -92,18 +92,27 @@ async fn who_is_blocked_makes_no_conversation() {
 /// What of all that ann may ask about bob, or about what they have together, each of the two is refused.
 #[tokio::test(start_paused = true)]
 async fn of_every_action_these_are_refused() {
-    for (who, refused) in
-        [("ann", &["getOrCreateDirect", "sendMessage", "typing"][..]), ("bob", &["sendMessage", "typing"])]
-    {
+    for (who, refused) in [
+        ("ann", &["getOrCreateDirect", "createGroup", "sendMessage", "typing"][..]),
+        ("bob", &["sendMessage", "typing"]),
+    ] {
         let world = World::new().await;
         let (ann, bob, _) = two_who_talk(&world).await;
         blocks(&bob, "ann").await.data();
         let (phone, other) = if who == "ann" { (&ann, "bob") } else { (&bob, "ann") };
         for (action, mut frame) in ACTIONS.iter().flat_map(|action| action.frames().map(move |it| (action, it))) {
+            let named = frame["conversationId"].as_str().and_then(|id| id.parse().ok());
+            if named.is_some_and(|id| kind_of(&id) == Some(Kind::Group)) {
+                // In those that they are in both go on.
+                continue;
+            }
             for field in ["to", "otherUserId"] {
                 if frame.get(field).is_some() {
                     frame[field] = other.into();
                 }
+            }
+            if frame.get("participants").is_some() {
+                frame["participants"] = json!([other]);
             }
             let answer = phone.says(frame.clone()).await;
             if refused.contains(&action.name) {
@@ -430,4 +439,33 @@ async fn during_an_update_the_function_that_answered_before_goes_on_answering() 
         world.invoke("presence", event).await.expect("it answers");
         assert_eq!(ann.heard()[0]["event"], answer);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_blocked_adds_nobody_to_a_group_and_groups_with_both_go_on() {
+    let world = World::new().await;
+    let (ann, bob, _) = two_who_talk(&world).await;
+    let shared = ann.makes_group("before", &["bob"]).await;
+    let with_cat = ann.makes_group("with-cat", &["cat"]).await;
+    blocks(&bob, "ann").await.data();
+    world.comes_to_rest().await;
+    let before = kept(&world);
+    let made =
+        json!({ "action": "createGroup", "clientRequestId": "after", "name": "After", "participants": ["cat", "bob"] });
+    let refused = ann.says(made.clone()).await;
+    assert_eq!((refused.event(), refused.code()), ("error", "blocked"));
+    assert_eq!(ann.updates(&with_cat, json!({ "add": ["dan", "bob"] })).await.code(), "blocked");
+    assert_eq!(kept(&world), before, "nobody is added, the others neither");
+    bob.heard();
+    let sent = ann.sends(&shared, "all hear this").await.data().clone();
+    assert_eq!(bob.hears("message:new").await["message"]["seq"], sent["message"]["seq"]);
+    assert_eq!(bob.sends(&shared, "and this").await["message"]["seq"], 2);
+    ann.says(json!({ "action": "markRead", "conversationId": shared, "seq": 2 })).await.data();
+    assert_eq!(bob.hears("message:status").await["userId"], "ann", "what is in a group is for all of it");
+    let seen = bob.says(json!({ "action": "getPresence", "userIds": ["ann"], "conversationId": shared })).await;
+    assert_eq!(seen["users"], json!([{ "userId": "ann", "online": false }]));
+    assert_eq!(bob.updates(&shared, json!({ "add": ["cat"] })).await.code(), "forbidden", "as ever");
+    unblocks(&bob, "ann").await.data();
+    assert_eq!(ann.says(made).await["conversation"]["participantCount"], 3);
+    world.comes_to_rest().await;
 }

@@ -526,3 +526,27 @@ async fn what_was_decided_moves_as_a_whole_whoever_sees_less_of_it() {
     assert_eq!(in_table(&world), [6]);
     world.is_sound();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_grows_old_though_a_member_s_inbox_is_not_made_yet() {
+    let world = World::new().await;
+    let ann = world.person("ann").connects().await;
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("INBOX#"));
+    let frame = json!({ "action": "createGroup", "name": "Friends", "participants": ["bob"], "clientRequestId": "g1" });
+    assert!(ann.tries(frame).await.is_none(), "the function has died");
+    world.heals();
+    let meta = world.items().into_iter().find(|item| item["sk"] == "META").expect("a group");
+    let group = meta["id"].clone();
+    for n in 1..=3 {
+        ann.sends(&group, &format!("text {n}")).await.data();
+    }
+    assert!(!world.items().iter().any(|item| item["pk"] == "USER#bob"), "bob has no inbox");
+    for _ in 0..3 {
+        world.advance(LONG * 3).await;
+        world.cleans_up().await;
+    }
+    assert_eq!(in_table(&world), [3], "all but the last has moved");
+    world.comes_to_rest().await;
+    let bob = world.person("bob").connects().await;
+    assert_eq!(all_of(&bob, &group, 2).await.len(), 3, "and nobody misses it");
+}

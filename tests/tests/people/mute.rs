@@ -127,3 +127,22 @@ async fn only_who_is_in_it_mutes_it() {
     assert_eq!((refused.code(), &refused.details()["field"]), ("bad_request", &json!("until")));
     assert!(!world.items().iter().any(|item| item["pk"] == "USER#eve" && item["sk"] != "PRESENCE"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_muted_like_any_other_by_who_is_in_it() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
+    let group = ann.makes_group("g1", &["bob"]).await;
+    mutes(&bob, &group, Value::Null).await.data();
+    ann.sends(&group, "hi all").await.data();
+    bob.marks_read(&group, 1).await.data();
+    assert_eq!((seen(&bob).await.0, seen(&ann).await.0), (json!(true), Value::Null));
+    mutes(&bob, &group, json!("2020-01-01T00:00:00Z")).await.data();
+    assert_eq!(seen(&bob).await.0, Value::Null);
+    mutes(&bob, &group, json!("2999-01-01T00:00:00Z")).await.data();
+    bob.leaves(&group).await.data();
+    for until in [json!("2020-01-01T00:00:00Z"), Value::Null] {
+        assert_eq!(mutes(&bob, &group, until).await.code(), "not_a_participant");
+    }
+    world.comes_to_rest().await;
+}

@@ -329,7 +329,7 @@ async fn of_one_conversation_so_much_is_reported() {
     let slots = (1..=VERIFY_FINDINGS_MAX as u64).map(|n| {
         let slot = LogItem {
             sender: "eve".parse().expect("an id"),
-            sid: SendId::new(&meta.who.members()[0], &n.to_string().parse().expect("an id")),
+            sid: SendId::new(&meta.created_by, &n.to_string().parse().expect("an id")),
             client_message_id: n.to_string().parse().expect("an id"),
             content: "hi".to_owned(),
             reply_to: None,

@@ -19,7 +19,7 @@ use schema::{Fields, Schemas, list, members, text};
 const PLATFORM: &str = "platform";
 
 /// Words of which a later version may have more: whoever reads them takes any.
-const OPEN: [&str; 2] = ["kind", "code"];
+const OPEN: [&str; 3] = ["kind", "role", "code"];
 
 fn document() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/asyncapi.yaml");
@@ -103,8 +103,9 @@ fn is_taken(action: &Action, frame: &Value) -> bool {
         && (action.read)(&text).is_ok()
         && (action.name != SendMessage::ACTION || sends().is_some())
         && (![MarkRead::ACTION, MarkDelivered::ACTION].contains(&action.name) || marks().is_some())
-        // The function `read` refuses this.
+        // The function `read` refuses this, and `groups` a list of nobody where it must name somebody.
         && !(has("before") && has("after"))
+        && !["participants", "admins"].iter().any(|list| frame.get(list) == Some(&json!([])))
 }
 
 /// What a client that has read this frame would send, if it were the server.

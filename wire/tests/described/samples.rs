@@ -3,16 +3,19 @@
 //! Each struct names all of its fields here, so that the compiler says which one was forgotten.
 
 use serde_json::{Value, json};
+use wire::limits::{GROUP_MEMBERS_MAX, GROUPS_MAX, MARKS_MAX};
 use wire::{
-    Avatar, Code, Coins, Conversation, ConversationId, Cursor, Echo, ErrorDetails, ErrorObject, Event, Horizons, Kind,
-    MarkOutcome, Marked, Message, Name, Request, RequestId, SendId, SendMessage, Seq, Status, Time, Transaction,
-    TransactionKind, TransactionsList, User, UserId, UserPresence, direct_id, error_frame,
+    Avatar, Code, Coins, Conversation, ConversationId, ConversationUpdated, Cursor, Echo, ErrorDetails, ErrorObject,
+    Event, GroupChange, Horizons, Kind, MarkOutcome, Marked, Member, Message, Name, Request, RequestId, Role, SendId,
+    SendMessage, Seq, Status, Time, Transaction, TransactionKind, TransactionsList, User, UserId, UserPresence,
+    direct_id, error_frame, group_id,
 };
 
 /// Every frame.
 pub(crate) fn frames() -> Vec<Value> {
-    let answers = answers().into_iter().map(|event| event.frame(Some(&request_id())));
-    let pushes = pushes().into_iter().map(|event| event.frame(None));
+    let answers = answers().into_iter().chain(answers_of_groups());
+    let answers = answers.map(|event| event.frame(Some(&request_id())));
+    let pushes = pushes().into_iter().chain(pushes_of_groups()).map(|event| event.frame(None));
     let frames = answers.chain(pushes).chain(refusals());
     let platform = json!({ "message": "Internal server error", "connectionId": "L0SM9cOFvHcCIhw=", "requestId": "JKJaXmPLvHcESHA=" });
     frames.map(|frame| serde_json::from_slice(&frame).expect("a frame is JSON")).chain([platform]).collect()
@@ -23,7 +26,8 @@ fn answers() -> Vec<Event> {
         Event::Pong { server_time: time(7) },
         Event::SyncPage { conversation_id: here(), messages: vec![message(), answer()], has_more: true, error: None },
         Event::SyncPage { conversation_id: here(), messages: vec![], has_more: false, error: Some(unreadable()) },
-        Event::SyncDone { conversations: 1, messages: 2, complete: true },
+        Event::SyncDone { conversations: 1, messages: 2, left: vec![], complete: true },
+        Event::SyncDone { conversations: 0, messages: 0, left: vec![in_group()], complete: true },
         Event::ConversationCreated { conversation: Box::new(empty()), created: true },
         Event::ConversationsList { conversations: vec![], total_unread: 0, next_cursor: None, skipped: 0 },
         Event::ConversationsList {
@@ -50,7 +54,8 @@ fn answers() -> Vec<Event> {
                 },
             ],
         }),
-        Event::Receipts { delivered: vec![bob()], read: vec![] },
+        Event::Receipts { delivered: vec![bob()], read: vec![], next_cursor: None },
+        Event::Receipts { delivered: vec![bob()], read: vec![bob()], next_cursor: Some(Cursor::new("bob")) },
         Event::TypingOk {},
         Event::Presence {
             users: vec![
@@ -76,13 +81,38 @@ fn answers() -> Vec<Event> {
     ]
 }
 
+fn answers_of_groups() -> Vec<Event> {
+    let conversation = Box::new(group());
+    vec![
+        Event::ConversationCreated { conversation: Box::new(new_group()), created: true },
+        Event::Conversation { conversation: conversation.clone() },
+        Event::ConversationUpdated(ConversationUpdated::Now { conversation }),
+        Event::ConversationLeft { conversation_id: in_group(), by: ann() },
+        Event::Members {
+            members: vec![Member { user_id: ann(), role: Role::Admin.into(), since: Seq(1) }],
+            next_cursor: None,
+        },
+        Event::Members {
+            members: vec![Member { user_id: bob(), role: Role::Member.into(), since: Seq(3) }],
+            next_cursor: Some(Cursor::new("bob")),
+        },
+    ]
+}
+
 fn horizons() -> Horizons {
     Horizons { conversation_id: here(), delivered_seq: Seq(2), read_seq: Seq(1) }
 }
 
 fn called() -> User {
-    let name = Name::try_from("Ann".to_owned()).ok();
-    User { user_id: ann(), name, avatar: Avatar::try_from("https://example.com/ann.png".to_owned()).ok() }
+    User { user_id: ann(), name: name("Ann"), avatar: avatar("https://example.com/ann.png") }
+}
+
+fn name(text: &str) -> Option<Name> {
+    Name::try_from(text.to_owned()).ok()
+}
+
+fn avatar(text: &str) -> Option<Avatar> {
+    Avatar::try_from(text.to_owned()).ok()
 }
 
 fn pushes() -> Vec<Event> {
@@ -106,6 +136,33 @@ fn pushes() -> Vec<Event> {
     ]
 }
 
+fn pushes_of_groups() -> Vec<Event> {
+    let left = GroupChange {
+        conversation_id: in_group(),
+        name: None,
+        avatar: None,
+        participant_count: 2,
+        added: vec![],
+        removed: vec![cat()],
+        admins: vec![],
+    };
+    let all = GroupChange {
+        name: name("All"),
+        avatar: avatar("https://example.com/all.png"),
+        participant_count: 3,
+        added: vec![cat()],
+        removed: vec![dan()],
+        admins: vec![ann(), bob()],
+        ..left.clone()
+    };
+    vec![
+        Event::ConversationCreated { conversation: Box::new(as_cat_sees_it()), created: true },
+        Event::ConversationUpdated(ConversationUpdated::Changed(left)),
+        Event::ConversationUpdated(ConversationUpdated::Changed(all)),
+        Event::ConversationLeft { conversation_id: in_group(), by: ann() },
+    ]
+}
+
 fn refusals() -> Vec<Vec<u8>> {
     let send = Some(SendMessage::ACTION.to_owned());
     let of_send = |client_message_id: Option<&str>| Echo {
@@ -114,6 +171,7 @@ fn refusals() -> Vec<Vec<u8>> {
         client_message_id: client_message_id.map(str::to_owned),
     };
     let of_other = Echo { request_id: Some(request_id()), client_message_id: Some("s1".to_owned()), action: None };
+    let of_group = Echo { request_id: Some(request_id()), ..Echo::default() };
     let nothing = ErrorDetails {
         field: None,
         balance: None,
@@ -121,11 +179,16 @@ fn refusals() -> Vec<Vec<u8>> {
         retry_after_ms: None,
         what: None,
         max: None,
+        user_id: None,
         request_id: None,
     };
     let wrong = ErrorDetails { field: Some("seq".to_owned()), ..nothing.clone() };
     let poor = ErrorDetails { balance: Some(Coins(1)), price: Some(Coins(3)), ..nothing.clone() };
-    let many = ErrorDetails { what: Some("marks".to_owned()), max: Some(50), ..nothing.clone() };
+    let full = ErrorDetails { max: Some(GROUP_MEMBERS_MAX), ..nothing.clone() };
+    let (what, user_id) = (Some("groups of a user".to_owned()), Some(bob()));
+    let many = ErrorDetails { what, max: Some(GROUPS_MAX), user_id, ..nothing.clone() };
+    let reused = "this clientRequestId was used for another request; take a new one";
+    let marks = ErrorDetails { what: Some("marks".to_owned()), max: Some(MARKS_MAX), ..nothing.clone() };
     let fast = ErrorDetails { retry_after_ms: Some(250), ..nothing };
     vec![
         error_frame(&error(Code::ContentEmpty, "content: write something", None), &of_send(None)),
@@ -136,8 +199,11 @@ fn refusals() -> Vec<Vec<u8>> {
         error_frame(&error(Code::RateLimited, "too fast; try again in 250 ms", Some(fast)), &of_send(Some("s2"))),
         error_frame(&error(Code::UnknownAction, "there is no action \"fly\"", None), &Echo::default()),
         error_frame(&error(Code::BadRequest, "seq: this field is missing", Some(wrong)), &of_other),
-        error_frame(&error(Code::TooMany, "marks: at most 50", Some(many)), &of_other),
+        error_frame(&error(Code::TooMany, "marks: at most 50", Some(marks)), &of_other),
         error_frame(&unreadable(), &of_other),
+        error_frame(&error(Code::GroupFull, "a group has 32 people at most", Some(full)), &of_group),
+        error_frame(&error(Code::TooMany, "bob has too many groups of a user: 500 at most", Some(many)), &of_group),
+        error_frame(&error(Code::ClientRequestIdReused, reused, None), &of_group),
     ]
 }
 
@@ -188,8 +254,12 @@ fn empty() -> Conversation {
         kind: Kind::Direct.into(),
         participants: vec![ann(), bob()],
         participant_count: 2,
+        role: None,
+        name: None,
+        avatar: None,
         created_by: ann(),
         created_at: time(0),
+        first_seq: Seq(1),
         last_seq: Seq(0),
         last_message: None,
         last_activity_at: time(0),
@@ -215,6 +285,42 @@ fn conversation() -> Conversation {
         muted_until: Some(time(7)),
         blocked: true,
         ..empty()
+    }
+}
+
+/// As its creator sees it.
+fn new_group() -> Conversation {
+    Conversation {
+        conversation_id: in_group(),
+        kind: Kind::Group.into(),
+        role: Some(Role::Admin.into()),
+        name: name("Friends"),
+        price: Coins(0),
+        ..empty()
+    }
+}
+
+fn group() -> Conversation {
+    Conversation {
+        avatar: avatar("https://example.com/all.png"),
+        last_seq: Seq(2),
+        last_message: Some(Message { conversation_id: in_group(), price: Coins(0), ..answer() }),
+        last_activity_at: time(5),
+        read_seq: Seq(2),
+        delivered_seq: Seq(2),
+        ..new_group()
+    }
+}
+
+/// As it looks to who is added when two things were said: what follows is theirs, too.
+fn as_cat_sees_it() -> Conversation {
+    Conversation {
+        participants: vec![ann(), bob(), cat()],
+        participant_count: 3,
+        role: Some(Role::Member.into()),
+        first_seq: Seq(3),
+        last_message: None,
+        ..group()
     }
 }
 
@@ -248,8 +354,20 @@ fn bob() -> UserId {
     "bob".parse().expect("a user id")
 }
 
+fn cat() -> UserId {
+    "cat".parse().expect("a user id")
+}
+
+fn dan() -> UserId {
+    "dan".parse().expect("a user id")
+}
+
 fn here() -> ConversationId {
     direct_id(&ann(), &bob())
+}
+
+fn in_group() -> ConversationId {
+    group_id(&ann(), &"g1".parse().expect("an id"))
 }
 
 fn request_id() -> RequestId {

@@ -112,6 +112,9 @@ impl<'a> Schemas<'a> {
     /// Which fields a value has, and which of them its schema, which is called HERE, doesn't name.
     pub(crate) fn find(&self, here: &str, schema: &Value, value: &Value, fields: &mut Fields) {
         let (here, schema) = self.meant(here, schema);
+        if let Some(shape) = shapes(schema).find(|shape| self.check(shape, value).is_ok()) {
+            return self.find(&here, shape, value, fields);
+        }
         match value {
             Value::Object(object) => {
                 for (name, value) in object {
@@ -144,6 +147,7 @@ impl<'a> Schemas<'a> {
         if has_name && !schemas.insert(here.clone()) {
             return;
         }
+        shapes(meant).for_each(|shape| self.name(&here, shape, named, schemas));
         for (name, schema) in meant.get("properties").into_iter().flat_map(members) {
             let field = format!("{here}.{name}");
             self.name(&field, schema, named, schemas);
@@ -165,6 +169,12 @@ impl<'a> Schemas<'a> {
             None => (here.to_owned(), schema),
         }
     }
+}
+
+/// What something may be that is one of several: each with fields of its own, not only other conditions on the same.
+fn shapes(schema: &Value) -> impl Iterator<Item = &Value> {
+    let one_of = schema.get("oneOf").filter(|_| schema.get("properties").is_none());
+    one_of.into_iter().flat_map(list)
 }
 
 fn is_a(kind: &str, value: &Value) -> bool {

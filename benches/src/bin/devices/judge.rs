@@ -8,8 +8,8 @@ use client::connection::PATIENCE;
 use client::{Connection, Device};
 use tokio::time::{Instant, sleep};
 use wire::{
-    Conversation, ConversationId, Event, GetBalance, GetConversations, GetMessages, Limit, Message, Seq, Status,
-    direct_id,
+    Conversation, ConversationId, Event, GetBalance, GetConversations, GetMessages, Kind, Limit, Message, Seq, Status,
+    kind_of,
 };
 
 use crate::proxy::Proxy;
@@ -128,12 +128,15 @@ fn without_status(message: Message) -> Message {
     Message { status: Status::Sent, ..message }
 }
 
-/// An answered message is shown once, where it was answered to be, to both.
+/// An answered message is shown once, where it was answered to be, to its sender and to all others who stay.
 fn is_there_once(sent: &Sent, shown: &HashMap<&str, Shown>) -> Result<(), Problem> {
     let Sent { to, content, message } = sent;
-    let id = direct_id(&message.sender_id, to);
-    for user in [&message.sender_id, to] {
-        let log = shown[user.as_str()].get(&id).map(|log| &log.messages);
+    let id = &message.conversation_id;
+    let is_direct = kind_of(id) == Some(Kind::Direct);
+    // Who has left a group since is shown nothing of it.
+    let sender = [&message.sender_id].into_iter().filter(|sender| is_direct || to.contains(sender));
+    for user in to.iter().chain(sender) {
+        let log = shown[user.as_str()].get(id).map(|log| &log.messages);
         let log = log.ok_or_else(|| format!("{user} has no conversation {id}"))?;
         let places: Vec<Seq> = log.values().filter(|it| it.content == *content).map(|it| it.seq).collect();
         if places != [message.seq] || log[&message.seq] != without_status(message.clone()) {

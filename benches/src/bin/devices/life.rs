@@ -10,13 +10,16 @@ use fastrand::Rng;
 use futures::future::join_all;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use wire::{ClientMessageId, Event, MarkDelivered, MarkRead, SendMessage};
+use wire::{
+    ClientMessageId, Code, ConversationId, CreateGroup, Event, LeaveGroup, MarkDelivered, MarkRead, Name, SendMessage,
+    UpdateGroup,
+};
 
 use crate::judge;
 use crate::proxy::{Proxy, Weather};
 use crate::world::{COINS, Person, Sent, World};
 
-/// Who there is, and how many devices they have.
+/// Who there is, and how many devices they have. The first makes a group of all; the last comes and goes.
 const PEOPLE: [(&str, usize); 3] = [("ann", 2), ("bob", 2), ("carl", 1)];
 /// How many things each device does.
 const STEPS: usize = 16;
@@ -29,6 +32,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(150);
 struct Phone<'a> {
     world: &'a World,
     people: &'a [Person],
+    group: &'a ConversationId,
     owner: &'a Person,
     number: usize,
     device: Device,
@@ -52,13 +56,14 @@ async fn live(world: &World, seed: u64) -> Result<(), Problem> {
         retried(async || posts(&world.machine, &path, Some(&world.operator), &credit).await).await?;
         people.push(Person { user: user.parse()?, token });
     }
+    let group = retried(async || makes_group(world, &people).await).await?;
     let mut phones = Vec::new();
     for (owner, (_, devices)) in people.iter().zip(PEOPLE) {
         for number in 0..devices {
             let network = Proxy::start(&world.machine).await?;
             let device = Device::new(&format!("ws://{}/ws", network.address), &owner.token).with_patience(PATIENCE);
             let draws = Rng::with_seed(draws.u64(..));
-            phones.push(Phone { world, people: &people, owner, number, device, network, draws });
+            phones.push(Phone { world, people: &people, group: &group, owner, number, device, network, draws });
         }
     }
     let sent: Result<Vec<Vec<Sent>>, Problem> =
@@ -67,6 +72,23 @@ async fn live(world: &World, seed: u64) -> Result<(), Problem> {
     world.has_sent(sent.len());
     let devices = phones.into_iter().map(|phone| (phone.owner, phone.device, phone.network));
     judge::agree(world, &people, devices.collect(), &sent).await
+}
+
+/// The first person makes a group of all; a repeat makes no other.
+async fn makes_group(world: &World, people: &[Person]) -> Result<ConversationId, Problem> {
+    let (first, others) = people.split_first().ok_or("nobody")?;
+    let mut device = Device::new(&format!("ws://{}/ws", world.machine), &first.token).with_patience(PATIENCE);
+    let request = CreateGroup {
+        name: Name::try_from("Friends".to_owned())?,
+        participants: others.iter().map(|person| person.user.clone()).collect(),
+        client_request_id: "first".parse()?,
+        avatar: None,
+    };
+    match device.persists(&request, Instant::now() + ANSWERED_WITHIN).await {
+        Ok(Event::ConversationCreated { conversation, .. }) => Ok(conversation.conversation_id),
+        Ok(other) => Err(format!("a group was answered with {other:?}").into()),
+        Err(problem) => Err(format!("a group: {problem}").into()),
+    }
 }
 
 /// What an operator asks is asked again while the machine is away.
@@ -85,14 +107,15 @@ impl Phone<'_> {
     async fn is_used(&mut self) -> Result<Vec<Sent>, Problem> {
         let mut sent = Vec::new();
         for step in 0..STEPS {
-            match self.draws.u8(0..20) {
-                0..8 => sent.push(self.sends(step).await?),
+            match self.draws.u8(0..21) {
+                0..8 => sent.extend(self.sends(step).await?),
                 8..12 => self.listens().await?,
                 12..15 => self.marks().await?,
                 15 => self.device.loses_connection(),
                 16 => self.network.cuts(),
                 17 => self.network.turns(Weather::Slow),
                 18 => self.network.turns(Weather::Fair),
+                19 => self.comes_or_goes(step).await?,
                 _ => {
                     let weather = if self.draws.bool() { Weather::Deaf } else { Weather::Mute };
                     self.network.turns(weather);
@@ -105,24 +128,55 @@ impl Phone<'_> {
         Ok(sent)
     }
 
-    /// Sends something to somebody, and asks until it is answered.
-    async fn sends(&mut self, step: usize) -> Result<Sent, Problem> {
+    /// Sends something to somebody or to the group, and asks until it is answered. Who is out of the group is refused.
+    async fn sends(&mut self, step: usize) -> Result<Option<Sent>, Problem> {
         let others: Vec<&Person> = self.people.iter().filter(|person| person.user != self.owner.user).collect();
-        let to = self.draws.choice(others).ok_or("nobody else")?.user.clone();
+        let person = self.draws.choice(others).ok_or("nobody else")?.user.clone();
+        let in_group = self.draws.u8(0..3) == 0;
         let content = format!("{} {} {step}", self.owner.user, self.number);
         let request = SendMessage {
-            conversation_id: None,
-            to: Some(to.clone()),
+            conversation_id: in_group.then(|| self.group.clone()),
+            to: (!in_group).then(|| person.clone()),
             content: content.clone(),
             client_message_id: self.next_id()?,
             attachment: None,
             reply_to: None,
             max_price: None,
         };
+        // Who comes and goes needn't be shown it.
+        let stay = self.people.iter().take(PEOPLE.len() - 1).map(|person| person.user.clone());
+        let to = if in_group { stay.collect() } else { vec![person] };
         match self.device.persists(&request, Instant::now() + ANSWERED_WITHIN).await {
-            Ok(Event::MessageSent { message, .. }) => Ok(Sent { to, content, message }),
+            Ok(Event::MessageSent { message, .. }) => Ok(Some(Sent { to, content, message })),
             Ok(other) => Err(format!("{content}: answered with {other:?}").into()),
+            Err(Unanswered::Refused(error)) if in_group && error.code == Code::NotAParticipant.into() => Ok(None),
             Err(problem) => Err(format!("{content}: {problem}").into()),
+        }
+    }
+
+    /// The last person leaves the group, or the first adds or removes them.
+    async fn comes_or_goes(&mut self, step: usize) -> Result<(), Problem> {
+        let until = Instant::now() + ANSWERED_WITHIN;
+        let (first, last) = (&self.people[0].user, &self.people[PEOPLE.len() - 1].user);
+        let id = Some(format!("{} {step}", self.number).parse()?);
+        let group = self.group.clone();
+        let done = if self.owner.user == *first {
+            let (add, remove) =
+                if self.draws.bool() { (vec![last.clone()], vec![]) } else { (vec![], vec![last.clone()]) };
+            let (name, avatar, admins) = (None, None, None);
+            let request =
+                UpdateGroup { conversation_id: group, name, avatar, add, remove, admins, client_request_id: id };
+            self.device.persists(&request, until).await
+        } else if self.owner.user == *last {
+            self.device.persists(&LeaveGroup { conversation_id: group, client_request_id: id }, until).await
+        } else {
+            return Ok(());
+        };
+        match done {
+            Ok(_) => Ok(()),
+            // Who was removed is no member who could leave.
+            Err(Unanswered::Refused(error)) if error.code == Code::NotAParticipant.into() => Ok(()),
+            Err(problem) => Err(format!("coming or going: {problem}").into()),
         }
     }
 
@@ -150,7 +204,11 @@ impl Phone<'_> {
             true => self.device.asks(&MarkRead { conversation_id, seq, marks: None }).await,
             false => self.device.asks(&MarkDelivered { conversation_id, seq, marks: None }).await,
         };
-        lost_or(marked.map(drop))
+        match marked {
+            // Its owner has left the group meanwhile.
+            Err(Unanswered::Refused(error)) if error.code == Code::NotAParticipant.into() => Ok(()),
+            marked => lost_or(marked.map(drop)),
+        }
     }
 }
 

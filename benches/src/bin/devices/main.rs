@@ -34,7 +34,7 @@ const MACHINE_EVERY: usize = 12;
 /// How often progress is told.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The functions whose processes are killed.
-const KILLED: [&str; 5] = ["send", "sync", "read", "connect", "sweep"];
+const KILLED: [&str; 6] = ["send", "sync", "read", "connect", "sweep", "groups"];
 
 /// Lets people with several devices chat while everything fails, and compares what each device holds in the end.
 #[derive(Debug, Parser)]

@@ -45,7 +45,8 @@ pub(crate) struct Person {
 
 /// A message that was answered, with what it said.
 pub(crate) struct Sent {
-    pub(crate) to: UserId,
+    /// Who is shown it in the end, besides its sender.
+    pub(crate) to: Vec<UserId>,
     pub(crate) content: String,
     pub(crate) message: Message,
 }

@@ -1,6 +1,6 @@
 //! Step 2: decide. One conditional write on the sender's ACCOUNT takes the price and records the send.
 
-use wire::{Coins, SendId, Time, UserId};
+use wire::{Coins, SendId, Seq, Time, UserId};
 
 use super::drop::{drop_finished, highest_time_ordered};
 use super::look::{Look, look};
@@ -69,7 +69,10 @@ pub async fn decide(app: &App, attempt: &Attempt, trace_id: &str) -> Result<Deci
             };
             return resume(attempt, meta, open.clone(), look.connected);
         }
-        let meta = permit(app, attempt, &look, trace_id).await?;
+        let meta = match permit(app, attempt, &look, trace_id).await {
+            Err(Error::NotAParticipant) if may_be_decided(app, attempt, &look).await? => continue,
+            permitted => permitted?,
+        };
         match claim(app, attempt, &look, meta).await? {
             Outcome::Done(decision) => return Ok(decision),
             Outcome::LookAgain => {}
@@ -95,32 +98,43 @@ fn resume(attempt: &Attempt, meta: Option<Meta>, send: OpenSend, connected: Vec<
     if send.fingerprint != attempt.fingerprint {
         return Err(Error::ClientMessageIdReused);
     }
-    let meta = Membership::new(meta, &attempt.sender)?.meta;
+    // Who has left a group since goes on with what was decided before.
+    let meta = meta.filter(|meta| meta.who.can_have(&attempt.sender)).ok_or(Error::NotAParticipant)?;
     let decided = Decided { sender: attempt.sender.clone(), id: attempt.id.clone(), send, meta };
     Ok(Decision::Open(Box::new(Opened { decided, claimed: None, connected })))
+}
+
+/// Whether another attempt may have decided since the look, where that finds the sender out of a group: ACCOUNT was read beside
+/// MEMBER. What was decided while the sender was in ends as a message.
+async fn may_be_decided(app: &App, attempt: &Attempt, look: &Look) -> Result<bool, Error> {
+    if look.member.is_none() {
+        return Ok(false);
+    }
+    let account = app.store.account(&attempt.sender).await?;
+    Ok(account.open.contains_key(&attempt.id) || !look.is_unclaimed(attempt, &account))
 }
 
 /// Whether the sender may write here, for this price. Makes the conversation that `to` asks for, when there is none: before
 /// the claim, so that whoever finishes the send finds it, and after all that can be refused by the look.
 async fn permit(app: &App, attempt: &Attempt, look: &Look, trace_id: &str) -> Result<Meta, Error> {
     let Some(to) = attempt.to.as_ref().filter(|_| look.meta.is_none()) else {
-        let meta = Membership::new(look.meta.clone(), &attempt.sender)?.meta;
-        acceptable(attempt, look)?;
-        return Ok(meta);
+        let membership = Membership::new(look.meta.clone(), look.member.as_ref(), &attempt.sender)?;
+        acceptable(attempt, look, membership.side.first_seq())?;
+        return Ok(membership.meta);
     };
-    acceptable(attempt, look)?;
+    acceptable(attempt, look, Seq(1))?;
     affordable(app, attempt, look).await?;
     let meta = create_direct(app, &attempt.sender, to, trace_id).await?.0;
     remember(app, &meta);
     Ok(meta)
 }
 
-/// Whether the message fits what the look saw.
-fn acceptable(attempt: &Attempt, look: &Look) -> Result<(), Error> {
+/// Whether the message fits what the look saw, and what the sender may see.
+fn acceptable(attempt: &Attempt, look: &Look, first_seq: Seq) -> Result<(), Error> {
     if look.blocked {
         return Err(Error::Blocked);
     }
-    if attempt.reply_to.is_some_and(|seq| seq > look.base) {
+    if attempt.reply_to.is_some_and(|seq| seq > look.base || seq < first_seq) {
         return Err(Error::bad_request("replyTo", "there is no message with this number"));
     }
     if attempt.max_price.is_some_and(|max| max < look.price) {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{join, try_join_all, try_join3};
+use futures::future::{join, try_join, try_join_all, try_join3};
 use wire::{Coins, Event, Message, Seq, TransactionKind, UserId};
 
 use super::Decided;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::chat::marks::mark;
+use crate::chat::marks::{Moved, mark};
+use crate::chat::participants::{Participant, participants, users};
 use crate::error::Error;
 use crate::queue::Delivery;
-use crate::store::inbox::{Arrival, Horizon, Side, Told};
+use crate::store::inbox::{Arrival, Horizon, Told};
 use crate::store::ledger::{Entry, Split};
 use crate::store::presence::Connected;
 use crate::store::{Read, StoreError};
@@ -54,8 +55,8 @@ pub async fn give_up(app: &App, decided: &Decided, seq: Seq) -> Result<(), Error
     Ok(app.store.receipt_put(&decided.sender, &decided.receipt(seq, true)).await?)
 }
 
-/// Tells the inboxes, and then whoever wasn't TOLD at the look: a client that connects and syncs has either seen the inbox
-/// as it is now, or is in presence as it is now.
+/// Tells the inboxes, or TAIL, and then whoever wasn't TOLD at the look: a client that connects and syncs has either seen the inbox
+/// as it is now, or is in presence as it is now. Of a group those are told who are members after TAIL has moved, and may see it.
 async fn deliver(
     app: &App,
     decided: &Decided,
@@ -63,14 +64,37 @@ async fn deliver(
     told: &[Connected],
     answered: Option<&Caller>,
 ) -> Result<(), StoreError> {
-    let who = &decided.meta.who;
-    try_join_all(who.inboxes().map(|(user, side)| arrive(app, decided, user, side, message.seq))).await?;
-    let told: BTreeSet<&Connected> = told.iter().collect();
-    let now = app.clock.now();
-    let there = app.store.connected(who.members(), now, Read::Strong).await?;
-    let late: Vec<Connected> =
-        there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
-    push(app, message, &late).await;
+    let meta = &decided.meta;
+    let moved = meta.who.inboxes_moved();
+    if moved.is_empty() {
+        app.store.tail_forward(&meta.id, message.seq, decided.send.claimed_at).await?;
+    }
+    try_join_all(moved.into_iter().map(|(user, peer)| arrive(app, decided, user, peer, message.seq))).await?;
+    let mut participants = participants(app, &meta.id, meta.who.named()).await?;
+    participants.retain(|it| it.first_seq <= message.seq);
+    let late = async {
+        let told: BTreeSet<&Connected> = told.iter().collect();
+        let there = app.store.connected(&users(&participants), app.clock.now(), Read::Strong).await?;
+        let late: Vec<Connected> =
+            there.into_iter().filter(|to| !told.contains(to) && !is_answered(to, answered)).collect();
+        push(app, message, &late).await;
+        Ok(())
+    };
+    try_join(has_read(app, decided, &participants, message.seq), late).await.map(drop)
+}
+
+/// Who writes has read: moves the sender's own horizons in a group. In a direct conversation the inbox was told so.
+async fn has_read(app: &App, decided: &Decided, participants: &[Participant], seq: Seq) -> Result<(), StoreError> {
+    let (meta, sender) = (&decided.meta, &decided.sender);
+    let joined = participants.iter().find(|it| it.user == *sender).and_then(|it| it.joined);
+    // Who has gone meanwhile has no horizons there.
+    let Some(joined) = joined else { return Ok(()) };
+    let first_seq = Some(joined.first_seq);
+    if let Moved::NoInbox = mark(&app.store, sender, &meta.id, Horizon::Read, seq, first_seq).await? {
+        // What tells the inbox of this membership has stopped, or isn't done yet; or there is another membership by now.
+        app.store.inbox_join(sender, &meta.id, joined, app.clock.now()).await?;
+        mark(&app.store, sender, &meta.id, Horizon::Read, seq, first_seq).await?;
+    }
     Ok(())
 }
 
@@ -104,13 +128,13 @@ async fn relist(app: &App, decided: &Decided) -> Result<(), StoreError> {
 }
 
 /// Tells one participant's inbox.
-async fn arrive(app: &App, decided: &Decided, user: &UserId, side: Side, seq: Seq) -> Result<(), StoreError> {
-    let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, side };
+async fn arrive(app: &App, decided: &Decided, user: &UserId, peer: &UserId, seq: Seq) -> Result<(), StoreError> {
+    let arrival = Arrival { conversation: &decided.meta.id, seq, at: decided.send.claimed_at, peer: peer.clone() };
     if *user != decided.sender {
         return app.store.inbox_receive(user, &arrival).await;
     }
     if app.store.inbox_sent(user, &arrival).await? == Told::LaterCame {
-        mark(&app.store, user, arrival.conversation, Horizon::Read, seq).await?;
+        mark(&app.store, user, arrival.conversation, Horizon::Read, seq, None).await?;
     }
     Ok(())
 }

@@ -5,16 +5,17 @@
 //! seen an epoch that any drop in between has changed, and the claim with it fails. It needn't be read where ACCOUNT itself tells
 //! that the send was never claimed: its id is above all that were dropped, and it isn't open.
 
-use futures::future::{OptionFuture, try_join, try_join3, try_join4};
+use futures::future::{OptionFuture, try_join, try_join3, try_join5};
 use wire::{Coins, Seq, UserId};
 
 use super::Attempt;
 use crate::app::App;
-use crate::chat::conversation::{find, price, remember};
+use crate::chat::conversation::{find, member, price, remember};
 use crate::error::Error;
 use crate::store::Read;
 use crate::store::accounts::{Account, ClaimBy};
 use crate::store::conversations::{Meta, Who};
+use crate::store::members::Member;
 use crate::store::presence::Connected;
 use crate::store::receipts::Receipt;
 
@@ -29,11 +30,13 @@ pub struct Look {
     pub base: Seq,
     /// The conversation, if there is one.
     pub meta: Option<Meta>,
+    /// The sender's membership, where it is a group and there is one.
+    pub member: Option<Member>,
     /// The end of this send, if it has one; read after the account, and only if the claim is by epoch.
     pub receipt: Option<Receipt>,
     /// What the message costs.
     pub price: Coins,
-    /// Where the participants are connected, the sender too.
+    /// Where the participants are connected, the sender too, as far as they are told before anything else is done.
     pub connected: Vec<Connected>,
     /// Whether a block keeps the sender from writing there: read strongly, so each that was answered before the look is seen.
     pub blocked: bool,
@@ -59,10 +62,11 @@ impl Look {
 pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
     let store = &app.store;
     let expected = expected(app, attempt);
-    let (account, base, meta, early) = try_join4(
+    let (account, base, meta, member, early) = try_join5(
         async { Ok(store.account(&attempt.sender).await?) },
         async { Ok(store.log_tail(&attempt.conversation, Read::Strong).await?) },
         find(app, &attempt.conversation, &attempt.sender),
+        member(app, &attempt.conversation, &attempt.sender),
         async { OptionFuture::from(expected.as_ref().map(|who| around(app, attempt, Some(who)))).await.transpose() },
     )
     .await?;
@@ -88,15 +92,15 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<Look, Error> {
         }
     };
     let (receipt, (price, connected, blocked)) = try_join(receipt, around).await?;
-    Ok(Look { account, by, base, meta, receipt, price, connected, blocked })
+    Ok(Look { account, by, base, meta, member, receipt, price, connected, blocked })
 }
 
 /// What the message costs, where these people are connected, and whether a block stands between them.
 async fn around(app: &App, attempt: &Attempt, who: Option<&Who>) -> Result<Around, Error> {
     let paid = who.and_then(|who| who.paid_by(&attempt.sender));
-    let members = who.map_or(&[][..], Who::members);
+    let members = who.map_or(&[][..], Who::told_at_look);
     let connected = app.store.connected(members, app.clock.now(), Read::Eventual);
-    let side = who.and_then(|who| who.side_of(&attempt.sender));
+    let side = who.and_then(|who| who.side_of(&attempt.sender, None));
     let blocks = side.map(|side| side.blocks_between(&attempt.sender)).unwrap_or_default();
     let blocks = app.store.blocks_that_hold(&blocks, Read::Strong);
     let (prices, connected, blocks) = try_join3(app.store.profile_prices(paid.as_slice()), connected, blocks).await?;
@@ -109,7 +113,7 @@ async fn around(app: &App, attempt: &Attempt, who: Option<&Who>) -> Result<Aroun
 fn expected(app: &App, attempt: &Attempt) -> Option<Who> {
     match &attempt.to {
         Some(to) => Some(with(attempt, to)),
-        None => app.memory.who(&attempt.conversation).filter(|who| who.side_of(&attempt.sender).is_some()),
+        None => app.memory.who(&attempt.conversation).filter(|who| who.can_have(&attempt.sender)),
     }
 }
 
@@ -117,7 +121,7 @@ fn expected(app: &App, attempt: &Attempt) -> Option<Who> {
 fn who(attempt: &Attempt, meta: Option<&Meta>) -> Option<Who> {
     match (meta, &attempt.to) {
         (None, to) => to.as_ref().map(|to| with(attempt, to)),
-        (Some(meta), _) => Some(meta.who.clone()).filter(|who| who.side_of(&attempt.sender).is_some()),
+        (Some(meta), _) => Some(meta.who.clone()).filter(|who| who.can_have(&attempt.sender)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::{VERIFY_LOG_PAGE, VERIFY_SEGMENTS_PAGE};
 use crate::store::Read;
 use crate::store::conversations::Meta;
-use crate::store::inbox::{Inbox, Side};
+use crate::store::inbox::Inbox;
 use crate::store::log::{LogItem, LogPage};
 use crate::store::scan::Due;
 use crate::store::segments::Segment;
@@ -247,7 +247,7 @@ impl Check<'_> {
 
     async fn inboxes(&self, meta: &Meta) -> Result<Vec<(UserId, Inbox, Option<Listing>)>, Error> {
         let mut inboxes = Vec::new();
-        for user in meta.who.members() {
+        for user in meta.who.named().into_iter().flatten() {
             let inbox = self.app.store.kept::<Inbox>(Key::inbox(user, &meta.id)).await?;
             inboxes.extend(inbox.map(|(inbox, listing)| (user.clone(), inbox, listing)));
         }
@@ -269,22 +269,23 @@ impl Check<'_> {
             self.unlisted(&mut walk.checked, key, Due::Waiting, due, seen).await?;
         }
         if walk.ended > Seq(0) {
-            for (user, side) in meta.who.inboxes() {
-                self.reached(walk, user, &side).await?;
+            for (user, peer) in meta.who.inboxes_moved() {
+                self.reached(walk, user, peer).await?;
             }
         }
-        Ok(())
+        let ended = walk.ended;
+        self.group(&mut walk.checked, meta, tail, ended).await
     }
 
     /// An inbox knows of the last message that has ended.
-    async fn reached(&self, walk: &mut Walk<'_>, user: &UserId, side: &Side) -> Result<(), Error> {
+    async fn reached(&self, walk: &mut Walk<'_>, user: &UserId, peer: &UserId) -> Result<(), Error> {
         let (meta, store) = (walk.meta, &self.app.store);
         let inbox = store.inbox(user, &meta.id, Read::Strong).await?;
         let Err(broken) = invariants::inbox_knows(inbox.as_ref(), walk.ended) else { return Ok(()) };
         let mut finding = Finding::new(Key::inbox(user, &meta.id), broken);
         finding.repair = Some("tell the inbox of it");
         if self.repair {
-            store.inbox_create(user, &meta.id, side, meta.created_at).await?;
+            store.inbox_create(user, &meta.id, peer, meta.created_at).await?;
             store.inbox_raise_last(user, &meta.id, walk.ended, self.now).await?;
             finding.mended = true;
         }

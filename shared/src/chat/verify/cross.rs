@@ -29,8 +29,10 @@ impl Check<'_> {
                     receipts.entry(&receipt.conversation).or_default().push((user, receipt));
                     named.insert((&receipt.conversation, Some(user)), key);
                 }
-                Found::Inbox(user, id) => drop(named.insert((id, Some(user)), key)),
-                Found::Log(id) | Found::Segment(id) => drop(named.insert((id, None), key)),
+                Found::Inbox(user, id) => _ = named.insert((id, Some(user)), key),
+                Found::Log(id) | Found::Segment(id) | Found::Member(id) | Found::Tail(id) => {
+                    _ = named.insert((id, None), key);
+                }
                 Found::Entry(user, line) if line.entry.kind == TransactionKind::Topup => topups.push((user, line)),
                 _ => {}
             }
@@ -43,7 +45,7 @@ impl Check<'_> {
         let mut findings = Vec::new();
         for ((id, user), key) in named {
             let who = metas.get(id).map(|meta| &meta.who);
-            if who.is_none_or(|who| user.is_some_and(|user| who.side_of(user).is_none())) {
+            if who.is_none_or(|who| user.is_some_and(|user| !who.can_have(user))) {
                 let seen = if who.is_some() { "its user isn't in it" } else { "there is no such conversation" };
                 let broken = Broken { rule: "an item's conversation is there", seen: format!("{id}: {seen}") };
                 findings.push(Finding::new(key, broken));

@@ -9,6 +9,7 @@ mod meter;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
@@ -167,6 +168,11 @@ impl Store {
         Update { store: self, key, expression: expression.to_owned(), condition: None, names, values }
     }
 
+    /// Starts a deletion.
+    pub(in crate::store) fn delete(&self, key: Key, condition: &Condition) -> Delete<'_> {
+        Delete { store: self, key, condition: condition.expression(), values: HashMap::new() }
+    }
+
     /// A page of the whole table, eventually consistent: only these attributes, each written `#name`, of at most so many items.
     pub(in crate::store) async fn scan_page(
         &self,
@@ -249,6 +255,40 @@ impl Update<'_> {
                     Ok(Written::Refused(failed.item().cloned()))
                 }
                 _ => Err(StoreError::call("UpdateItem", &error)),
+            },
+        }
+    }
+}
+
+/// A deletion in the making.
+pub(in crate::store) struct Delete<'a> {
+    store: &'a Store,
+    key: Key,
+    condition: String,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Delete<'_> {
+    /// What `:placeholder` stands for.
+    pub(in crate::store) fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    /// Makes it; where the condition doesn't hold, another has seen to it.
+    pub(in crate::store) async fn run(self) -> Result<(), StoreError> {
+        let names = names_in(&self.condition).collect();
+        let call = self.store.client.delete_item().table_name(&self.store.table).set_key(Some(self.key.item()));
+        let call = call
+            .condition_expression(self.condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(self.values))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(StoreError::call("DeleteItem", &error)),
             },
         }
     }

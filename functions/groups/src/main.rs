@@ -1,0 +1,4 @@
+//! The Lambda binary.
+fn main() -> std::process::ExitCode {
+    groups::FUNCTION.main()
+}
