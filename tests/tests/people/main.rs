@@ -32,6 +32,7 @@ mod moved;
 mod moves;
 mod mute;
 mod observed;
+mod outsiders;
 mod ping;
 mod published_keys;
 mod rate;
