@@ -166,14 +166,16 @@ impl Client {
         soon(self.socket.send(message)).await.expect("is sent");
     }
 
-    /// Every message of a conversation above 0, in pages.
+    /// Every message of a conversation above 0, in pages. A function that starts slowly may exceed its time limit: it is asked again.
     pub(crate) async fn reads_all(&mut self, conversation: &str) -> Vec<Value> {
         let mut all: Vec<Value> = Vec::new();
         loop {
             let after = all.last().map_or(json!(0), |message| message["seq"].clone());
             let request =
                 json!({ "action": "getMessages", "conversationId": conversation, "after": after, "limit": 100 });
-            let page = self.asks(request).await;
+            let answer = self.persists(&[request]).await.remove(0);
+            assert_eq!(answer["success"], true, "{answer}");
+            let page = &answer["data"];
             all.extend(page["messages"].as_array().expect("messages").iter().cloned());
             if page["hasMore"] == false {
                 return all;
