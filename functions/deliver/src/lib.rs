@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::{join, join_all};
 use shared::app::App;
+use shared::chat::kinds::has_members;
 use shared::chat::statuses::newest;
 use shared::error::Error;
 use shared::limits::{DELIVER_AT_ONCE, DELIVER_RECEIVES_MAX};
@@ -14,7 +15,7 @@ use shared::run::{Function, Handling, OnBatch};
 use shared::store::Read;
 use shared::store::presence::Connected;
 use shared::telemetry::{Metric, correlated, count};
-use wire::{Event, Kind, Status, kind_of};
+use wire::{Event, Status};
 
 /// The function.
 pub static FUNCTION: Function<OnBatch> = Function { name: "deliver", trigger: OnBatch(handle) };
@@ -113,13 +114,11 @@ async fn push_message(app: &App, delivery: &Delivery, there: &[Connected]) -> Re
 
 /// Whether the one who is told may see it: who has left a group since hears no more of it.
 async fn hears(app: &App, Delivery { user, conversation, seq, .. }: &Delivery) -> Result<bool, Error> {
-    match kind_of(conversation) {
-        Some(Kind::Group) => {
-            let member = app.store.member(conversation, user).await?;
-            Ok(member.is_some_and(|member| member.is_in() && member.first_seq <= *seq))
-        }
-        Some(Kind::Direct) | None => Ok(true),
+    if !has_members(conversation) {
+        return Ok(true);
     }
+    let member = app.store.member(conversation, user).await?;
+    Ok(member.is_some_and(|member| member.is_in() && member.first_seq <= *seq))
 }
 
 /// Tells of a mark as far as it has come by now. Who hears it twice, as another device of theirs didn't, learns nothing new.

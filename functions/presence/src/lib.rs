@@ -6,6 +6,7 @@ use futures::future::try_join;
 use shared::app::{Answered, App};
 use shared::auth::Caller;
 use shared::chat::conversation::{Membership, tell};
+use shared::chat::kinds::has_members;
 use shared::chat::participants::{Participant, participants, users};
 use shared::error::Error;
 use shared::limits::TYPING_LIFE;
@@ -16,8 +17,8 @@ use shared::store::members::Member;
 use shared::store::presence::Presence;
 use shared::store::table::Key;
 use wire::{
-    ConversationId, Event, Frame, GetPresence, GetUsers, Kind, Ping, Request as _, Seq, Time, Typing, UpdateProfile,
-    UserId, UserPresence, direct_id, kind_of,
+    ConversationId, Event, Frame, GetPresence, GetUsers, Ping, Request as _, Seq, Time, Typing, UpdateProfile, UserId,
+    UserPresence, direct_id,
 };
 
 /// The function.
@@ -69,10 +70,9 @@ pub async fn typing(app: &App, caller: Caller, request: Typing) -> Result<Answer
 
 /// Who is in a conversation of the caller's, and what the caller's inbox keeps of them.
 async fn there(app: &App, caller: &Caller, id: &ConversationId) -> Result<(Side, Vec<Participant>), Error> {
-    let inbox = match kind_of(id) {
-        // MEMBER says who is in.
-        Some(Kind::Group) => None,
-        Some(Kind::Direct) | None => app.store.inbox(&caller.user, id, Read::Eventual).await?,
+    let inbox = match has_members(id) {
+        true => None,
+        false => app.store.inbox(&caller.user, id, Read::Eventual).await?,
     };
     let side = match inbox {
         Some(inbox) => inbox.side,

@@ -8,7 +8,7 @@ use shared::app::{Answered, App};
 use shared::archive::Archive;
 use shared::auth::Caller;
 use shared::chat::conversation::{Around, Membership, messages};
-use shared::chat::kinds::Progress;
+use shared::chat::kinds::{Progress, has_members};
 use shared::chat::participants::Participant;
 use shared::chat::{history, inboxes};
 use shared::error::Error;
@@ -22,7 +22,7 @@ use shared::store::table::Key;
 use shared::store::{Read, Several, StoreError};
 use shared::telemetry::passed_over;
 use wire::limits::SYNC_MESSAGES_MAX;
-use wire::{ConversationId, Event, Frame, Kind, Limit, Message, Request as _, Seq, Sync, UserId, kind_of};
+use wire::{ConversationId, Event, Frame, Limit, Message, Request as _, Seq, Sync, UserId};
 
 /// The function.
 pub static FUNCTION: Function<OnFrame> =
@@ -95,7 +95,7 @@ fn unknown_groups(
     unreadable: &[ConversationId],
 ) -> Vec<ConversationId> {
     let known: HashSet<&ConversationId> = inboxes.iter().map(|(id, _)| id).chain(unreadable).collect();
-    let named = since.keys().filter(|id| kind_of(id) == Some(Kind::Group) && !known.contains(id));
+    let named = since.keys().filter(|id| has_members(id) && !known.contains(id));
     named.cloned().collect()
 }
 

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use wire::{Kind, Seq, UserId, direct_id, kind_of};
+use wire::{Seq, UserId, direct_id};
 
+use super::kinds::has_members;
 use crate::app::App;
 use crate::error::Error;
 use crate::limits::BLOCKS_MAX;
@@ -102,5 +103,5 @@ pub async fn others(app: &App, user: &UserId, keys: &[Key]) -> Result<Others, St
 
 /// Whether an inbox is of a conversation of two.
 fn is_of_two(inbox: &Key) -> bool {
-    inbox_conversation(inbox).is_ok_and(|id| kind_of(&id) != Some(Kind::Group))
+    inbox_conversation(inbox).is_ok_and(|id| !has_members(&id))
 }

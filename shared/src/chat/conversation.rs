@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::future::{try_join, try_join_all, try_join4};
-use wire::{Coins, Conversation, ConversationId, Event, Kind, LogSlot, Message, Open, Seq, UserId, kind_of};
+use wire::{Coins, Conversation, ConversationId, Event, LogSlot, Message, Open, Seq, UserId};
 
-use super::kinds::Progress;
+use super::kinds::{Progress, has_members};
 use super::participants::{Participant, of_groups, participants, users};
 use super::{blocks, inboxes};
 use crate::app::App;
@@ -75,12 +75,12 @@ pub async fn find(app: &App, id: &ConversationId, user: &UserId) -> Result<Optio
 /// # Errors
 /// Those of the store.
 pub async fn member(app: &App, id: &ConversationId, user: &UserId) -> Result<Option<Member>, Error> {
-    match kind_of(id) {
-        Some(Kind::Group) => match app.store.member(id, user).await {
-            Err(error) if error.is_unreadable() && !app.store.inbox_is_there(user, id).await? => Ok(None),
-            member => Ok(member?),
-        },
-        Some(Kind::Direct) | None => Ok(None),
+    if !has_members(id) {
+        return Ok(None);
+    }
+    match app.store.member(id, user).await {
+        Err(error) if error.is_unreadable() && !app.store.inbox_is_there(user, id).await? => Ok(None),
+        member => Ok(member?),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wire::{ConversationId, Kind, UserId, kind_of};
+use wire::{ConversationId, UserId};
 
+use super::kinds::has_members;
 use crate::app::App;
 use crate::store::inbox::{Inbox, Side};
 use crate::store::table::Key;
@@ -35,7 +36,7 @@ pub async fn all(app: &App, user: &UserId, read: Read) -> Result<Several<(Conver
 /// Those of the store.
 pub async fn one(app: &App, user: &UserId, id: &ConversationId) -> Result<Option<Inbox>, StoreError> {
     let Some(mut inbox) = app.store.inbox(user, id, Read::Strong).await? else { return Ok(None) };
-    if kind_of(id) == Some(Kind::Group) {
+    if has_members(id) {
         up_to_tail(&mut inbox, app.store.tail(id, Read::Strong).await?);
     }
     Ok(Some(inbox))

@@ -24,6 +24,15 @@ use crate::store::log::LogItem;
 use crate::store::members::Member;
 use crate::store::table::Key;
 
+/// Whether MEMBERs say who is in the conversation of this id, and TAIL which number is the last: for who has neither META nor an
+/// inbox to ask.
+pub fn has_members(id: &ConversationId) -> bool {
+    match kind_of(id) {
+        Some(Kind::Group) => true,
+        Some(Kind::Direct) | None => false,
+    }
+}
+
 /// What META answers.
 impl Who {
     /// Of which kind it is.

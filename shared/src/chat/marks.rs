@@ -1,9 +1,10 @@
 //! How far somebody is in a conversation: each horizon only moves forward, and to nothing that isn't there.
 
 use futures::future::try_join;
-use wire::{ConversationId, Kind, Seq, UserId, kind_of};
+use wire::{ConversationId, Seq, UserId};
 
 use super::conversation::{Membership, create_inboxes};
+use super::kinds::has_members;
 use crate::app::App;
 use crate::error::Error;
 use crate::store::inbox::{Horizon, Inbox, Mark, Marked};
@@ -73,9 +74,9 @@ pub async fn mark_as_told(
     horizon: Horizon,
     seq: Seq,
 ) -> Result<(Moved, Seq), Error> {
-    match kind_of(conversation) {
-        Some(Kind::Group) => mark_in_group(app, user, conversation, horizon, seq).await,
-        Some(Kind::Direct) | None => mark_in_direct(app, user, conversation, horizon, seq).await,
+    match has_members(conversation) {
+        true => mark_in_group(app, user, conversation, horizon, seq).await,
+        false => mark_in_direct(app, user, conversation, horizon, seq).await,
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Made {
 }
 
 /// Tells the others in these conversations, and the user's devices, that horizons of the user's have moved; but nobody who blocks
-/// the user, and not the one whose connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of the queue;
-/// a group is as many as there may be in one.
+/// the user, and not the one whose connection got the answer. The first [`TOLD_MAX`] people are told at once, the others by way of
+/// the queue; a group is as many as there may be in one.
 pub async fn tell_statuses(app: &App, user: &UserId, made: Vec<Made>, answered: Option<&Caller>) {
     let mut people = 0;
     let is_at_once = |made: &Made| {

@@ -32,8 +32,8 @@ pub struct Made {
 /// Makes a group, or finds what an earlier attempt has made.
 ///
 /// # Errors
-/// [`Error::Invalid`], [`Error::Blocked`], [`Error::GroupFull`], [`Error::TooMany`], [`Error::ClientRequestIdReused`]; [`Error::NotAParticipant`] where
-/// the creator has left since; those of the store.
+/// [`Error::Invalid`], [`Error::Blocked`], [`Error::GroupFull`], [`Error::TooMany`], [`Error::ClientRequestIdReused`];
+/// [`Error::NotAParticipant`] where the creator has left since; those of the store.
 pub async fn create(app: &App, caller: &Caller, request: &CreateGroup) -> Result<Made, Error> {
     let others: BTreeSet<&UserId> = request.participants.iter().filter(|user| **user != caller.user).collect();
     if others.is_empty() {

@@ -1,8 +1,9 @@
 //! Checks all that is kept against what must hold (ARCHITECTURE.md, "What must hold"), in slices, while the system is in use.
 //!
 //! A scan proposes the items, kind by kind: `conversation` checks a conversation with its log, its archive and its inboxes;
-//! `group` what a group has besides; `person` an account with its ledger, and presence; `cross` whether what names something else names it right. Before
-//! anything is reported it is read strongly, in an order in which a send or a folding that is under way is no error.
+//! `group` what a group has besides; `person` an account with its ledger, and presence; `cross` whether what names something
+//! else names it right. Before anything is reported it is read strongly, in an order in which a send or a folding that is
+//! under way is no error.
 //!
 //! What can be put right without knowing more than is kept is, on demand: places in the index, and inboxes that are behind
 //! their log. Nothing else: what a reader relies on is never made up.
