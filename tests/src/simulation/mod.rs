@@ -10,6 +10,7 @@
 //! 6. [`mutants`] takes guards away, to show that each is needed and that the checks see it.
 //! 7. [`shrink`] makes a failing plan smaller.
 
+mod answers;
 mod clients;
 mod fault;
 mod groups;

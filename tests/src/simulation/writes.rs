@@ -292,6 +292,7 @@ impl Write<'_> {
         let context = || format!("{:?} became {}", self.before, self.after);
         let (before, after) = image.both::<Member>()?;
         invariants::membership_moves(before.as_ref(), &after, Seq(self.past.tail_at(pk, self.past.version())))?;
+        let user: UserId = images::read(&images::name(&image.after).into())?;
         let was_in = before.as_ref().is_some_and(Member::is_in);
         if after.is_in() && !was_in {
             let then = Seq(self.past.tail_at(pk, self.by.began_at));
@@ -300,13 +301,10 @@ impl Write<'_> {
             let meta = (pk.to_owned(), "META".to_owned());
             let was_whole = self.past.at(&meta, self.by.began_at).is_some_and(|meta| meta["whole"]["BOOL"] == true);
             let made = self.past.now(&meta.0, &meta.1).is_some_and(|meta| text(meta, "creation") == self.by.trace_id);
-            let user = text(self.after, "sk").trim_start_matches("MEMBER#");
-            let block = Key { pk: format!("USER#{user}"), sk: format!("BLOCK#{}", after.by) };
-            let stood = (was_whole || made) && self.stood(&block);
+            let stood = (was_whole || made) && self.stood(&Key::block(&user, &after.by));
             holds("who is blocked adds nobody", !stood, context)?;
         }
         if before.as_ref().is_some_and(|before| !before.is_settled()) && after.is_settled() {
-            let user = images::read::<UserId>(&text(self.after, "sk").trim_start_matches("MEMBER#").into())?;
             let inbox = self.now::<Inbox>(Key::inbox(&user, &images::conversation(&image.after)?))?;
             let told = inbox.and_then(|inbox| inbox.joined()).map_or(0, |joined| joined.version);
             holds("what follows from a change is done before it is unlisted", told >= after.version, context)?;

@@ -230,13 +230,26 @@ async fn a_group_whose_making_stopped_is_completed_by_a_repeat() {
     }
 }
 
+/// Ann's function dies as it makes a group with bob, before META says `whole`.
+async fn is_left_half_made(world: &World) {
+    let ann = world.person("ann").connects().await;
+    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("META") && !call.operation.is_put());
+    assert!(ann.tries(frame("g1", "Friends", &["bob"])).await.is_none(), "it has died");
+    world.heals();
+}
+
+/// The same, as long ago as one waits for a repeat; and ann, who is back.
+async fn was_left_half_made(world: &World) -> Phone {
+    is_left_half_made(world).await;
+    world.advance(GROUP_WHOLE_WITHIN + MEMBER_PATIENCE * 2).await;
+    world.person("ann").connects().await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_that_nobody_completes_is_given_up() {
     let world = World::new().await;
-    let (ann, bob) = (world.person("ann").connects().await, world.person("bob").connects().await);
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("META") && !call.operation.is_put());
-    assert!(ann.tries(frame("g1", "Friends", &["bob"])).await.is_none(), "it has died before META says `whole`");
-    world.heals();
+    let bob = world.person("bob").connects().await;
+    is_left_half_made(&world).await;
     let writes = async |after: Duration| {
         world.advance(after).await;
         world.calls();
@@ -259,12 +272,7 @@ async fn a_group_that_nobody_completes_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_completed_as_it_is_given_up_is_there() {
     let world = World::new().await;
-    let ann = world.person("ann").connects().await;
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("META") && !call.operation.is_put());
-    assert!(ann.tries(frame("g1", "Friends", &["bob"])).await.is_none(), "it has died before META says `whole`");
-    world.heals();
-    world.advance(GROUP_WHOLE_WITHIN + MEMBER_PATIENCE * 2).await;
-    let ann = world.person("ann").connects().await;
+    let ann = was_left_half_made(&world).await;
     let reads = |call: &tests::Call| call.operation.sk() == Some("META") && !call.operation.is_write();
     world.breaks(move |call| (call.function == "sweep" && reads(call)).then_some(Fault::Late(Duration::from_secs(1))));
     let meanwhile = async {
@@ -283,12 +291,7 @@ async fn a_group_that_is_completed_as_it_is_given_up_is_there() {
 #[tokio::test(start_paused = true)]
 async fn a_group_that_is_given_up_as_it_is_completed_is_gone() {
     let world = World::new().await;
-    let ann = world.person("ann").connects().await;
-    world.breaks_once(Fault::KillBefore, |call| call.operation.writes("META") && !call.operation.is_put());
-    assert!(ann.tries(frame("g1", "Friends", &["bob"])).await.is_none(), "it has died before META says `whole`");
-    world.heals();
-    world.advance(GROUP_WHOLE_WITHIN + MEMBER_PATIENCE * 2).await;
-    let ann = world.person("ann").connects().await;
+    let ann = was_left_half_made(&world).await;
     let puts = |call: &tests::Call| call.function == "groups" && call.operation.writes("MEMBER#");
     world.breaks(move |call| puts(call).then_some(Fault::Late(Duration::from_secs(1))));
     let meanwhile = async {
